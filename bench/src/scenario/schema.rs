@@ -1,0 +1,48 @@
+//! The effective scenario: every key of the file with its final value, typed.
+//!
+//! A [`Scenario`] exists only when the whole file was accepted, so its readers check nothing again.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use super::cluster::{
+    Batch, Cluster, CommitMode, Durability, Engine, FastQuorum, Protocol, Storage, Timeouts,
+};
+pub use super::compare::{Comparison, Relation};
+pub use super::expect::{Condition, Expect, Expectation, Fact, FactKind};
+pub use super::goals::{Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, Slo};
+pub use super::load::{Arrival, Load, LoadModel};
+pub use super::units::{Rate, Share, Size};
+pub use super::workload::{
+    KeyDistribution, Mix, OpKind, Preset, ReadMode, ValueSize, Workload, WorkloadKind,
+};
+
+/// The version of the file format this program reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One experiment, complete: all that decides what happens, except the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Scenario {
+    /// Version of the file format; 1.
+    pub schema: u32,
+    /// Short name, used in the name of the results directory: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// The question that the scenario answers.
+    pub description: String,
+    /// Keys, arrivals and the choice of operations all derive from it.
+    pub seed: u64,
+    /// Independent runs on fresh clusters: the unit of statistics.
+    pub repeat: u32,
+    /// What is started.
+    pub cluster: Cluster,
+    /// What the clients ask for.
+    pub workload: Workload,
+    /// How hard they press.
+    pub load: Load,
+    /// Which correctness checks follow.
+    pub check: Check,
+    /// Objectives that the run must meet.
+    pub slo: Slo,
+    /// Facts that the run must show.
+    pub expect: Expect,
+}

@@ -1,17 +1,31 @@
 //! The one codec of the workspace: `bincode` 2 with its own derive, fixed-width little-endian
 //! integers, bounded allocation and no trailing bytes. For anything hashed or signed,
-//! `encode(decode(b)) == b` (tests keep it so): no maps, no floats, no `usize`.
+//! `encode(decode(b)) == b` (tests keep it so): no maps, no floats, no `usize`, no recursive
+//! types (nesting would overflow the stack before any limit counts).
 //!
 //! Why bincode and what the way out is: docs/adr/0004-bincode.md.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 
 pub use bincode::{Decode, Encode};
 
 /// The largest encoded value that [`decode`] accepts, in bytes.
 pub const MAX_ENCODED: usize = 32 << 20;
 
-/// A value in memory may take this many times the bytes of its encoding; decoding refuses more,
-/// so that a short message cannot announce a huge allocation.
-const EXPANSION: usize = 8;
+/// A sequence may claim this many times the received bytes in memory; decoding refuses more, so
+/// that a short message cannot announce a huge allocation.
+///
+/// Hence a rule for element types: the size in memory of an element is at most `EXPANSION` times
+/// its shortest encoding, and never zero-sized (a sequence of `()` would cost no bytes at all).
+pub const EXPANSION: usize = 64;
+
+/// No message may claim more memory than this, however long it is.
+const CLAIM_MAX: usize = 256 << 20;
 
 /// Why bytes are not the canonical encoding of a value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -55,6 +69,9 @@ pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
 /// # Errors
 /// If the bytes are malformed, too long, or not used up. The sender is to blame.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    if bytes.len() > MAX_ENCODED {
+        return Err(CodecError::TooLong(bytes.len()));
+    }
     // The limit is a const of the configuration: the smallest class that holds what these
     // bytes may honestly expand to.
     match bytes.len().saturating_mul(EXPANSION) {
@@ -62,8 +79,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
         0x1001..=0x1_0000 => decode_within::<T, 0x1_0000>(bytes),
         0x1_0001..=0x10_0000 => decode_within::<T, 0x10_0000>(bytes),
         0x10_0001..=0x100_0000 => decode_within::<T, 0x100_0000>(bytes),
-        _ if bytes.len() <= MAX_ENCODED => decode_within::<T, { MAX_ENCODED * EXPANSION }>(bytes),
-        _ => Err(CodecError::TooLong(bytes.len())),
+        _ => decode_within::<T, CLAIM_MAX>(bytes),
     }
 }
 
@@ -74,7 +90,7 @@ fn decode_within<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, C
         .with_limit::<LIMIT>();
     let (value, used) = bincode::decode_from_slice(bytes, config)
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
-    match bytes.len() - used {
+    match bytes.len().saturating_sub(used) {
         0 => Ok(value),
         trailing => Err(CodecError::Trailing(trailing)),
     }

@@ -1,5 +1,12 @@
 //! SHA-256 digests, always with a label that says what was hashed.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,7 +42,7 @@ impl fmt::Display for Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in &self.0[..4] {
+        for byte in self.0.iter().take(4) {
             write!(f, "{byte:02x}")?;
         }
         write!(f, "…")
@@ -57,15 +64,14 @@ impl FromStr for Digest {
 
 /// Parses exactly `N` bytes of hexadecimal digits.
 pub(crate) fn hex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
         return None;
     }
     let mut out = [0u8; N];
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        let high = char::from(pair[0]).to_digit(16)?;
-        let low = char::from(pair[1]).to_digit(16)?;
-        *byte = u8::try_from(high * 16 + low).ok()?;
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        let nibble = |digit: &u8| char::from(*digit).to_digit(16);
+        *byte = u8::try_from((nibble(high)? << 4) | nibble(low)?).ok()?;
     }
     Some(out)
 }

@@ -1,6 +1,13 @@
 //! Domain separation: what is signed names its kind, cluster, epoch and sender, so that a
 //! signature given for one purpose is never valid for another (docs/protocol.md R3).
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
 use crate::{Digest, Hasher};
 use bincode::{Decode, Encode};
 

@@ -1,13 +1,21 @@
 //! Ed25519 keys. A public key is checked once, when it is made; a secret key never shows itself.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
 use std::fmt;
 use std::str::FromStr;
 
 use bincode::{Decode, Encode};
 use ed25519_dalek::Signer as _;
+use zeroize::Zeroizing;
 
-use crate::Digest;
 use crate::digest::hex_array;
+use crate::{Digest, Hasher};
 
 /// Why 32 bytes are not an acceptable public key. The configuration is to blame.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -42,7 +50,8 @@ impl PublicKey {
     /// # Errors
     /// If the key is weak, not torsion-free, non-canonical or no point at all.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        let dalek = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::NotAPoint)?;
+        let dalek =
+            ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::NotAPoint)?;
         let edwards = dalek.to_edwards();
         if edwards.compress().to_bytes() != bytes {
             return Err(KeyError::NotCanonical);
@@ -91,13 +100,30 @@ impl FromStr for PublicKey {
     }
 }
 
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+impl std::hash::Hash for PublicKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+    }
+}
+
 /// An Ed25519 signature, not yet checked. Its bytes are never an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Signature(pub [u8; 64]);
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signature({:02x}{:02x}…)", self.0[0], self.0[1])
+        let [first, second, ..] = self.0;
+        write!(f, "Signature({first:02x}{second:02x}…)")
     }
 }
 
@@ -118,9 +144,31 @@ impl SecretKey {
         SecretKey(ed25519_dalek::SigningKey::from_bytes(seed))
     }
 
+    /// Key number `index` of `label` in a family that one master seed fixes.
+    ///
+    /// Only for clusters on one machine's loopback and for tests: whoever knows the master
+    /// seed (a scenario file, a command line) has every key. Real keys come from
+    /// `files::generate` and are made on the machine that uses them.
+    pub fn derive(master: &[u8; 32], label: &str, index: u64) -> Self {
+        let mut hasher = Hasher::new("quintet/derived-key");
+        hasher.part(master).part(label.as_bytes()).u64(index);
+        Self::from_seed(&Zeroizing::new(hasher.finish().0))
+    }
+
+    /// Signs `message` as it is, for the other protocol this key serves: TLS.
+    ///
+    /// Such a signature is never one of the replication protocol, because that protocol signs
+    /// exactly 32 bytes and TLS more than a hundred: certificates, and handshakes behind 64
+    /// spaces and a context string (RFC 8446 4.4.3).
+    #[cfg(feature = "tls")]
+    pub(crate) fn sign_for_tls(&self, message: &[u8]) -> [u8; 64] {
+        debug_assert_ne!(message.len(), 32, "32 bytes would be a protocol digest");
+        self.0.sign(message).to_bytes()
+    }
+
     /// The seed: the only thing that is stored.
-    pub fn seed(&self) -> zeroize::Zeroizing<[u8; 32]> {
-        zeroize::Zeroizing::new(self.0.to_bytes())
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
     }
 
     /// The public half.

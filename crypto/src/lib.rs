@@ -20,4 +20,4 @@ pub use digest::{Digest, Hasher};
 pub use domain::{ClusterId, Kind, Sender, signing_digest};
 pub use keys::{KeyError, PublicKey, SecretKey, Signature, Signer};
 pub use scheme::{Check, Ed25519, Scheme};
-pub use signed::{Verified, admit, admit_all};
+pub use signed::{BadSignature, Verified, admit, admit_all, settle_all};

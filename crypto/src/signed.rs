@@ -1,10 +1,18 @@
 //! A check leaves a type behind: handlers see `Verified<M>`, never unverified bytes.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
 use std::ops::Deref;
 
 use crate::{Check, Scheme};
 
-/// A value whose signatures have been verified. It can only be made here.
+/// A value whose signatures have been verified, or which this process made itself. It can only
+/// be made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
@@ -37,7 +45,8 @@ impl<T> Deref for Verified<T> {
 #[error("invalid signature")]
 pub struct BadSignature;
 
-/// Verifies one message by its checks.
+/// Verifies one message by its checks. Without checks it is admitted as it is: such a message
+/// carries no signature and rests on the channel it came by (docs/protocol.md R3, R4).
 ///
 /// # Errors
 /// If any signature is invalid.
@@ -59,12 +68,44 @@ pub fn admit_all<'k, T>(
     items: Vec<(T, Vec<Check<'k>>)>,
     scheme: &dyn Scheme,
 ) -> Vec<Result<Verified<T>, BadSignature>> {
-    let all: Vec<Check<'k>> = items.iter().flat_map(|(_, checks)| checks.iter().copied()).collect();
+    let all: Vec<Check<'k>> = items
+        .iter()
+        .flat_map(|(_, checks)| checks.iter().copied())
+        .collect();
     if scheme.verify_batch(&all) {
-        return items.into_iter().map(|(value, _)| Ok(Verified(value))).collect();
+        return items
+            .into_iter()
+            .map(|(value, _)| Ok(Verified(value)))
+            .collect();
     }
     items
         .into_iter()
         .map(|(value, checks)| admit(value, &checks, scheme))
+        .collect()
+}
+
+/// Like [`admit_all`] for messages whose parts have different authors: `settle` is told which of
+/// a message's own checks hold, in the order in which they were made, and decides what is left
+/// of the message, so that one author's bad signature is not held against another.
+pub fn settle_all<'k, T, E>(
+    items: Vec<(T, Vec<Check<'k>>)>,
+    scheme: &dyn Scheme,
+    settle: impl Fn(T, &[bool]) -> Result<T, E>,
+) -> Vec<Result<Verified<T>, E>> {
+    let all: Vec<Check<'k>> = items
+        .iter()
+        .flat_map(|(_, checks)| checks.iter().copied())
+        .collect();
+    let all_good = scheme.verify_batch(&all);
+    items
+        .into_iter()
+        .map(|(value, checks)| {
+            let verdicts = if all_good || scheme.verify_batch(&checks) {
+                vec![true; checks.len()]
+            } else {
+                checks.iter().map(|check| scheme.verify(check)).collect()
+            };
+            settle(value, &verdicts).map(Verified)
+        })
         .collect()
 }

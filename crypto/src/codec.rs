@@ -130,6 +130,9 @@ impl<C> Decode<C> for Blob {
     }
 }
 
+// Derived decoders ask for this as well; a blob copies either way.
+bincode::impl_borrow_decode!(Blob);
+
 impl std::ops::Deref for Blob {
     type Target = [u8];
     fn deref(&self) -> &[u8] {

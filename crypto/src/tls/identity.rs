@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 
@@ -18,6 +18,7 @@ use crate::{PublicKey, SecretKey};
 #[derive(Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
+    certificate: CertificateDer<'static>,
     public: PublicKey,
 }
 
@@ -37,10 +38,11 @@ impl Identity {
         params
             .distinguished_name
             .push(rcgen::DnType::CommonName, "quintet");
-        let certificate = params.self_signed(&*key)?;
-        let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
+        let certificate = params.self_signed(&*key)?.der().clone();
+        let certified = Arc::new(CertifiedKey::new(vec![certificate.clone()], key));
         Ok(Identity {
-            certified: Arc::new(certified),
+            certified,
+            certificate,
             public,
         })
     }
@@ -48,6 +50,11 @@ impl Identity {
     /// The key that peers must pin.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The certificate that carries the key, in DER. It is public, like the key.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
     }
 
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {

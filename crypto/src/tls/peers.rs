@@ -19,7 +19,7 @@ use rustls::{
 use crate::{Digest, KeyError, PublicKey};
 
 /// Why the certificates of a connection do not identify a peer. The peer is to blame.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(thiserror::Error, PartialEq, Eq)]
 pub enum PeerError {
     /// No certificate at all.
     #[error("the peer presented no certificate")]
@@ -43,10 +43,17 @@ pub enum PeerError {
     Unknown(Digest),
 }
 
+/// The sentence: rustls, and QUIC above it, print a verifier's error by its `Debug`.
+impl Debug for PeerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 /// One key was listed for two peers. The configuration is to blame.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("public key {0} is listed twice")]
-pub struct DuplicateKey(pub PublicKey);
+pub struct DuplicateKey(pub Digest);
 
 /// The peers that a connection may come from, by public key. `I` says who a peer is.
 #[derive(Clone, Debug)]
@@ -64,7 +71,7 @@ impl<I: Copy> PinnedPeers<I> {
         let mut by_key = BTreeMap::new();
         for (key, id) in peers {
             if by_key.insert(*key.as_bytes(), id).is_some() {
-                return Err(DuplicateKey(key));
+                return Err(DuplicateKey(Digest(*key.as_bytes())));
             }
         }
         Ok(Self::from_map(by_key))

@@ -1,4 +1,5 @@
 //! A key file is written once, for its owner alone, and read only if it still is so.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![cfg(feature = "files")]
 
 use std::fs::{self, Permissions};

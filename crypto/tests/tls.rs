@@ -1,5 +1,6 @@
 //! Who gets through a handshake, and who is then taken for whom. Both ends run in memory, over
 //! the QUIC side of rustls, the one that the network uses.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![cfg(feature = "tls")]
 
 use std::sync::Arc;

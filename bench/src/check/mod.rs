@@ -1,0 +1,11 @@
+//! Checkers: they read what a run left (`committed.jsonl`, `history.jsonl`) and say whether it was right. They share no code with the protocol.
+
+mod agreement;
+mod committed;
+mod verdict;
+
+pub use agreement::{AgreementReport, check_agreement};
+pub use committed::{
+    Checkpoint, CommitPath, CommittedEntry, CommittedError, CommittedLog, parse_committed,
+};
+pub use verdict::{CheckResult, Verdict};

@@ -29,6 +29,7 @@ pub use keys::{
 };
 pub use mix::{Mix, Preset, YCSB_SCAN_ITEMS_MAX};
 pub use operation::{Condition, Guard, Operation, OperationKind, TXN_OPERATIONS};
+pub(crate) use seed::spread;
 pub use seed::{Purpose, random_stream};
 pub use value::{SizeDistribution, ValueFault, ValueSource, record_value, tag_of, verify_padding};
 

@@ -30,7 +30,7 @@ pub fn random_stream(seed: u64, client: u64, purpose: Purpose) -> ChaCha8Rng {
 }
 
 /// SplitMix64's output function: a bijection of 64-bit words which spreads every input bit over the whole output (Steele, Lea, Flood 2014).
-pub(super) const fn spread(mut word: u64) -> u64 {
+pub(crate) const fn spread(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

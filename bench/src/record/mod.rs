@@ -1,0 +1,47 @@
+//! Recording: what a run measured, and the files it leaves.
+//!
+//! ```text
+//!   load worker ─ Recorder ─┐ histograms, counters, 100 ms buckets   (no lock, no allocation per operation)
+//!   load worker ─ Recorder ─┼─► Recording (merged, lossless) ─► latency/*.hlog *.hgrm, timeseries.csv, run.json
+//!                           └─► bounded queue ─► writer thread ─► history.jsonl
+//! ```
+//!
+//! Two latencies are kept for every operation: from its *intended* start, which is what a user of an overloaded service sees, and from the moment it was
+//! sent (service latency). An operation belongs to the phase of its intended start; only the measured phase enters histograms and counters.
+//! Histograms hold successful operations only, so that at the end
+//! sum of histogram counts = `operations.ok` = history lines with status ok outside load and warm-up (when the history is full).
+
+mod atomic_file;
+mod counters;
+mod directory;
+mod environment;
+mod events;
+mod history;
+mod latency_files;
+mod live;
+mod phase;
+mod recorder;
+mod run_json;
+mod sparse;
+mod summary;
+mod timeseries;
+
+pub use atomic_file::{AtomicFile, write_file, write_json};
+pub use counters::Counters;
+pub use directory::{
+    DirectoryError, INCOMPLETE_MARK, RepeatDirectory, RunDirectory, check_writable,
+};
+pub use environment::{Environment, Settings};
+pub use events::EventLog;
+pub use history::{
+    HISTORY_QUEUE_CHUNKS, HistoryCounts, HistoryLine, HistoryMode, HistoryResult, HistorySink,
+    HistoryWriter, LineStatus,
+};
+pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
+pub use live::{Live, LiveSnapshot, RecentLatency};
+pub use phase::{Phase, Phases};
+pub use recorder::{Answer, LATE_AFTER, Outcome, Recorder, Recording, Times};
+pub use run_json::*;
+pub use sparse::{LATENCY_NS_MAX, new_histogram};
+pub use summary::{Estimate, EstimateMethod, RESAMPLES};
+pub use timeseries::{BUCKET, ClusterSample, TIME_BUCKETS_MAX, write_timeseries};

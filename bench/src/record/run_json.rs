@@ -1,0 +1,455 @@
+//! `run.json`, schema `bench.run/v1`: the result of a run as one document. Names are a contract: add, never rename.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Counters, Environment, Estimate, HistoryCounts, HistoryMode, Recording};
+use crate::check::{CheckResult, Verdict};
+
+/// The value of the field `schema`.
+pub const RUN_SCHEMA: &str = "bench.run/v1";
+
+const NS_PER_US: f64 = 1e3;
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`RUN_SCHEMA`].
+    pub schema: String,
+    /// Name of the run's directory.
+    pub id: String,
+    /// Name of the scenario.
+    pub name: String,
+    /// Whether it ran to its end.
+    pub status: RunStatus,
+    /// What came of it.
+    pub verdict: RunVerdict,
+    /// The effective scenario.
+    pub scenario: Value,
+    /// Machine, build, durability, authentication.
+    pub environment: Environment,
+    /// One entry for each repeat.
+    pub repeats: Vec<Repeat>,
+    /// Medians over the repeats.
+    pub summary: Summary,
+}
+
+/// Whether a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// It did.
+    #[default]
+    Completed,
+    /// Somebody stopped it; the results are partial.
+    Interrupted,
+    /// It could not go on; the results are partial.
+    Failed,
+}
+
+/// What came of a run. Safety goes before liveness, liveness before objectives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunVerdict {
+    /// Every check passed or was skipped, and every objective was met.
+    #[default]
+    Pass,
+    /// An objective or expectation was missed: exit code 3.
+    SloMissed,
+    /// The cluster stood still longer than it may: exit code 5.
+    LivenessViolation,
+    /// Replicas or answers contradict each other: exit code 4.
+    SafetyViolation,
+}
+
+/// One repeat.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Repeat {
+    /// Its seed.
+    pub seed: u64,
+    /// Length of the measured phase.
+    pub duration_s: f64,
+    /// Operations of the measured phase.
+    pub operations: Counters,
+    /// Successful operations per second of the measured phase.
+    pub throughput_ops_s: f64,
+    /// From the intended start: `all`, and each kind that succeeded.
+    pub latency_us: BTreeMap<String, LatencySummary>,
+    /// From the moment of sending.
+    pub service_latency_us: BTreeMap<String, LatencySummary>,
+    /// What the protocol did.
+    pub consensus: ConsensusFacts,
+    /// What the checkers say.
+    pub checks: Checks,
+    /// The faults injected.
+    pub faults: Vec<FaultFact>,
+    /// Signed contradictions found.
+    pub evidence: Vec<EvidenceFact>,
+    /// How far from the hardware's bound.
+    pub bounds: Bounds,
+    /// What it cost.
+    pub resources: Resources,
+    /// What `history.jsonl` holds.
+    pub history: HistoryFacts,
+}
+
+/// A latency distribution, microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "percentiles by their usual names")]
+pub struct LatencySummary {
+    /// Operations.
+    pub count: u64,
+    pub min: f64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub p9999: f64,
+    pub max: f64,
+}
+
+/// What the protocol did during the repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConsensusFacts {
+    /// Sequence numbers decided.
+    pub slots: u64,
+    /// Decided by a fast quorum of PREPAREs.
+    pub fast_path_slots: u64,
+    /// Decided by COMMITs.
+    pub slow_path_slots: u64,
+    /// Share of `fast_path_slots` in both, 0 to 1; 0 without slots.
+    pub fast_path_share: f64,
+    /// Views left.
+    pub view_changes: u64,
+    /// The view at the end.
+    pub final_view: u64,
+    /// Stable checkpoints.
+    pub checkpoints: u64,
+    /// Replicas that fetched the state from others.
+    pub state_transfers: u64,
+    /// Operations per slot, on average (the same number as `batch.mean`).
+    pub batch_ops_mean: f64,
+    /// Operations per slot.
+    pub batch: BatchSizes,
+}
+
+/// Operations per slot.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "statistics by their usual names")]
+pub struct BatchSizes {
+    pub mean: f64,
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// The results of the checkers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checks {
+    /// Replicas committed the same batches and reached the same states.
+    pub agreement: CheckResult,
+    /// Clients saw one copy of the map.
+    pub linearizable: CheckResult,
+    /// No request was executed twice.
+    pub exactly_once: CheckResult,
+    /// The replicas' final states are equal.
+    pub state: CheckResult,
+    /// The cluster did not stand still.
+    pub liveness: CheckResult,
+}
+
+/// An injected fault and what it cost.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FaultFact {
+    /// Its kind, as in the scenario.
+    pub kind: String,
+    /// The replica it hit, if it was one.
+    pub target: Option<u32>,
+    /// When it began, seconds into the measured phase.
+    pub start_s: f64,
+    /// When it ended.
+    pub end_s: Option<f64>,
+    /// From its beginning to the first commit after it.
+    pub first_commit_ms: Option<f64>,
+    /// From its beginning until throughput was back at 95 %.
+    pub recovered_95_ms: Option<f64>,
+}
+
+/// A signed contradiction.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EvidenceFact {
+    /// The replica that signed it.
+    pub culprit: u32,
+    /// Its kind.
+    pub kind: String,
+    /// The file, relative to the repeat's directory.
+    pub file: String,
+}
+
+/// How far the throughput is from what signatures allow on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bounds {
+    /// Operations per second if the machine did nothing but sign and verify.
+    pub signature_bound_ops_s: f64,
+    /// Throughput as a share of that.
+    pub signature_bound_share: f64,
+}
+
+/// What the repeat cost.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Each replica, over the measured phase.
+    pub replicas: Vec<ReplicaResources>,
+    /// The process that makes the load.
+    pub load_generator: ProcessResources,
+    /// CPU time of all replicas divided by the successful operations, microseconds.
+    pub cpu_us_per_op: f64,
+}
+
+/// What one replica used.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicaResources {
+    /// The replica.
+    pub id: u32,
+    /// CPU time, user and system.
+    pub cpu_s: f64,
+    /// Largest resident memory.
+    pub rss_max_bytes: u64,
+    /// Bytes sent to replicas and clients.
+    pub bytes_sent: u64,
+    /// Bytes received from them.
+    pub bytes_received: u64,
+    /// Synchronous writes to disk.
+    pub fsyncs: u64,
+}
+
+/// What a process used.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessResources {
+    /// CPU time, user and system.
+    pub cpu_s: f64,
+    /// Largest resident memory.
+    pub rss_max_bytes: u64,
+}
+
+/// What `history.jsonl` holds. With mode `full`, `ok_measured` equals `operations.ok` and the count of `latency_us.all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryFacts {
+    /// How much was kept.
+    pub mode: HistoryMode,
+    /// Lines of all phases.
+    pub lines: u64,
+    /// Lines of the measured phase with status ok.
+    pub ok_measured: u64,
+}
+
+/// Medians over the repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Successful operations per second.
+    pub throughput_ops_s: Estimate,
+    /// Median latency from the intended start, microseconds.
+    pub p50_us: Estimate,
+    /// Its 99th percentile.
+    pub p99_us: Estimate,
+    /// CPU time of all replicas per successful operation, microseconds.
+    pub cpu_us_per_op: Estimate,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            schema: RUN_SCHEMA.to_owned(),
+            id: String::new(),
+            name: String::new(),
+            status: RunStatus::default(),
+            verdict: RunVerdict::default(),
+            scenario: Value::Null,
+            environment: Environment::default(),
+            repeats: Vec::new(),
+            summary: Summary::default(),
+        }
+    }
+}
+
+impl Default for HistoryFacts {
+    fn default() -> Self {
+        Self::new(HistoryMode::Off, HistoryCounts::default())
+    }
+}
+
+impl HistoryFacts {
+    /// What the history's writer reported.
+    #[must_use]
+    pub const fn new(mode: HistoryMode, counts: HistoryCounts) -> Self {
+        Self {
+            mode,
+            lines: counts.lines,
+            ok_measured: counts.ok_measured,
+        }
+    }
+}
+
+impl LatencySummary {
+    /// Of a histogram of nanoseconds; all zero if it is empty.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NS_PER_US;
+        Self {
+            count: histogram.len(),
+            min: histogram.min() as f64 / NS_PER_US,
+            mean: histogram.mean() / NS_PER_US,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: histogram.max() as f64 / NS_PER_US,
+        }
+    }
+}
+
+impl BatchSizes {
+    /// Of the operations in each slot.
+    #[must_use]
+    pub fn of(mut sizes: Vec<u64>) -> Self {
+        sizes.sort_unstable();
+        let Some(max) = sizes.last().copied() else {
+            return Self::default();
+        };
+        // Nearest rank: the smallest size that at least this share of the slots does not exceed.
+        let at = |percent: usize| sizes[(sizes.len() * percent).div_ceil(100).saturating_sub(1)];
+        Self {
+            mean: sizes.iter().sum::<u64>() as f64 / sizes.len() as f64,
+            p50: at(50),
+            p99: at(99),
+            max,
+        }
+    }
+}
+
+impl ConsensusFacts {
+    /// Fills the shares and the batch sizes from the counts.
+    #[must_use]
+    pub fn with_batches(self, batch: BatchSizes) -> Self {
+        let decided = self.fast_path_slots + self.slow_path_slots;
+        let fast_path_share = if decided == 0 {
+            0.0
+        } else {
+            self.fast_path_slots as f64 / decided as f64
+        };
+        Self {
+            fast_path_share,
+            batch_ops_mean: batch.mean,
+            batch,
+            ..self
+        }
+    }
+}
+
+impl Repeat {
+    /// The parts that come from the recorders; the rest is left for others to fill.
+    #[must_use]
+    pub fn measured(
+        seed: u64,
+        duration_s: f64,
+        recording: &Recording,
+        history: HistoryFacts,
+    ) -> Self {
+        let names = || {
+            std::iter::once(("all", None))
+                .chain(recording.kinds().map(|kind| (kind.name(), Some(kind))))
+        };
+        let operations = recording.counters;
+        Self {
+            seed,
+            duration_s,
+            operations,
+            throughput_ops_s: if duration_s > 0.0 {
+                operations.ok as f64 / duration_s
+            } else {
+                0.0
+            },
+            latency_us: names()
+                .map(|(name, kind)| {
+                    (
+                        name.to_owned(),
+                        LatencySummary::of(&recording.intended(kind)),
+                    )
+                })
+                .collect(),
+            service_latency_us: names()
+                .map(|(name, kind)| {
+                    (
+                        name.to_owned(),
+                        LatencySummary::of(&recording.service(kind)),
+                    )
+                })
+                .collect(),
+            history,
+            ..Self::default()
+        }
+    }
+
+    /// The verdict that the checks of this repeat call for, objectives aside.
+    #[must_use]
+    pub fn verdict(&self) -> RunVerdict {
+        let Checks {
+            agreement,
+            linearizable,
+            exactly_once,
+            state,
+            liveness,
+        } = &self.checks;
+        if [agreement, linearizable, exactly_once, state]
+            .iter()
+            .any(|check| check.verdict == Verdict::Fail)
+        {
+            RunVerdict::SafetyViolation
+        } else if liveness.verdict == Verdict::Fail {
+            RunVerdict::LivenessViolation
+        } else {
+            RunVerdict::Pass
+        }
+    }
+}
+
+impl Summary {
+    /// Medians over `repeats`; `seed` makes their intervals repeatable.
+    #[must_use]
+    pub fn of(repeats: &[Repeat], seed: u64) -> Self {
+        let over = |value: &dyn Fn(&Repeat) -> f64| {
+            Estimate::of(&repeats.iter().map(value).collect::<Vec<_>>(), seed)
+        };
+        let latency = |repeat: &Repeat| repeat.latency_us.get("all").copied().unwrap_or_default();
+        Self {
+            throughput_ops_s: over(&|repeat| repeat.throughput_ops_s),
+            p50_us: over(&|repeat| latency(repeat).p50),
+            p99_us: over(&|repeat| latency(repeat).p99),
+            cpu_us_per_op: over(&|repeat| repeat.resources.cpu_us_per_op),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "run_json_tests.rs"]
+mod tests;

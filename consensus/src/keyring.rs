@@ -1,0 +1,83 @@
+//! Whose signature is whose: the configuration's keys with the scheme that verifies them.
+
+use std::sync::Arc;
+
+use crypto::{Check, Digest, Ed25519, Kind, Scheme, Sender, Signature, signing_digest};
+
+use crate::cluster::Cluster;
+use crate::ids::{ClientId, ReplicaId};
+
+/// Everything that stateless admission needs. Cheap to clone; any thread may hold one.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    cluster: Arc<Cluster>,
+    scheme: Arc<dyn Scheme>,
+}
+
+impl Keyring {
+    /// The keyring of a real cluster: Ed25519 by ZIP-215.
+    pub fn new(cluster: Arc<Cluster>) -> Self {
+        Keyring {
+            cluster,
+            scheme: Arc::new(Ed25519),
+        }
+    }
+
+    /// A keyring with another scheme, for the simulator and the model checker.
+    pub fn with_scheme(cluster: Arc<Cluster>, scheme: Arc<dyn Scheme>) -> Self {
+        Keyring { cluster, scheme }
+    }
+
+    /// The configuration.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &dyn Scheme {
+        &*self.scheme
+    }
+
+    /// What `id` signs for a replica message of `kind` with these canonical bytes.
+    pub fn replica_digest(&self, kind: Kind, id: ReplicaId, body: &[u8]) -> Digest {
+        let epoch = self.cluster.epoch().0;
+        signing_digest(kind, self.cluster.id(), epoch, Sender::Replica(id.0), body)
+    }
+
+    /// What a client signs; bound to the cluster but to no epoch (R4).
+    pub fn client_digest(&self, kind: Kind, id: ClientId, body: &[u8]) -> Digest {
+        signing_digest(kind, self.cluster.id(), 0, Sender::Client(id.0), body)
+    }
+
+    /// The check of a replica's signature; `None` if there is no such member.
+    pub fn replica_check(
+        &self,
+        kind: Kind,
+        id: ReplicaId,
+        body: &[u8],
+        signature: Signature,
+    ) -> Option<Check<'_>> {
+        let key = self.cluster.replica_key(id)?;
+        Some(Check {
+            key,
+            digest: self.replica_digest(kind, id, body),
+            signature,
+        })
+    }
+
+    /// The check of a client's signature; `None` if there is no such client.
+    pub fn client_check(
+        &self,
+        kind: Kind,
+        id: ClientId,
+        body: &[u8],
+        signature: Signature,
+    ) -> Option<Check<'_>> {
+        let key = self.cluster.client_key(id)?;
+        Some(Check {
+            key,
+            digest: self.client_digest(kind, id, body),
+            signature,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! A batch: the requests that share a sequence number, and its digest (docs/protocol.md R3).
+
+use std::collections::BTreeSet;
+
+use bincode::{Decode, Encode};
+use crypto::codec::Blob;
+use crypto::{Check, Digest, Hasher};
+
+use crate::keyring::Keyring;
+use crate::request::{Request, RequestError};
+use crate::settings::Limits;
+
+/// `NULL`: digest of the null batch, which executes as nothing (R1).
+pub fn null_digest() -> Digest {
+    Digest::of("null", &[])
+}
+
+/// A batch as it travels: the requests' complete bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RawBatch(pub Vec<Blob>);
+
+/// A well-formed batch with the digest that was computed from its own bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    requests: Vec<Request>,
+    digest: Digest,
+    bytes: usize,
+}
+
+/// Why bytes are not a batch that may be voted for (R7.2 step 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// No request, or too many.
+    #[error("{0} requests in one batch")]
+    Count(usize),
+    /// Too many bytes.
+    #[error("batch of {0} bytes is too large")]
+    TooLarge(usize),
+    /// A request is malformed.
+    #[error("request {index}: {error}")]
+    Request {
+        /// Position in the batch.
+        index: usize,
+        /// What is wrong with it.
+        error: RequestError,
+    },
+    /// One request twice.
+    #[error("the same request twice in one batch")]
+    Duplicate,
+    /// A request of a client outside the configuration.
+    #[error("request {0} is from an unknown client")]
+    UnknownClient(usize),
+}
+
+impl Batch {
+    /// A batch of requests that this replica admitted itself.
+    pub fn new(requests: Vec<Request>) -> Self {
+        let digest = digest_of(&requests);
+        let bytes = requests.iter().map(|request| request.raw().len()).sum();
+        Batch {
+            requests,
+            digest,
+            bytes,
+        }
+    }
+
+    /// Takes a received batch apart; all checks of R7.2 step 6 but the signatures.
+    ///
+    /// # Errors
+    /// If count, size, a request or uniqueness is wrong. Whoever proposed it is to blame.
+    pub fn parse(raw: RawBatch, limits: &Limits) -> Result<Self, BatchError> {
+        let count = raw.0.len();
+        if count == 0 || count > limits.batch_requests_max as usize {
+            return Err(BatchError::Count(count));
+        }
+        let bytes: usize = raw.0.iter().map(|request| request.len()).sum();
+        if bytes > limits.batch_bytes_max as usize {
+            return Err(BatchError::TooLarge(bytes));
+        }
+        let mut requests = Vec::with_capacity(count);
+        let mut seen = BTreeSet::new();
+        for (index, raw) in raw.0.into_iter().enumerate() {
+            let request = Request::parse(raw.0, limits)
+                .map_err(|error| BatchError::Request { index, error })?;
+            if !seen.insert(request.id) {
+                return Err(BatchError::Duplicate);
+            }
+            requests.push(request);
+        }
+        let digest = digest_of(&requests);
+        Ok(Batch {
+            requests,
+            digest,
+            bytes,
+        })
+    }
+
+    /// Appends the check of every client signature.
+    ///
+    /// # Errors
+    /// If a client is not in the configuration.
+    pub fn checks<'k>(
+        &self,
+        keyring: &'k Keyring,
+        checks: &mut Vec<Check<'k>>,
+    ) -> Result<(), BatchError> {
+        for (index, request) in self.requests.iter().enumerate() {
+            checks.push(
+                request
+                    .check(keyring)
+                    .ok_or(BatchError::UnknownClient(index))?,
+            );
+        }
+        Ok(())
+    }
+
+    /// The requests in execution order.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// `H("batch" ‖ count ‖ H(request_1) ‖ …)`.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes of all requests.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Operations of all requests.
+    pub fn ops(&self) -> usize {
+        self.requests.iter().map(|request| request.ops.len()).sum()
+    }
+
+    /// As it travels; shares the requests' bytes.
+    pub fn to_raw(&self) -> RawBatch {
+        RawBatch(
+            self.requests
+                .iter()
+                .map(|request| Blob(request.raw().clone()))
+                .collect(),
+        )
+    }
+}
+
+fn digest_of(requests: &[Request]) -> Digest {
+    let mut hasher = Hasher::new("batch");
+    hasher.u64(requests.len() as u64);
+    for request in requests {
+        hasher.update(request.digest().as_bytes());
+    }
+    hasher.finish()
+}

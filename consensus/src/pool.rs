@@ -1,0 +1,206 @@
+//! Requests that wait for ordering: one queue per client, served in turn, so that no client can
+//! crowd out another (docs/protocol.md R7.1, R15). Bounded per client, in number and in bytes.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{ClientId, RequestId};
+use crate::request::Request;
+use crate::settings::{Limits, Policy};
+use crate::time::Instant;
+
+/// What became of a request that was offered to the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It waits for a proposal.
+    Queued,
+    /// It waits already, or is in an undecided proposal.
+    Known,
+    /// A bound is reached; the client is told.
+    Full,
+}
+
+#[derive(Debug)]
+struct Entry {
+    request: Request,
+    queued: bool,
+}
+
+/// Pending requests.
+#[derive(Debug)]
+pub struct Pool {
+    requests_max: usize,
+    bytes_max: usize,
+    per_client_max: usize,
+    entries: BTreeMap<RequestId, Entry>,
+    per_client: BTreeMap<ClientId, usize>,
+    queues: BTreeMap<ClientId, VecDeque<RequestId>>,
+    /// Clients with queued requests, in the order in which they are served next.
+    turn: VecDeque<ClientId>,
+    bytes: usize,
+    queued: usize,
+    queued_bytes: usize,
+    waiting_since: Option<Instant>,
+}
+
+impl Pool {
+    /// An empty pool with the bounds of `policy`.
+    pub fn new(policy: &Policy) -> Self {
+        Pool {
+            requests_max: policy.pending_requests_max,
+            bytes_max: policy.pending_bytes_max,
+            per_client_max: policy.pending_per_client_max,
+            entries: BTreeMap::new(),
+            per_client: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            turn: VecDeque::new(),
+            bytes: 0,
+            queued: 0,
+            queued_bytes: 0,
+            waiting_since: None,
+        }
+    }
+
+    /// Takes a verified request in, unless it is known or a bound is reached.
+    pub fn offer(&mut self, now: Instant, request: Request) -> Offer {
+        let id = request.id;
+        if self.entries.contains_key(&id) {
+            return Offer::Known;
+        }
+        let size = request.raw().len();
+        let of_client = self.per_client.get(&id.client).copied().unwrap_or(0);
+        if self.entries.len() >= self.requests_max
+            || self.bytes.saturating_add(size) > self.bytes_max
+            || of_client >= self.per_client_max
+        {
+            return Offer::Full;
+        }
+        self.per_client.insert(id.client, of_client + 1);
+        self.bytes += size;
+        self.entries.insert(
+            id,
+            Entry {
+                request,
+                queued: false,
+            },
+        );
+        self.enqueue(now, id, size);
+        Offer::Queued
+    }
+
+    fn enqueue(&mut self, now: Instant, id: RequestId, size: usize) {
+        let queue = self.queues.entry(id.client).or_default();
+        if queue.is_empty() {
+            self.turn.push_back(id.client);
+        }
+        queue.push_back(id);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.queued = true;
+        }
+        self.queued += 1;
+        self.queued_bytes += size;
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// Takes the next batch: one request of each waiting client in turn, until the batch is full
+    /// or nobody waits. The requests count as in flight until [`Pool::executed`].
+    pub fn take_batch(&mut self, now: Instant, limits: &Limits) -> Vec<Request> {
+        let mut batch = Vec::new();
+        let mut bytes = 0usize;
+        while batch.len() < limits.batch_requests_max as usize {
+            let Some(client) = self.turn.pop_front() else {
+                break;
+            };
+            let Some(queue) = self.queues.get_mut(&client) else {
+                continue;
+            };
+            let Some(id) = queue.front().copied() else {
+                continue;
+            };
+            let Some(entry) = self.entries.get_mut(&id) else {
+                // Executed while it was queued.
+                queue.pop_front();
+                self.requeue_client(client);
+                continue;
+            };
+            let size = entry.request.raw().len();
+            if bytes + size > limits.batch_bytes_max as usize {
+                self.turn.push_front(client);
+                break;
+            }
+            queue.pop_front();
+            entry.queued = false;
+            bytes += size;
+            self.queued -= 1;
+            self.queued_bytes -= size;
+            batch.push(entry.request.clone());
+            self.requeue_client(client);
+        }
+        self.waiting_since = (self.queued > 0).then(|| self.waiting_since.unwrap_or(now));
+        batch
+    }
+
+    fn requeue_client(&mut self, client: ClientId) {
+        match self.queues.get(&client) {
+            Some(queue) if !queue.is_empty() => self.turn.push_back(client),
+            _ => {
+                self.queues.remove(&client);
+            }
+        }
+    }
+
+    /// Forgets a request that was executed.
+    pub fn executed(&mut self, id: &RequestId) {
+        let Some(entry) = self.entries.remove(id) else {
+            return;
+        };
+        let size = entry.request.raw().len();
+        self.bytes -= size;
+        if let Some(count) = self.per_client.get_mut(&id.client) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_client.remove(&id.client);
+            }
+        }
+        if entry.queued {
+            self.queued -= 1;
+            self.queued_bytes -= size;
+            // On a backup nobody takes batches: the queue must shrink here, or it would grow for ever.
+            if let Some(queue) = self.queues.get_mut(&id.client) {
+                queue.retain(|queued| queued != id);
+                if queue.is_empty() {
+                    self.queues.remove(&id.client);
+                    self.turn.retain(|client| *client != id.client);
+                }
+            }
+            if self.queued == 0 {
+                self.waiting_since = None;
+            }
+        }
+    }
+
+    /// Requests that wait for a proposal.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Is there enough for a full batch?
+    pub fn fills_batch(&self, limits: &Limits) -> bool {
+        self.queued >= limits.batch_requests_max as usize
+            || self.queued_bytes >= limits.batch_bytes_max as usize
+    }
+
+    /// Since when the oldest queued request (at most) has been waiting.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since
+    }
+
+    /// All pending requests, in flight or queued.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Nothing pending?
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}

@@ -1,0 +1,286 @@
+//! The seam: what a replication protocol takes in and gives out (ARCHITECTURE.md 3).
+//!
+//! Two rules for drivers:
+//!
+//! 1. **Durability.** [`Action::Persist`]s are numbered by tickets in the order in which they are
+//!    given out. A [`Action::Send`] with [`When::Durable`] leaves only when every Persist given
+//!    out before it is durable; all other actions may be performed at once. When tickets become
+//!    durable the driver steps [`Event::Persisted`]; only then does the core count its own votes.
+//!    So a replica never acts on a promise that it could forget, and one fsync serves many slots.
+//! 2. **Execution is an action, its result an event**: [`Action::Execute`] is given out in
+//!    sequence order, [`Event::Executed`] and [`Event::StateSaved`] come back whenever they are done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::{Check, Decode, Digest, Encode, Verified};
+
+use crate::batch::Batch;
+use crate::ids::{ReplicaId, RequestId, SeqNo, View};
+use crate::keyring::Keyring;
+use crate::report::Report;
+use crate::request::Request;
+use crate::time::Instant;
+
+/// A replication protocol as a pure state machine.
+pub trait Protocol: Sized {
+    /// As it travels: decoded, trusted in no way.
+    type Wire: Encode + Decode<()> + Clone + Send + 'static;
+    /// Structurally valid; inside `Verified` also its signatures hold.
+    type Message: Send + 'static;
+    /// What must survive a crash.
+    type Record: Encode + Decode<()> + Clone + Send + 'static;
+
+    /// Stateless structural admission, on any thread: appends the signature checks that the
+    /// message needs.
+    ///
+    /// # Errors
+    /// Says what the sender did wrong.
+    fn examine<'k>(
+        keyring: &'k Keyring,
+        from: ReplicaId,
+        wire: Self::Wire,
+        checks: &mut Vec<Check<'k>>,
+    ) -> Result<Self::Message, Misbehaviour>;
+
+    /// What is left of a message given the verdicts on its checks, in the order of `examine`.
+    ///
+    /// # Errors
+    /// If a signature is bad that the sender answers for.
+    fn settle(message: Self::Message, verdicts: &[bool]) -> Result<Self::Message, Misbehaviour> {
+        if verdicts.iter().all(|good| *good) {
+            Ok(message)
+        } else {
+            Err(Misbehaviour::BadSignature)
+        }
+    }
+
+    /// Rebuilds from the durable records, oldest first, before the first step.
+    fn restore(&mut self, record: Self::Record);
+
+    /// Advances by one event; appends what must be done to `out`.
+    fn step(&mut self, now: Instant, event: Event<Verified<Self::Message>>, out: &mut Outbox<Self>);
+}
+
+/// Admits messages of several peers at once with one signature batch.
+pub fn admit_all<P: Protocol>(
+    keyring: &Keyring,
+    wires: Vec<(ReplicaId, P::Wire)>,
+) -> Vec<(ReplicaId, Result<Verified<P::Message>, Misbehaviour>)> {
+    let mut senders = Vec::with_capacity(wires.len());
+    let mut examined = Vec::with_capacity(wires.len());
+    for (from, wire) in wires {
+        let mut checks = Vec::new();
+        let result = P::examine(keyring, from, wire, &mut checks);
+        senders.push((from, result.as_ref().err().cloned()));
+        if let Ok(message) = result {
+            examined.push((message, checks));
+        }
+    }
+    let mut settled = crypto::settle_all(examined, keyring.scheme(), P::settle).into_iter();
+    senders
+        .into_iter()
+        .map(|(from, refused)| match refused {
+            Some(misbehaviour) => (from, Err(misbehaviour)),
+            None => {
+                let verdict = settled
+                    .next()
+                    .expect("one verdict for each examined message");
+                (from, verdict)
+            }
+        })
+        .collect()
+}
+
+/// Number of a [`Action::Persist`], from 1, in the order given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happens to a protocol.
+#[derive(Clone, Debug)]
+pub enum Event<M> {
+    /// The replica is up: records are restored, nothing has been received.
+    Started,
+    /// A peer's message was admitted.
+    Received {
+        /// The peer at the other end of the channel.
+        from: ReplicaId,
+        /// What it sent.
+        message: M,
+    },
+    /// Requests whose signatures hold, that the session table does not know; from clients or
+    /// forwarded by peers.
+    Requested {
+        /// The peer that forwarded them, or `None` for clients.
+        from: Option<ReplicaId>,
+        /// In order of arrival.
+        requests: Vec<Verified<Request>>,
+    },
+    /// Every Persist up to this ticket is durable.
+    Persisted(Ticket),
+    /// A timer ran out.
+    TimerFired(Timer),
+    /// The batch at this sequence number was executed.
+    Executed(SeqNo),
+    /// The state at this checkpoint is durable and has this digest.
+    StateSaved {
+        /// A multiple of K.
+        seq: SeqNo,
+        /// `state_digest` (R9).
+        digest: Digest,
+    },
+}
+
+/// Timers: a closed set; setting one replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// T_batch: close the open batch.
+    Batch,
+    /// T_status: send STATUS.
+    Status,
+    /// T_fast: some slot waits for its fast quorum.
+    Fast,
+    /// T_req: the oldest pending request is too old.
+    Request,
+    /// T_vc: the new view takes too long.
+    NewView,
+    /// T_rtx: send the VIEW-CHANGE again.
+    Retransmit,
+    /// T_hb: the primary is silent.
+    Heartbeat,
+}
+
+/// To whom a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Every other replica.
+    Others,
+    /// One replica.
+    One(ReplicaId),
+}
+
+/// What a message must wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Every Persist given out before it: it carries a promise.
+    Durable,
+    /// Nothing: it promises nothing, or what it promises is durable already.
+    Now,
+}
+
+/// What a protocol wants done.
+#[derive(Clone, Debug)]
+pub enum Action<W, R> {
+    /// Make a record durable. Its ticket is the number of Persists given out so far.
+    Persist(R),
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Destination,
+        /// What.
+        wire: W,
+        /// When it may leave.
+        when: When,
+    },
+    /// Execute the batch (`None`: the null batch); sequence numbers ascend without gaps.
+    Execute {
+        /// Where it stands in the log.
+        seq: SeqNo,
+        /// The view in which it was decided.
+        view: View,
+        /// What to execute.
+        batch: Option<Arc<Batch>>,
+        /// A checkpoint: save the state and answer with [`Event::StateSaved`] as well.
+        checkpoint: bool,
+    },
+    /// Tell a client that its request was not taken in (R15).
+    Busy {
+        /// Which request.
+        id: RequestId,
+        /// Suggested pause in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// Records bound to sequence numbers up to this one are no longer needed.
+    Truncate(SeqNo),
+    /// Fire `timer` after this long; replaces the timer.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// From now.
+        after: Duration,
+    },
+    /// Forget the timer.
+    CancelTimer(Timer),
+    /// Something worth knowing happened.
+    Report(Report),
+    /// A broken invariant: stop voting and halt with this diagnosis (R7.5). Never followed by
+    /// other actions.
+    Halt(String),
+}
+
+/// Where a protocol puts its actions. A plain sink: it borrows nothing of the protocol.
+#[derive(Debug)]
+pub struct Outbox<P: Protocol> {
+    actions: Vec<Action<P::Wire, P::Record>>,
+}
+
+impl<P: Protocol> Default for Outbox<P> {
+    fn default() -> Self {
+        Outbox {
+            actions: Vec::new(),
+        }
+    }
+}
+
+impl<P: Protocol> Outbox<P> {
+    /// An empty outbox.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an action.
+    pub fn push(&mut self, action: Action<P::Wire, P::Record>) {
+        self.actions.push(action);
+    }
+
+    /// Takes all actions in order; the outbox keeps its memory.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Action<P::Wire, P::Record>> {
+        self.actions.drain(..)
+    }
+
+    /// The actions so far.
+    pub fn actions(&self) -> &[Action<P::Wire, P::Record>] {
+        &self.actions
+    }
+
+    /// No action?
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+}
+
+/// What a peer did wrong: an ordinary value that is counted (STYLE: errors say whose fault).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misbehaviour {
+    /// Bytes that are no message.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// A signature that does not hold.
+    #[error("invalid signature")]
+    BadSignature,
+    /// A message of another configuration.
+    #[error("message of another epoch")]
+    WrongEpoch,
+    /// A message that names somebody else as its sender where that is not allowed.
+    #[error("message in another replica's name")]
+    Impersonation,
+    /// A member or client outside the configuration.
+    #[error("unknown member or client")]
+    Unknown,
+    /// A certificate with too few or repeated signers.
+    #[error("certificate without a quorum")]
+    NoQuorum,
+    /// A message of this kind is not accepted.
+    #[error("unexpected message: {0}")]
+    Unexpected(&'static str),
+}

@@ -1,0 +1,289 @@
+//! STATUS and what it drives: heartbeat, retransmission, decisions for those who lag behind
+//! (docs/protocol.md R10.7, R13). It makes lossy links and bounded queues reliable in effect.
+
+use crypto::Digest;
+use crypto::codec::Blob;
+
+use super::Pbft;
+use super::admission::{DECISIONS_MAX, bitmap_len};
+use super::message::{Decision, Status, Wire};
+use crate::batch::{Batch, null_digest};
+use crate::ids::{ReplicaId, SeqNo};
+use crate::protocol::{Action, Outbox, Timer, When};
+use crate::report::Report;
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// Slots whose votes are sent again for one STATUS.
+const RETRANSMIT_SLOTS_MAX: usize = 32;
+/// Batches fetched for one own STATUS.
+const FETCH_MAX: usize = 8;
+
+/// What a peer's last STATUS said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PeerState {
+    last_executed: SeqNo,
+    stable: SeqNo,
+}
+
+impl Pbft {
+    /// This replica's STATUS.
+    pub(super) fn status(&self) -> Wire {
+        let window = self.cluster().limits().log_window;
+        let mut undecided = vec![0u8; bitmap_len(window)];
+        let low = self.window.low();
+        for offset in 0..window {
+            let seq = low.plus(offset + 1);
+            let decided = self
+                .window
+                .get(seq)
+                .is_some_and(|slot| slot.decided.is_some());
+            if !decided
+                && let Some(byte) = usize::try_from(offset / 8)
+                    .ok()
+                    .and_then(|at| undecided.get_mut(at))
+            {
+                *byte |= 1 << (offset % 8);
+            }
+        }
+        Wire::Status(Status {
+            epoch: self.cluster().epoch(),
+            view: self.view,
+            mode: self.mode,
+            stable: low,
+            last_executed: self.last_executed,
+            undecided: Blob::from(undecided),
+        })
+    }
+
+    /// T_status: say where this replica stands, and ask for bodies that did not come.
+    pub(super) fn on_status_timer(&mut self, out: &mut Outbox<Self>) {
+        self.broadcast(self.status(), When::Now, out);
+        self.fetch_missing(out);
+        out.push(Action::SetTimer {
+            timer: Timer::Status,
+            after: self.policy.status_interval,
+        });
+    }
+
+    /// Asks for what votes show to exist and is not here: headers that votes carry along, bodies
+    /// of accepted headers and of decided slots.
+    fn fetch_missing(&mut self, out: &mut Outbox<Self>) {
+        let mut adopt = Vec::new();
+        let mut missing: Vec<(SeqNo, Digest, ReplicaId)> = Vec::new();
+        for (seq, slot) in self.window.iter() {
+            if missing.len() >= FETCH_MAX {
+                break;
+            }
+            if seq <= self.execute_sent {
+                continue;
+            }
+            let vote = slot.prepares.iter().find(|vote| vote.replica != self.me);
+            let wanted = match (&slot.decided, slot.header) {
+                (Some(decided), _) => Some(decided.statement.digest),
+                (None, Some(header)) => Some(header.statement.digest),
+                (None, None) => {
+                    if let Some(vote) = vote.filter(|vote| vote.statement.view == self.view) {
+                        adopt.push(vote.header());
+                    }
+                    vote.map(|vote| vote.statement.digest)
+                }
+            };
+            if let Some(digest) = wanted
+                && digest != null_digest()
+                && slot.body(&digest).is_none()
+            {
+                let source = slot
+                    .prepares
+                    .iter()
+                    .find(|vote| vote.statement.digest == digest && vote.replica != self.me)
+                    .map_or(self.primary(), |vote| vote.replica);
+                missing.push((seq, digest, source));
+            }
+        }
+        for header in adopt {
+            if self.verify(header.check(&self.keyring))
+                && let Some(slot) = self.window.slot(header.statement.seq)
+            {
+                slot.header = Some(header);
+            }
+        }
+        for (seq, digest, source) in missing {
+            self.send(source, Wire::FetchBatch(seq, digest), out);
+        }
+    }
+
+    /// STATUS of a peer: what it lacks and we have is sent again, if it made no progress since
+    /// its last one (otherwise the messages are probably under way).
+    pub(super) fn on_status(&mut self, from: ReplicaId, status: Status, out: &mut Outbox<Self>) {
+        let Some(peer) = self.peers.get_mut(from.index()) else {
+            return;
+        };
+        let stuck = peer.last_executed == status.last_executed;
+        let still_low = peer.stable == status.stable;
+        *peer = PeerState {
+            last_executed: status.last_executed,
+            stable: status.stable,
+        };
+        if status.stable < self.window.low()
+            && still_low
+            && let Some(certificate) = self.stable_certificate()
+        {
+            // Certificates with a Byzantine signature may exist at one correct replica only (R9).
+            let certificate = certificate.clone();
+            self.send(from, Wire::Stable(certificate), out);
+        }
+        if !stuck {
+            return;
+        }
+        let mut sent = 0;
+        if status.last_executed < self.execute_sent {
+            let first = status.last_executed.next();
+            sent += self.send_decisions(from, first, first.plus(DECISIONS_MAX - 1), out);
+        }
+        sent += self.resend_votes(from, &status, out);
+        if sent > 0 {
+            out.push(Action::Report(Report::Retransmitted {
+                to: from,
+                messages: sent,
+            }));
+        }
+    }
+
+    /// Own durable messages for slots that the peer has not decided and neither have we.
+    fn resend_votes(&mut self, to: ReplicaId, status: &Status, out: &mut Outbox<Self>) -> usize {
+        let mut wires = Vec::new();
+        let mut slots = 0;
+        for (seq, slot) in self.window.iter() {
+            if slots >= RETRANSMIT_SLOTS_MAX {
+                break;
+            }
+            if slot.decided.is_some() && seq <= self.execute_sent || !undecided(status, seq) {
+                continue;
+            }
+            let before = wires.len();
+            if let Some(header) = slot.header
+                && self.primary() == self.me
+                && let Some(batch) = slot.body(&header.statement.digest)
+            {
+                wires.push(Wire::PrePrepare(header, Some(batch.to_raw())));
+            }
+            if let Some(vote) = slot.vote
+                && slot.vote_durable
+            {
+                wires.push(Wire::Prepare(vote));
+            }
+            // Counted means durable: own COMMITs are cast only then.
+            if let Some(commit) = slot.commit
+                && slot.commits.has(self.me, &commit.statement)
+            {
+                wires.push(Wire::Commit(commit));
+            }
+            if wires.len() > before {
+                slots += 1;
+            }
+        }
+        if status.last_executed <= self.last_executed {
+            let unstable = self
+                .own_states
+                .iter()
+                .filter(|(seq, _)| **seq > status.stable);
+            wires.extend(
+                unstable
+                    .map(|(seq, digest)| Wire::Checkpoint(self.checkpoint_claim(*seq, *digest))),
+            );
+        }
+        let sent = wires.len();
+        for wire in wires {
+            self.send(to, wire, out);
+        }
+        sent
+    }
+
+    /// Sends the decisions of a range that are in the log. Returns how many.
+    pub(super) fn send_decisions(
+        &mut self,
+        to: ReplicaId,
+        first: SeqNo,
+        last: SeqNo,
+        out: &mut Outbox<Self>,
+    ) -> usize {
+        let epoch = self.cluster().epoch();
+        let quorums = *self.cluster().quorums();
+        let mut sent = 0;
+        for seq in first.0..=last.0.min(self.execute_sent.0) {
+            let Some(slot) = self.window.get(SeqNo(seq)) else {
+                continue;
+            };
+            let Some(certificate) = slot.decision_certificate(epoch, &quorums) else {
+                continue;
+            };
+            let digest = certificate.statement.digest;
+            let batch = slot.body(&digest).map(|batch| batch.to_raw());
+            if batch.is_none() && digest != null_digest() {
+                continue;
+            }
+            self.send(to, Wire::Decision(Decision { certificate, batch }), out);
+            sent += 1;
+        }
+        sent
+    }
+
+    /// FETCH-BATCH: answered if the body is here.
+    pub(super) fn on_fetch_batch(
+        &mut self,
+        from: ReplicaId,
+        seq: SeqNo,
+        digest: &Digest,
+        out: &mut Outbox<Self>,
+    ) {
+        let Some(slot) = self.window.get(seq) else {
+            return;
+        };
+        let Some(batch) = slot.body(digest) else {
+            return;
+        };
+        match slot.header {
+            Some(header) if header.statement.digest == *digest => {
+                self.send(from, Wire::PrePrepare(header, Some(batch.to_raw())), out);
+            }
+            _ => self.send(from, Wire::Batch(batch.to_raw()), out),
+        }
+    }
+
+    /// A batch that was asked for: kept where a header or a decision waits for it.
+    pub(super) fn on_batch(&mut self, now: Instant, batch: Arc<Batch>, out: &mut Outbox<Self>) {
+        let digest = batch.digest();
+        let waiting: Vec<SeqNo> = self
+            .window
+            .iter()
+            .filter(|(_, slot)| {
+                let header = slot.header.map(|header| header.statement.digest);
+                let decided = slot
+                    .decided
+                    .as_ref()
+                    .map(|decided| decided.statement.digest);
+                [header, decided].contains(&Some(digest)) && slot.body(&digest).is_none()
+            })
+            .map(|(seq, _)| seq)
+            .collect();
+        for seq in waiting {
+            if let Some(slot) = self.window.slot(seq) {
+                slot.keep_body(Arc::clone(&batch));
+            }
+            self.vote(seq, out);
+        }
+        self.execute_decided(now, out);
+    }
+}
+
+/// Does the bitmap say that `seq` is undecided? Slots beyond the bitmap are.
+fn undecided(status: &Status, seq: SeqNo) -> bool {
+    let Some(offset) = seq.0.checked_sub(status.stable.0 + 1) else {
+        return false;
+    };
+    let byte = usize::try_from(offset / 8)
+        .ok()
+        .and_then(|at| status.undecided.get(at));
+    byte.is_none_or(|byte| byte & (1 << (offset % 8)) != 0)
+}

@@ -1,0 +1,170 @@
+//! Checkpoints, watermarks and garbage collection (docs/protocol.md R9; PBFT 4.3).
+
+use std::collections::BTreeMap;
+
+use crypto::{Digest, Kind};
+
+use super::Pbft;
+use super::certificate::{Signers, StableCertificate};
+use super::message::{Checkpoint, Wire};
+use super::record::Record;
+use crate::ids::{ReplicaId, SeqNo};
+use crate::protocol::{Action, Misbehaviour, Outbox, When};
+use crate::report::Report;
+use crate::time::Instant;
+
+/// The CHECKPOINTs received for one sequence number: the first of each replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims(BTreeMap<ReplicaId, Checkpoint>);
+
+impl Claims {
+    fn signers(&self, digest: &Digest, quorum: usize) -> Option<Signers> {
+        let signers: Vec<_> = self
+            .0
+            .values()
+            .filter(|claim| claim.digest == *digest)
+            .map(|claim| (claim.replica, claim.signature))
+            .take(quorum)
+            .collect();
+        (signers.len() == quorum).then_some(Signers(signers))
+    }
+}
+
+impl Pbft {
+    /// The state at a checkpoint is durable here: say so.
+    pub(super) fn on_state_saved(
+        &mut self,
+        now: Instant,
+        seq: SeqNo,
+        digest: Digest,
+        out: &mut Outbox<Self>,
+    ) {
+        if seq <= self.window.low() {
+            return;
+        }
+        self.own_states.insert(seq, digest);
+        let claim = self.checkpoint_claim(seq, digest);
+        self.broadcast(Wire::Checkpoint(claim), When::Now, out);
+        if let Some(certificate) = self.ahead.clone()
+            && certificate.seq <= seq
+        {
+            self.on_stable(now, certificate, out);
+        }
+        self.on_checkpoint(now, claim, out);
+    }
+
+    /// This replica's CHECKPOINT for a state that is durable here.
+    pub(super) fn checkpoint_claim(&self, seq: SeqNo, digest: Digest) -> Checkpoint {
+        Checkpoint {
+            epoch: self.cluster().epoch(),
+            seq,
+            digest,
+            replica: self.me,
+            signature: self.sign(Kind::Checkpoint, &StableCertificate::body(seq, &digest)),
+        }
+    }
+
+    /// CHECKPOINT from its replica.
+    pub(super) fn on_checkpoint(
+        &mut self,
+        now: Instant,
+        claim: Checkpoint,
+        out: &mut Outbox<Self>,
+    ) {
+        let interval = self.cluster().limits().checkpoint_interval;
+        if !claim.seq.0.is_multiple_of(interval) || !self.window.reaches(claim.seq) {
+            return;
+        }
+        let claims = self.claims.entry(claim.seq).or_default();
+        match claims.0.get(&claim.replica) {
+            Some(first) if first.digest != claim.digest => {
+                out.push(Action::Report(Report::Dropped {
+                    from: claim.replica,
+                    why: Misbehaviour::Unexpected("two checkpoints for one sequence number"),
+                }));
+                return;
+            }
+            Some(_) => return,
+            None => {
+                claims.0.insert(claim.replica, claim);
+            }
+        }
+        let quorum = self.keyring.cluster().quorums().slow();
+        if let Some(signers) = claims.signers(&claim.digest, quorum) {
+            let epoch = claim.epoch;
+            let certificate = StableCertificate {
+                epoch,
+                seq: claim.seq,
+                digest: claim.digest,
+                signers,
+            };
+            self.on_stable(now, certificate, out);
+        }
+    }
+
+    /// STABLE-CERT, assembled or received: raise the low watermark, if this replica has the state.
+    pub(super) fn on_stable(
+        &mut self,
+        now: Instant,
+        certificate: StableCertificate,
+        out: &mut Outbox<Self>,
+    ) {
+        let seq = certificate.seq;
+        if seq <= self.window.low() {
+            return;
+        }
+        let Some(own) = self.own_states.get(&seq) else {
+            // Not executed, or not durable yet. The certificate is kept for then.
+            if self.ahead.as_ref().is_none_or(|held| held.seq < seq) {
+                out.push(Action::Report(Report::Behind {
+                    last_executed: self.last_executed,
+                    stable: seq,
+                }));
+                self.ahead = Some(certificate);
+            }
+            return;
+        };
+        if *own != certificate.digest {
+            let own = *own;
+            self.halt(
+                format!(
+                    "state after slot {seq} has digest {own}, but a quorum certified {}: local \
+                     corruption or non-determinism",
+                    certificate.digest
+                ),
+                out,
+            );
+            return;
+        }
+        self.advance(now, certificate, out);
+    }
+
+    fn advance(&mut self, now: Instant, certificate: StableCertificate, out: &mut Outbox<Self>) {
+        let seq = certificate.seq;
+        out.push(Action::Report(Report::Stable {
+            seq,
+            digest: certificate.digest,
+        }));
+        self.persist(Record::Stable(certificate.clone()), out);
+        out.push(Action::Truncate(seq));
+        let old_high = self.window.high();
+        self.window.advance(seq);
+        self.own_states = self.own_states.split_off(&seq.next());
+        self.claims = self.claims.split_off(&seq.next());
+        if self.ahead.as_ref().is_some_and(|held| held.seq <= seq) {
+            self.ahead = None;
+        }
+        self.stable = Some(certificate);
+        self.next = self.next.max(seq.next());
+        // Proposals that were received ahead of the window are in it now.
+        for waiting in old_high.0 + 1..=self.window.high().0 {
+            self.vote(SeqNo(waiting), out);
+        }
+        self.propose(now, out);
+    }
+
+    /// The certificate of the low watermark, once there is one.
+    pub(super) fn stable_certificate(&self) -> Option<&StableCertificate> {
+        self.stable.as_ref()
+    }
+}

@@ -1,0 +1,328 @@
+//! Counting votes, deciding and executing (docs/protocol.md R7.3-R7.5, R8).
+//!
+//! Both decision rules look at the same votes: q_F PREPAREs or q COMMITs of one view and digest,
+//! whichever come first. So falling back from the fast path needs no timer for safety.
+
+use std::sync::Arc;
+
+use crypto::Kind;
+
+use super::certificate::{Certificate, Phase, Statement};
+use super::fast_path::OnPrepared;
+use super::message::{Commit, Mode, Prepare, Wire};
+use super::record::Record;
+use super::slot::{Decided, Prepared};
+use super::votes::Cast;
+use super::{OwnVote, Pbft};
+use crate::batch::{Batch, null_digest};
+use crate::ids::SeqNo;
+use crate::protocol::{Action, Outbox, Timer, When};
+use crate::report::{Path, Report};
+use crate::time::Instant;
+
+impl Pbft {
+    /// PREPARE from its voter (R7.3).
+    pub(super) fn on_prepare(&mut self, now: Instant, vote: Prepare, out: &mut Outbox<Self>) {
+        let contradicts_header = self
+            .window
+            .get(vote.statement.seq)
+            .and_then(|slot| slot.header)
+            .filter(|header| {
+                header.statement.view == vote.statement.view
+                    && header.statement.digest != vote.statement.digest
+            });
+        if let Some(header) = contradicts_header {
+            let other = vote.header();
+            if self.verify(other.check(&self.keyring)) {
+                self.on_double_pre_prepare(header, other, out);
+            }
+        }
+        self.count_prepare(now, vote, out);
+    }
+
+    pub(super) fn count_prepare(&mut self, now: Instant, vote: Prepare, out: &mut Outbox<Self>) {
+        let statement = vote.statement;
+        let Some(slot) = self.window.slot(statement.seq) else {
+            return;
+        };
+        match slot.prepares.cast(vote) {
+            Cast::Ignored => return,
+            Cast::Conflict(first) => return self.on_double_prepare(first, vote, out),
+            Cast::Counted => {}
+        }
+        let count = slot.prepares.count(&statement);
+        let quorums = *self.cluster().quorums();
+        if count >= quorums.slow() {
+            self.on_prepared(now, &statement, out);
+        }
+        if quorums.fast() == Some(count) {
+            self.observe_fast_quorum(now, &statement, out);
+        }
+        if quorums.fast().is_some_and(|fast| count >= fast) {
+            self.decide(now, statement, Path::Fast, None, out);
+        }
+    }
+
+    /// q PREPAREs for one statement (R7.3): a prepared certificate, if its view is current.
+    fn on_prepared(&mut self, now: Instant, statement: &Statement, out: &mut Outbox<Self>) {
+        if statement.view != self.view || self.mode != Mode::Normal {
+            return;
+        }
+        let quorums = *self.cluster().quorums();
+        let epoch = self.cluster().epoch();
+        let Some(slot) = self.window.slot(statement.seq) else {
+            return;
+        };
+        let newer = slot
+            .prepared
+            .as_ref()
+            .is_none_or(|held| held.certificate.statement.view < statement.view);
+        if !newer {
+            return;
+        }
+        let Some(signers) = slot.prepares.signers(statement, quorums.slow()) else {
+            return;
+        };
+        let certificate = Certificate {
+            epoch,
+            phase: Phase::Prepare,
+            statement: *statement,
+            signers,
+        };
+        slot.prepared = Some(Prepared {
+            certificate,
+            at: now,
+            persisted: false,
+        });
+        // Others may be waiting for this replica's COMMIT already.
+        let asked = slot.commits.count(statement) > 0;
+        match self.commits.on_prepared(now, statement.seq) {
+            OnPrepared::Never => {}
+            OnPrepared::Commit => self.send_commit(statement.seq, out),
+            OnPrepared::WaitUntil(_) if asked => self.send_commit(statement.seq, out),
+            OnPrepared::WaitUntil(_) => self.set_fast_timer(now, out),
+        }
+    }
+
+    fn observe_fast_quorum(&mut self, now: Instant, statement: &Statement, out: &mut Outbox<Self>) {
+        let prepared_at = self
+            .window
+            .get(statement.seq)
+            .and_then(|slot| slot.prepared.as_ref())
+            .filter(|prepared| prepared.certificate.statement == *statement)
+            .map(|prepared| prepared.at);
+        if let Some(at) = prepared_at
+            && let Some(eager) = self.commits.on_fast_quorum(now.since(at))
+        {
+            out.push(Action::Report(Report::EagerCommits(eager)));
+        }
+    }
+
+    fn set_fast_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        let window = &self.window;
+        self.commits.drop_settled(|seq| {
+            window
+                .get(seq)
+                .is_none_or(|slot| slot.decided.is_some() || slot.commit.is_some())
+        });
+        match self.commits.next_deadline() {
+            Some(deadline) => {
+                out.push(Action::SetTimer {
+                    timer: Timer::Fast,
+                    after: deadline.since(now),
+                });
+            }
+            None => out.push(Action::CancelTimer(Timer::Fast)),
+        }
+    }
+
+    /// T_fast: whatever is prepared and still undecided falls back to the commit phase.
+    pub(super) fn on_fast_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        while let Some(seq) = self.commits.pop_expired(now) {
+            let Some(slot) = self.window.get(seq) else {
+                continue;
+            };
+            if slot.decided.is_some() || slot.commit.is_some() {
+                continue;
+            }
+            let Some(prepared) = &slot.prepared else {
+                continue;
+            };
+            let statement = prepared.certificate.statement;
+            let missing = self
+                .cluster()
+                .members()
+                .filter(|replica| !slot.prepares.has(*replica, &statement))
+                .collect();
+            out.push(Action::Report(Report::FellBack { seq, missing }));
+            if let Some(eager) = self.commits.on_expired() {
+                out.push(Action::Report(Report::EagerCommits(eager)));
+            }
+            self.send_commit(seq, out);
+        }
+        self.set_fast_timer(now, out);
+    }
+
+    /// COMMIT for a slot that is prepared here in the current view, once (R7.4, R8). The prepared
+    /// certificate is durable before the COMMIT leaves.
+    fn send_commit(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
+        if self.mode != Mode::Normal {
+            return;
+        }
+        let view = self.view;
+        let Some(slot) = self.window.slot(seq) else {
+            return;
+        };
+        let Some(prepared) = &mut slot.prepared else {
+            return;
+        };
+        let statement = prepared.certificate.statement;
+        let sent = slot
+            .commit
+            .is_some_and(|commit| commit.statement.view == view);
+        if statement.view != view || sent {
+            return;
+        }
+        let unsaved = (!prepared.persisted).then(|| prepared.certificate.clone());
+        prepared.persisted = true;
+        if let Some(certificate) = unsaved {
+            self.persist(Record::Prepared(certificate), out);
+        }
+        let vote = Commit {
+            epoch: self.cluster().epoch(),
+            statement,
+            replica: self.me,
+            signature: self.sign(Kind::Commit, &statement.body()),
+        };
+        if let Some(slot) = self.window.slot(seq) {
+            slot.commit = Some(vote);
+        }
+        self.promised
+            .push_back((self.tickets, OwnVote::Commit(vote)));
+        self.broadcast(Wire::Commit(vote), When::Durable, out);
+    }
+
+    /// COMMIT from its voter (R7.4).
+    pub(super) fn on_commit(&mut self, now: Instant, vote: Commit, out: &mut Outbox<Self>) {
+        self.count_commit(now, vote, out);
+        // (a) of R8: also a replica that has decided fast answers, or one that missed fast votes
+        // could not finish. With q_F = q nobody ever waits for COMMITs.
+        if !self.cluster().quorums().prepared_is_decided() {
+            let prepared_for_it = self
+                .window
+                .get(vote.statement.seq)
+                .and_then(|slot| slot.prepared.as_ref())
+                .is_some_and(|prepared| prepared.certificate.statement == vote.statement);
+            if prepared_for_it {
+                self.send_commit(vote.statement.seq, out);
+            }
+        }
+    }
+
+    pub(super) fn count_commit(&mut self, now: Instant, vote: Commit, out: &mut Outbox<Self>) {
+        let statement = vote.statement;
+        let quorum = self.cluster().quorums().slow();
+        let Some(slot) = self.window.slot(statement.seq) else {
+            return;
+        };
+        if slot.commits.cast(vote) != Cast::Counted {
+            return;
+        }
+        if slot.commits.count(&statement) >= quorum {
+            self.decide(now, statement, Path::Slow, None, out);
+        }
+    }
+
+    /// DECISION: another replica's certificate with the batch (R13).
+    pub(super) fn on_decision(
+        &mut self,
+        now: Instant,
+        certificate: Certificate,
+        batch: Option<Arc<Batch>>,
+        out: &mut Outbox<Self>,
+    ) {
+        let statement = certificate.statement;
+        let Some(slot) = self.window.slot(statement.seq) else {
+            return;
+        };
+        if slot.decided.is_none() {
+            self.decide(now, statement, Path::Transfer, Some(certificate), out);
+        }
+        if let Some(batch) = batch
+            && let Some(slot) = self.window.slot(statement.seq)
+        {
+            slot.keep_body(batch);
+        }
+        self.execute_decided(now, out);
+    }
+
+    /// DECIDE (R7.5): once per slot, and never two ways.
+    fn decide(
+        &mut self,
+        now: Instant,
+        statement: Statement,
+        path: Path,
+        certificate: Option<Certificate>,
+        out: &mut Outbox<Self>,
+    ) {
+        let seq = statement.seq;
+        let Some(slot) = self.window.slot(seq) else {
+            return;
+        };
+        if let Some(decided) = &slot.decided {
+            if decided.statement.digest != statement.digest {
+                let (first, second) = (decided.statement, statement);
+                self.halt(
+                    format!("slot {seq} decided twice: {first:?} and {second:?}"),
+                    out,
+                );
+            }
+            return;
+        }
+        slot.decided = Some(Decided {
+            statement,
+            path,
+            certificate,
+        });
+        out.push(Action::Report(Report::Decided {
+            seq,
+            view: statement.view,
+            digest: statement.digest,
+            path,
+        }));
+        self.execute_decided(now, out);
+        self.propose(now, out);
+    }
+
+    /// EXECUTE (R7.5): hands decided slots to the executor, in order, as far as bodies are here.
+    pub(super) fn execute_decided(&mut self, _now: Instant, out: &mut Outbox<Self>) {
+        let interval = self.cluster().limits().checkpoint_interval;
+        loop {
+            let seq = self.execute_sent.next();
+            let Some(slot) = self.window.get(seq) else {
+                return;
+            };
+            let Some(decided) = &slot.decided else { return };
+            let statement = decided.statement;
+            let batch = if statement.digest == null_digest() {
+                None
+            } else {
+                match slot.body(&statement.digest) {
+                    Some(batch) => Some(Arc::clone(batch)),
+                    // STATUS fetches it.
+                    None => return,
+                }
+            };
+            for request in batch.iter().flat_map(|batch| batch.requests()) {
+                self.pool.executed(&request.id);
+            }
+            self.execute_sent = seq;
+            out.push(Action::Execute {
+                seq,
+                view: statement.view,
+                batch,
+                checkpoint: seq.0.is_multiple_of(interval),
+            });
+        }
+    }
+}

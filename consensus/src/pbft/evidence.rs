@@ -1,0 +1,67 @@
+//! Proofs of equivocation: kept, passed on, reported (docs/protocol.md R18).
+
+use super::Pbft;
+use super::message::{Header, MisbehaviourProof, Prepare, Wire};
+use crate::ids::ReplicaId;
+use crate::protocol::{Action, Outbox, When};
+use crate::report::{Report, Suspicion};
+
+/// One proof per replica says all there is to say; a member cannot fill the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EvidenceStore(Vec<(ReplicaId, MisbehaviourProof)>);
+
+impl EvidenceStore {
+    fn insert(&mut self, culprit: ReplicaId, proof: MisbehaviourProof) -> bool {
+        if self.0.iter().any(|(known, _)| *known == culprit) {
+            return false;
+        }
+        self.0.push((culprit, proof));
+        true
+    }
+}
+
+impl Pbft {
+    /// Two valid headers of one primary for one view and slot (R7.2 step 4).
+    pub(super) fn on_double_pre_prepare(
+        &mut self,
+        first: Header,
+        second: Header,
+        out: &mut Outbox<Self>,
+    ) {
+        self.on_evidence(MisbehaviourProof::DoublePrePrepare(first, second), out);
+    }
+
+    /// Two valid votes of one replica for one view and slot (R7.3).
+    pub(super) fn on_double_prepare(
+        &mut self,
+        first: Prepare,
+        second: Prepare,
+        out: &mut Outbox<Self>,
+    ) {
+        self.on_evidence(MisbehaviourProof::DoublePrepare(first, second), out);
+    }
+
+    /// A valid proof, found here or received.
+    pub(super) fn on_evidence(&mut self, proof: MisbehaviourProof, out: &mut Outbox<Self>) {
+        let culprit = proof.culprit(&self.keyring);
+        if !self.evidence.insert(culprit, proof) {
+            return;
+        }
+        out.push(Action::Report(Report::Equivocation {
+            culprit,
+            seq: proof.seq(),
+        }));
+        self.broadcast(Wire::Evidence(proof), When::Now, out);
+        if culprit == self.primary() {
+            out.push(Action::Report(Report::Suspected {
+                primary: culprit,
+                why: Suspicion::Equivocation,
+            }));
+        }
+    }
+
+    /// The replicas that are proven to have equivocated, with the proof.
+    pub fn evidence(&self) -> impl Iterator<Item = &(ReplicaId, MisbehaviourProof)> {
+        self.evidence.0.iter()
+    }
+}

@@ -1,0 +1,345 @@
+//! PBFT for n ≥ 3f + 1 with an optimistic fast path (docs/protocol.md; Castro & Liskov, TOCS 2002).
+//!
+//! ```text
+//!            client     primary     backup 1    backup 2    backup 3
+//!  request     ●──────────▶│            │           │           │
+//!  pre-prepare │           ├───────────▶├──────────▶├──────────▶│   a proposal, not a vote
+//!  prepare     │           ├◀──────────▶├◀─────────▶├◀─────────▶│   everybody votes; q_F: decided
+//!  (commit)    │           ├◁──────────▷├◁─────────▷├◁─────────▷│   only if the fast quorum fails
+//!  reply       ●◀──────────┴────────────┴───────────┴───────────┘
+//! ```
+//!
+//! One file for each idea: `normal_case` proposes and votes, `decide` counts votes and executes,
+//! `fast_path` says when COMMITs are worth sending, `checkpoint` moves the watermarks, `catch_up`
+//! makes links reliable. What the next version adds (view change, state transfer) has its
+//! messages and records laid out in `message` and `record`.
+
+pub mod admission;
+mod catch_up;
+pub mod certificate;
+mod checkpoint;
+mod decide;
+mod evidence;
+mod fast_path;
+pub mod message;
+mod normal_case;
+pub mod record;
+mod restore;
+mod slot;
+mod votes;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crypto::{Check, Digest, Kind, Signature, Signer, Verified};
+
+use crate::cluster::Cluster;
+use crate::ids::{ReplicaId, SeqNo, View};
+use crate::keyring::Keyring;
+use crate::pool::Pool;
+use crate::protocol::{
+    Action, Destination, Event, Misbehaviour, Outbox, Protocol, Ticket, Timer, When,
+};
+use crate::report::Report;
+use crate::settings::Policy;
+use crate::time::Instant;
+
+use admission::Message;
+use catch_up::PeerState;
+use certificate::{StableCertificate, Statement};
+use checkpoint::Claims;
+use evidence::EvidenceStore;
+use fast_path::CommitPolicy;
+use message::{Commit, Mode, Prepare, Wire};
+use record::Record;
+use slot::Window;
+
+/// One replica of a PBFT cluster.
+pub struct Pbft {
+    me: ReplicaId,
+    keyring: Keyring,
+    policy: Policy,
+    signer: Arc<dyn Signer>,
+
+    view: View,
+    mode: Mode,
+    window: Window,
+    stable: Option<StableCertificate>,
+
+    /// The primary's next sequence number to propose.
+    next: SeqNo,
+    /// The primary may not propose in the current view (R12, restart fence).
+    fenced: bool,
+    pool: Pool,
+
+    /// Handed to the executor without gaps up to here.
+    execute_sent: SeqNo,
+    /// Executed up to here.
+    last_executed: SeqNo,
+    /// Own state digests of checkpoints above h.
+    own_states: BTreeMap<SeqNo, Digest>,
+    claims: BTreeMap<SeqNo, Claims>,
+    /// A valid certificate above what was executed here.
+    ahead: Option<StableCertificate>,
+
+    tickets: Ticket,
+    /// Own votes that count once their record is durable.
+    promised: VecDeque<(Ticket, OwnVote)>,
+
+    commits: CommitPolicy,
+    peers: Vec<PeerState>,
+    evidence: EvidenceStore,
+    halted: bool,
+}
+
+/// A vote of this replica.
+#[derive(Clone, Copy, Debug)]
+enum OwnVote {
+    Prepare(Prepare),
+    Commit(Commit),
+}
+
+impl Pbft {
+    /// A replica at the start of the epoch, in view 0.
+    pub fn new(
+        me: ReplicaId,
+        cluster: Arc<Cluster>,
+        policy: Policy,
+        signer: Arc<dyn Signer>,
+    ) -> Self {
+        Self::with_keyring(me, Keyring::new(cluster), policy, signer)
+    }
+
+    /// The same with another signature scheme, for the simulator and the model checker.
+    pub fn with_keyring(
+        me: ReplicaId,
+        keyring: Keyring,
+        policy: Policy,
+        signer: Arc<dyn Signer>,
+    ) -> Self {
+        let cluster = keyring.cluster();
+        let n = cluster.quorums().n();
+        Pbft {
+            me,
+            window: Window::new(cluster.limits().log_window),
+            commits: CommitPolicy::new(cluster.quorums(), &policy),
+            pool: Pool::new(&policy),
+            peers: vec![PeerState::default(); n],
+            keyring,
+            policy,
+            signer,
+            view: View(0),
+            mode: Mode::Normal,
+            stable: None,
+            next: SeqNo(1),
+            fenced: false,
+            execute_sent: SeqNo(0),
+            last_executed: SeqNo(0),
+            own_states: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            ahead: None,
+            tickets: Ticket(0),
+            promised: VecDeque::new(),
+            evidence: EvidenceStore::default(),
+            halted: false,
+        }
+    }
+
+    /// This replica.
+    pub fn id(&self) -> ReplicaId {
+        self.me
+    }
+
+    /// The current view.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// The primary of the current view.
+    pub fn primary(&self) -> ReplicaId {
+        self.cluster().primary(self.view)
+    }
+
+    /// h: the low watermark.
+    pub fn stable(&self) -> SeqNo {
+        self.window.low()
+    }
+
+    /// The last sequence number that was executed.
+    pub fn last_executed(&self) -> SeqNo {
+        self.last_executed
+    }
+
+    /// Requests that wait for ordering or execution.
+    pub fn pending(&self) -> usize {
+        self.pool.len()
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.keyring.cluster()
+    }
+
+    fn is_primary(&self) -> bool {
+        self.primary() == self.me
+    }
+
+    fn sign(&self, kind: Kind, body: &[u8]) -> Signature {
+        self.signer
+            .sign(&self.keyring.replica_digest(kind, self.me, body))
+    }
+
+    fn verify(&self, check: Result<Check<'_>, Misbehaviour>) -> bool {
+        check.is_ok_and(|check| self.keyring.scheme().verify(&check))
+    }
+
+    fn persist(&mut self, record: Record, out: &mut Outbox<Self>) -> Ticket {
+        self.tickets.0 += 1;
+        out.push(Action::Persist(record));
+        self.tickets
+    }
+
+    fn broadcast(&self, wire: Wire, when: When, out: &mut Outbox<Self>) {
+        out.push(Action::Send {
+            to: Destination::Others,
+            wire,
+            when,
+        });
+    }
+
+    fn send(&self, to: ReplicaId, wire: Wire, out: &mut Outbox<Self>) {
+        if to != self.me {
+            out.push(Action::Send {
+                to: Destination::One(to),
+                wire,
+                when: When::Now,
+            });
+        }
+    }
+
+    /// Stops for good: an invariant on which safety rests does not hold (R7.5).
+    fn halt(&mut self, diagnosis: String, out: &mut Outbox<Self>) {
+        self.halted = true;
+        out.push(Action::Halt(diagnosis));
+    }
+
+    /// Own votes whose records became durable count from now on.
+    fn on_persisted(&mut self, now: Instant, upto: Ticket, out: &mut Outbox<Self>) {
+        while let Some((ticket, vote)) = self.promised.front().copied() {
+            if ticket > upto {
+                break;
+            }
+            self.promised.pop_front();
+            match vote {
+                OwnVote::Prepare(vote) => {
+                    if let Some(slot) = self.window.slot(vote.statement.seq) {
+                        slot.vote_durable = true;
+                    }
+                    self.count_prepare(now, vote, out);
+                }
+                OwnVote::Commit(vote) => self.count_commit(now, vote, out),
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        now: Instant,
+        from: ReplicaId,
+        message: Message,
+        out: &mut Outbox<Self>,
+    ) {
+        match message {
+            Message::PrePrepare(header, batch) => {
+                self.on_pre_prepare(now, from, header, batch, out);
+            }
+            Message::InvalidProposal(header, why) => self.on_invalid_proposal(&header, why, out),
+            Message::Prepare(vote) => self.on_prepare(now, vote, out),
+            Message::Commit(vote) => self.on_commit(now, vote, out),
+            Message::Checkpoint(claim) => self.on_checkpoint(now, claim, out),
+            Message::Stable(certificate) => self.on_stable(now, certificate, out),
+            Message::Status(status) => self.on_status(from, status, out),
+            Message::Decision(certificate, batch) => {
+                self.on_decision(now, certificate, batch, out);
+            }
+            Message::FetchBatch(seq, digest) => self.on_fetch_batch(from, seq, &digest, out),
+            Message::Batch(batch) => self.on_batch(now, batch, out),
+            Message::FetchDecisions(first, last) => {
+                self.send_decisions(from, first, last, out);
+            }
+            Message::Forward(requests) => self.on_requests(now, Some(from), requests, out),
+            Message::Evidence(proof) => self.on_evidence(proof, out),
+        }
+    }
+}
+
+impl Protocol for Pbft {
+    type Wire = Wire;
+    type Message = Message;
+    type Record = Record;
+
+    fn examine<'k>(
+        keyring: &'k Keyring,
+        from: ReplicaId,
+        wire: Wire,
+        checks: &mut Vec<Check<'k>>,
+    ) -> Result<Message, Misbehaviour> {
+        admission::examine(keyring, from, wire, checks)
+    }
+
+    fn settle(message: Message, verdicts: &[bool]) -> Result<Message, Misbehaviour> {
+        admission::settle(message, verdicts)
+    }
+
+    fn restore(&mut self, record: Record) {
+        self.restore_record(record);
+    }
+
+    fn step(&mut self, now: Instant, event: Event<Verified<Message>>, out: &mut Outbox<Self>) {
+        if self.halted {
+            return;
+        }
+        match event {
+            Event::Started => self.on_started(out),
+            Event::Received { from, message } => {
+                self.on_message(now, from, message.into_inner(), out);
+            }
+            Event::Requested { from, requests } => {
+                let requests = requests.into_iter().map(Verified::into_inner).collect();
+                self.on_requests(now, from, requests, out);
+            }
+            Event::Persisted(upto) => self.on_persisted(now, upto, out),
+            Event::TimerFired(Timer::Batch) => self.propose(now, out),
+            Event::TimerFired(Timer::Status) => self.on_status_timer(out),
+            Event::TimerFired(Timer::Fast) => self.on_fast_timer(now, out),
+            // Set by nobody in this version: they belong to the view change.
+            Event::TimerFired(
+                Timer::Request | Timer::NewView | Timer::Retransmit | Timer::Heartbeat,
+            ) => {}
+            Event::Executed(seq) => {
+                self.last_executed = self.last_executed.max(seq);
+            }
+            Event::StateSaved { seq, digest } => self.on_state_saved(now, seq, digest, out),
+        }
+    }
+}
+
+impl Pbft {
+    fn on_started(&mut self, out: &mut Outbox<Self>) {
+        out.push(Action::SetTimer {
+            timer: Timer::Status,
+            after: self.policy.status_interval,
+        });
+        out.push(Action::Report(Report::EnteredView(self.view)));
+        // Peers may lack what was sent before a restart: they are told where we stand at once,
+        // and their answers bring us up to date.
+        self.broadcast(self.status(), When::Now, out);
+    }
+
+    fn statement(&self, seq: SeqNo, digest: Digest) -> Statement {
+        Statement {
+            view: self.view,
+            seq,
+            digest,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The normal case: the primary proposes, everybody votes (docs/protocol.md R7.1, R7.2).
+
+use std::sync::Arc;
+
+use crypto::Kind;
+use crypto::codec::Blob;
+
+use super::admission::FORWARD_MAX;
+use super::message::{Header, Mode, Prepare, Wire};
+use super::record::Record;
+use super::{OwnVote, Pbft};
+use crate::batch::{Batch, null_digest};
+use crate::ids::{ReplicaId, SeqNo};
+use crate::pool::Offer;
+use crate::protocol::{Action, Outbox, Timer, When};
+use crate::report::{Report, Suspicion};
+use crate::request::Request;
+use crate::time::Instant;
+
+/// The pause suggested to a client whose request was not taken in, in milliseconds.
+const BUSY_RETRY_MS: u32 = 20;
+
+impl Pbft {
+    /// Requests of clients, or forwarded by a backup (R6).
+    pub(super) fn on_requests(
+        &mut self,
+        now: Instant,
+        from: Option<ReplicaId>,
+        requests: Vec<Request>,
+        out: &mut Outbox<Self>,
+    ) {
+        let forwards = from.is_none() && !self.is_primary();
+        let mut forwarded: Vec<Blob> = Vec::new();
+        for request in requests {
+            let (id, raw) = (request.id, request.raw().clone());
+            match self.pool.offer(now, request) {
+                Offer::Queued | Offer::Known if forwards => forwarded.push(Blob(raw)),
+                Offer::Full if from.is_none() => {
+                    out.push(Action::Busy {
+                        id,
+                        retry_after_ms: BUSY_RETRY_MS,
+                    });
+                }
+                Offer::Queued | Offer::Known | Offer::Full => {}
+            }
+        }
+        for chunk in forwarded.chunks(FORWARD_MAX) {
+            self.send(self.primary(), Wire::Forward(chunk.to_vec()), out);
+        }
+        self.propose(now, out);
+    }
+
+    /// PROPOSE (R7.1): as many batches as the pipeline, the window and the requests allow. A
+    /// batch is closed when it is full, when its oldest request has waited T_batch, or at once
+    /// when nothing is undecided, so an idle cluster adds no delay and a busy one fills batches.
+    pub(super) fn propose(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if !self.is_primary() || self.mode != Mode::Normal || self.fenced {
+            return;
+        }
+        while self.window.contains(self.next) && self.pool.queued() > 0 {
+            let undecided = self.undecided_proposals();
+            if undecided >= self.policy.inflight_max {
+                return;
+            }
+            let full = self.pool.fills_batch(self.cluster().limits());
+            let waited = self
+                .pool
+                .waiting_since()
+                .map(|since| now.since(since))
+                .unwrap_or_default();
+            if undecided > 0 && !full && waited < self.policy.batch_delay {
+                let after = self.policy.batch_delay.saturating_sub(waited);
+                out.push(Action::SetTimer {
+                    timer: Timer::Batch,
+                    after,
+                });
+                return;
+            }
+            let requests = self.pool.take_batch(now, self.keyring.cluster().limits());
+            if requests.is_empty() {
+                return;
+            }
+            self.propose_batch(now, Batch::new(requests), out);
+        }
+    }
+
+    fn propose_batch(&mut self, now: Instant, batch: Batch, out: &mut Outbox<Self>) {
+        let seq = self.next;
+        self.next = seq.next();
+        let statement = self.statement(seq, batch.digest());
+        let signature = self.sign(Kind::PrePrepare, &statement.body());
+        let header = Header {
+            epoch: self.cluster().epoch(),
+            statement,
+            signature,
+        };
+        out.push(Action::Report(Report::Proposed {
+            seq,
+            requests: batch.requests().len(),
+        }));
+        // A proposal is no vote: it leaves at once, while this replica's own vote is being made
+        // durable like everybody else's.
+        self.broadcast(
+            Wire::PrePrepare(header, Some(batch.to_raw())),
+            When::Now,
+            out,
+        );
+        self.on_pre_prepare(now, self.me, header, Some(Arc::new(batch)), out);
+    }
+
+    fn undecided_proposals(&self) -> usize {
+        let first = self.execute_sent.next();
+        (first.0..self.next.0)
+            .filter(|seq| {
+                self.window
+                    .get(SeqNo(*seq))
+                    .is_none_or(|slot| slot.decided.is_none())
+            })
+            .count()
+    }
+
+    /// PRE-PREPARE, from anybody (R7.2).
+    pub(super) fn on_pre_prepare(
+        &mut self,
+        now: Instant,
+        from: ReplicaId,
+        header: Header,
+        batch: Option<Arc<Batch>>,
+        out: &mut Outbox<Self>,
+    ) {
+        let statement = header.statement;
+        // A later view's proposal comes again once this replica is there (STATUS).
+        if statement.view > self.view {
+            return;
+        }
+        let current = statement.view == self.view;
+        let Some(slot) = self.window.slot(statement.seq) else {
+            return;
+        };
+        match slot.header {
+            Some(held) if held.statement.view == statement.view => {
+                if held.statement.digest != statement.digest {
+                    self.on_double_pre_prepare(held, header, out);
+                    return;
+                }
+            }
+            _ if !current => return,
+            _ => {
+                // Slots of this view that no NEW-VIEW assigned are free: NULL is not for them.
+                if statement.digest == null_digest() {
+                    return;
+                }
+                slot.header = Some(header);
+            }
+        }
+        if let Some(batch) = batch {
+            slot.keep_body(batch);
+        }
+        let _ = from;
+        self.vote(statement.seq, out);
+        // The body may be what a decided slot was waiting for.
+        self.execute_decided(now, out);
+    }
+
+    /// Casts this replica's vote for the accepted header of `seq`, once per view, if the body is
+    /// here (R7.2 steps 5 to 7).
+    pub(super) fn vote(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
+        if self.mode != Mode::Normal || !self.window.contains(seq) {
+            return;
+        }
+        let Some(slot) = self.window.get(seq) else {
+            return;
+        };
+        let Some(header) = slot.header else { return };
+        let statement = header.statement;
+        let voted = slot
+            .vote
+            .is_some_and(|vote| vote.statement.view >= self.view);
+        if statement.view != self.view || voted {
+            return;
+        }
+        let Some(batch) = slot.body(&statement.digest) else {
+            return;
+        };
+        let record = Record::Vote {
+            statement,
+            header_signature: header.signature,
+            batch: Some(batch.to_raw()),
+        };
+        let vote = Prepare {
+            epoch: header.epoch,
+            statement,
+            replica: self.me,
+            signature: self.sign(Kind::Prepare, &statement.body()),
+            header_signature: header.signature,
+        };
+        if let Some(slot) = self.window.slot(seq) {
+            slot.vote = Some(vote);
+            slot.vote_durable = false;
+        }
+        let ticket = self.persist(record, out);
+        self.promised.push_back((ticket, OwnVote::Prepare(vote)));
+        self.broadcast(Wire::Prepare(vote), When::Durable, out);
+    }
+
+    /// A signed header over a body that nobody may vote for: the primary is faulty (R7.2 step 6).
+    pub(super) fn on_invalid_proposal(
+        &mut self,
+        header: &Header,
+        why: String,
+        out: &mut Outbox<Self>,
+    ) {
+        let primary = self.cluster().primary(header.statement.view);
+        out.push(Action::Report(Report::Dropped {
+            from: primary,
+            why: crate::protocol::Misbehaviour::Malformed(why),
+        }));
+        out.push(Action::Report(Report::Suspected {
+            primary,
+            why: Suspicion::BadProposal,
+        }));
+    }
+}

@@ -1,0 +1,60 @@
+//! What must survive a crash (docs/protocol.md R5, R12).
+
+use bincode::{Decode, Encode};
+use crypto::Signature;
+
+use super::certificate::{Certificate, StableCertificate, Statement};
+use super::message::{Mode, SignedNewView, SignedViewChange};
+use crate::batch::RawBatch;
+use crate::ids::{SeqNo, View};
+
+/// A durable promise or the ground of one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Record {
+    /// The latest PREPARE vote of a slot, and the body that it rests on (`None`: the null batch).
+    Vote {
+        /// What was voted for.
+        statement: Statement,
+        /// primary(view)'s signature of the header.
+        header_signature: Signature,
+        /// The batch.
+        batch: Option<RawBatch>,
+    },
+    /// The highest prepared certificate of a slot: before the first COMMIT leaves.
+    Prepared(Certificate),
+    /// The low watermark with its certificate.
+    Stable(StableCertificate),
+    /// The view and mode, with the VIEW-CHANGE that was sent or the NEW-VIEW that was accepted.
+    View {
+        /// The view.
+        view: View,
+        /// Normal or leaving.
+        mode: Mode,
+        /// Own VIEW-CHANGE for the view, byte for byte, to be sent again after a restart.
+        view_change: Option<SignedViewChange>,
+        /// The NEW-VIEW that opened the view.
+        new_view: Option<SignedNewView>,
+    },
+}
+
+impl Record {
+    /// The slot whose passing below the low watermark makes the record useless; 0: it is kept
+    /// until a newer one of its kind replaces it.
+    pub fn seq(&self) -> SeqNo {
+        match self {
+            Record::Vote { statement, .. } => statement.seq,
+            Record::Prepared(certificate) => certificate.statement.seq,
+            Record::Stable(_) | Record::View { .. } => SeqNo(0),
+        }
+    }
+
+    /// A small number for the kind, stable across versions.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Record::Vote { .. } => 1,
+            Record::Prepared(_) => 2,
+            Record::Stable(_) => 3,
+            Record::View { .. } => 4,
+        }
+    }
+}

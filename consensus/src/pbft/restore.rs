@@ -1,0 +1,88 @@
+//! Restart: rebuilding a replica from its durable records (docs/protocol.md R12).
+
+use std::sync::Arc;
+
+use crypto::{Digest, Kind};
+
+use super::Pbft;
+use super::message::{Header, Prepare};
+use super::record::Record;
+use super::slot::Prepared;
+use crate::batch::Batch;
+use crate::ids::SeqNo;
+use crate::time::Instant;
+
+impl Pbft {
+    /// Takes one record back, oldest first.
+    pub(super) fn restore_record(&mut self, record: Record) {
+        match record {
+            Record::Vote {
+                statement,
+                header_signature,
+                batch,
+            } => {
+                let epoch = self.cluster().epoch();
+                let vote = Prepare {
+                    epoch,
+                    statement,
+                    replica: self.me,
+                    // Ed25519 is deterministic: the same vote has the same signature.
+                    signature: self.sign(Kind::Prepare, &statement.body()),
+                    header_signature,
+                };
+                let limits = self.cluster().limits().clone();
+                let Some(slot) = self.window.slot(statement.seq) else {
+                    return;
+                };
+                slot.header = Some(Header {
+                    epoch,
+                    statement,
+                    signature: header_signature,
+                });
+                slot.vote = Some(vote);
+                slot.vote_durable = true;
+                slot.prepares.cast(vote);
+                if let Some(batch) = batch.and_then(|raw| Batch::parse(raw, &limits).ok()) {
+                    slot.keep_body(Arc::new(batch));
+                }
+                self.next = self.next.max(statement.seq.next());
+            }
+            Record::Prepared(certificate) => {
+                let Some(slot) = self.window.slot(certificate.statement.seq) else {
+                    return;
+                };
+                slot.prepared = Some(Prepared {
+                    certificate,
+                    at: Instant(0),
+                    persisted: true,
+                });
+            }
+            Record::Stable(certificate) => {
+                self.window.advance(certificate.seq);
+                self.next = self.next.max(certificate.seq.next());
+                self.stable = Some(certificate);
+            }
+            Record::View { view, mode, .. } => {
+                self.view = view;
+                self.mode = mode;
+            }
+        }
+    }
+
+    /// The executor goes on from a stored state: slots up to `seq` are executed, and `digest` is
+    /// the state there. Call after the records are restored, before the first step.
+    pub fn restore_state(&mut self, seq: SeqNo, digest: Digest) {
+        self.execute_sent = self.execute_sent.max(seq);
+        self.last_executed = self.last_executed.max(seq);
+        self.next = self.next.max(seq.next());
+        if seq > self.window.low() {
+            self.own_states.insert(seq, digest);
+        }
+    }
+
+    /// The last stop was not a clean one: a proposal of the current view may have left without a
+    /// trace, so this replica never proposes in it again (R12, restart fence).
+    pub fn fence(&mut self) {
+        self.fenced = true;
+    }
+}

@@ -1,0 +1,200 @@
+//! The protocol state of one sequence number, and the window of slots between the watermarks
+//! (docs/protocol.md R5).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crypto::Digest;
+
+use super::certificate::{Certificate, Phase, Statement};
+use super::message::{Commit, Header, Prepare};
+use super::votes::VoteSet;
+use crate::batch::Batch;
+use crate::ids::SeqNo;
+use crate::report::Path;
+use crate::time::Instant;
+
+/// Batches kept per slot: of the accepted header and of another one that was decided or fetched.
+const BODIES_MAX: usize = 2;
+
+/// A slot that holds a prepared certificate.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    /// q PREPAREs of the highest view.
+    pub(super) certificate: Certificate,
+    /// When it was formed.
+    pub(super) at: Instant,
+    /// Is it durable (or on its way before everything that rests on it)?
+    pub(super) persisted: bool,
+}
+
+/// A slot's decision.
+#[derive(Clone, Debug)]
+pub(super) struct Decided {
+    /// What was decided.
+    pub(super) statement: Statement,
+    /// By which rule.
+    pub(super) path: Path,
+    /// The certificate, if it came whole from another replica; else it is in the votes.
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// One sequence number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slot {
+    /// The first valid header of the current view.
+    pub(super) header: Option<Header>,
+    /// Own latest vote, whatever its view (never cleared by a view change).
+    pub(super) vote: Option<Prepare>,
+    /// Is the own vote durable?
+    pub(super) vote_durable: bool,
+    /// PREPAREs.
+    pub(super) prepares: VoteSet<Prepare>,
+    /// COMMITs.
+    pub(super) commits: VoteSet<Commit>,
+    /// Highest prepared certificate.
+    pub(super) prepared: Option<Prepared>,
+    /// Own COMMIT of the current view.
+    pub(super) commit: Option<Commit>,
+    /// The decision.
+    pub(super) decided: Option<Decided>,
+    bodies: Vec<Arc<Batch>>,
+}
+
+impl Slot {
+    /// The batch with this digest, if it is here.
+    pub(super) fn body(&self, digest: &Digest) -> Option<&Arc<Batch>> {
+        self.bodies.iter().find(|body| body.digest() == *digest)
+    }
+
+    /// Keeps a batch, unless the bound is reached by batches that are needed.
+    pub(super) fn keep_body(&mut self, batch: Arc<Batch>) {
+        if self.body(&batch.digest()).is_some() {
+            return;
+        }
+        if self.bodies.len() == BODIES_MAX {
+            let needed = [
+                self.header.map(|header| header.statement.digest),
+                self.vote.map(|vote| vote.statement.digest),
+                self.decided
+                    .as_ref()
+                    .map(|decided| decided.statement.digest),
+            ];
+            let Some(at) = self
+                .bodies
+                .iter()
+                .position(|body| !needed.contains(&Some(body.digest())))
+            else {
+                return;
+            };
+            self.bodies.remove(at);
+        }
+        self.bodies.push(batch);
+    }
+
+    /// The certificate that decides this slot, to be shown to others.
+    pub(super) fn decision_certificate(
+        &self,
+        epoch: crate::ids::Epoch,
+        quorums: &crate::cluster::Quorums,
+    ) -> Option<Certificate> {
+        let decided = self.decided.as_ref()?;
+        if let Some(certificate) = &decided.certificate {
+            return Some(certificate.clone());
+        }
+        let statement = decided.statement;
+        let (phase, signers) = match decided.path {
+            Path::Fast => (
+                Phase::Prepare,
+                self.prepares.signers(&statement, quorums.fast()?)?,
+            ),
+            Path::Slow | Path::Transfer => (
+                Phase::Commit,
+                self.commits.signers(&statement, quorums.slow())?,
+            ),
+        };
+        Some(Certificate {
+            epoch,
+            phase,
+            statement,
+            signers,
+        })
+    }
+}
+
+/// The slots above the low watermark h. Votes are taken up to h + 2L (a replica whose checkpoint
+/// became stable late must not lose what its peers sent), proposals accepted up to h + L.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    low: SeqNo,
+    log_window: u64,
+    slots: VecDeque<Slot>,
+}
+
+impl Window {
+    pub(super) fn new(log_window: u64) -> Self {
+        Window {
+            low: SeqNo(0),
+            log_window,
+            slots: VecDeque::new(),
+        }
+    }
+
+    /// h: everything up to here is stable.
+    pub(super) fn low(&self) -> SeqNo {
+        self.low
+    }
+
+    /// h + L: proposals are accepted up to here.
+    pub(super) fn high(&self) -> SeqNo {
+        self.low.plus(self.log_window)
+    }
+
+    /// Is `h < seq ≤ h + L`?
+    pub(super) fn contains(&self, seq: SeqNo) -> bool {
+        seq > self.low && seq <= self.high()
+    }
+
+    /// Is `h < seq ≤ h + 2L`?
+    pub(super) fn reaches(&self, seq: SeqNo) -> bool {
+        seq > self.low && seq <= self.high().plus(self.log_window)
+    }
+
+    fn index(&self, seq: SeqNo) -> Option<usize> {
+        if !self.reaches(seq) {
+            return None;
+        }
+        usize::try_from(seq.0 - self.low.0 - 1).ok()
+    }
+
+    /// The slot, if it has any state.
+    pub(super) fn get(&self, seq: SeqNo) -> Option<&Slot> {
+        self.slots.get(self.index(seq)?)
+    }
+
+    /// The slot, made if need be; `None` outside h + 2L.
+    pub(super) fn slot(&mut self, seq: SeqNo) -> Option<&mut Slot> {
+        let index = self.index(seq)?;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        self.slots.get_mut(index)
+    }
+
+    /// Raises h and forgets everything up to it.
+    pub(super) fn advance(&mut self, low: SeqNo) {
+        while self.low < low && self.slots.pop_front().is_some() {
+            self.low = self.low.next();
+        }
+        self.low = self.low.max(low);
+    }
+
+    /// The slots with state, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SeqNo, &Slot)> {
+        let first = self.low.next();
+        self.slots
+            .iter()
+            .zip(0u64..)
+            .map(move |(slot, offset)| (first.plus(offset), slot))
+    }
+}

@@ -1,1 +1,34 @@
-//! Skeleton.
+//! The replicated key-value state machine of Quintet: what an operation means, what it answers,
+//! and a digest of everything held.
+//!
+//! ```text
+//!   bytes ──► Op ──► execute ──► Table: key → (value, version) ──► OpResult ──► bytes
+//!                                  │ keys touched
+//!                                  ▼ at root() only
+//!                               Buckets: 1024 hash tries ──► kv_root
+//! ```
+//!
+//! Everything follows from the operations alone: no clock, no chance, and no iteration over a
+//! container whose order could differ between replicas (docs/protocol.md R1, R9, R17).
+
+mod buckets;
+mod change;
+mod execute;
+mod limits;
+mod op;
+mod result;
+mod store;
+mod table;
+mod trie;
+mod version;
+
+pub use buckets::{BUCKETS, DigestWork};
+pub use change::Change;
+pub use limits::{
+    Bound, KEY_BYTES_MAX, RESULT_BYTES_MAX, SCAN_LIMIT_MAX, TXN_COMPARES_MAX, TXN_OPS_MAX,
+    VALUE_BYTES_MAX,
+};
+pub use op::{Compare, Expect, Op, OpError, SimpleOp, Txn};
+pub use result::{Branch, Entry, OpResult, SimpleResult};
+pub use store::Store;
+pub use version::{ParseVersionError, Version};

@@ -1,0 +1,120 @@
+//! `kv_root`: the digest of everything held, brought up to date at a cost that grows with the
+//! keys changed (docs/protocol.md R9).
+//!
+//! Keys fall into 1024 buckets by their hash, the units of state transfer. A bucket's digest is
+//! that of a hash trie over its entries, since with a million keys a bucket has a thousand: one
+//! changed key costs one entry hash and a few small nodes, not a thousand entries.
+//!
+//! ```text
+//! path(key)   = first 128 bits of H("kv-key" ‖ key); the first 10 choose the bucket
+//! entry       = H("kv-entry" ‖ key ‖ slot ‖ rank ‖ value)
+//! bucket      = digest of the trie of its entries (trie.rs)
+//! kv_root     = H("kv-root" ‖ slot of the last delete ‖ 1024 bucket digests)
+//! ```
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
+use bytes::Bytes;
+use consensus::SeqNo;
+use crypto::{Digest, Hasher};
+
+use crate::table::Row;
+use crate::trie::{BUCKET_BITS, Item, Node, Path};
+
+/// Buckets of a store.
+pub const BUCKETS: usize = 1 << BUCKET_BITS;
+
+/// Hashes that the digest has cost so far: what its cost is measured by, without a clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DigestWork {
+    /// Keys hashed to find their place.
+    pub paths: u64,
+    /// Entries hashed.
+    pub entries: u64,
+    /// Nodes of tries hashed.
+    pub nodes: u64,
+    /// Roots computed, each over [`BUCKETS`] digests.
+    pub roots: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Buckets {
+    tries: Vec<Node>,
+    work: DigestWork,
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Buckets {
+            tries: vec![Node::default(); BUCKETS],
+            work: DigestWork::default(),
+        }
+    }
+}
+
+impl Buckets {
+    /// Takes in what `key` holds now.
+    pub(crate) fn update(&mut self, key: &Bytes, row: Option<&Row>) {
+        self.work.paths = self.work.paths.saturating_add(1);
+        let path = Path::of(key);
+        let trie = self.tries.get_mut(path.bucket());
+        let trie = trie.expect("ten bits choose among 1024 buckets");
+        match row {
+            Some(row) => {
+                self.work.entries = self.work.entries.saturating_add(1);
+                trie.put(Item {
+                    path,
+                    key: key.clone(),
+                    digest: entry_digest(key, row),
+                });
+            }
+            None => trie.remove(path, key),
+        }
+    }
+
+    /// The bucket digests, in order.
+    pub(crate) fn digests(&mut self) -> Vec<Digest> {
+        let nodes = &mut self.work.nodes;
+        let digests = self.tries.iter_mut().map(|trie| trie.digest(nodes));
+        digests.collect()
+    }
+
+    pub(crate) fn root(&mut self, last_delete: SeqNo) -> Digest {
+        self.work.roots = self.work.roots.saturating_add(1);
+        let mut hasher = Hasher::new("kv-root");
+        hasher.u64(last_delete.0);
+        for trie in &mut self.tries {
+            hasher.update(trie.digest(&mut self.work.nodes).as_bytes());
+        }
+        hasher.finish()
+    }
+
+    /// The keys of a bucket, ascending.
+    pub(crate) fn keys(&self, bucket: usize) -> Vec<Bytes> {
+        let mut keys = Vec::new();
+        if let Some(trie) = self.tries.get(bucket) {
+            trie.for_each_key(&mut |key| keys.push(key.clone()));
+        }
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(crate) fn work(&self) -> DigestWork {
+        self.work
+    }
+}
+
+fn entry_digest(key: &[u8], row: &Row) -> Digest {
+    let mut hasher = Hasher::new("kv-entry");
+    hasher
+        .part(key)
+        .u64(row.version.seq.0)
+        .u64(u64::from(row.version.rank))
+        .part(&row.value);
+    hasher.finish()
+}

@@ -1,0 +1,24 @@
+//! A piece of durable state: the storage writes what changed since the last checkpoint, and a
+//! store is rebuilt from all pieces kept.
+
+use bincode::{Decode, Encode};
+use consensus::SeqNo;
+use crypto::codec::Blob;
+
+use crate::result::Entry;
+
+/// One changed piece of the state. Later pieces replace earlier ones of the same key; the order
+/// of different keys does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Change {
+    /// The key now holds this.
+    Set(Entry),
+    /// The key is gone.
+    Removed {
+        /// Which.
+        key: Blob,
+    },
+    /// The slot of the latest delete of any key. Part of the state: it is the version of every
+    /// absent key in a quorum read (docs/protocol.md R14).
+    LastDelete(SeqNo),
+}

@@ -1,0 +1,220 @@
+//! What each operation does (the semantics of the history format: create fails if the key exists;
+//! update and delete fail if it does not; put always succeeds; cas fails unless the key is as
+//! expected). An operation that fails changes nothing.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
+use bytes::Bytes;
+use consensus::SeqNo;
+use crypto::codec::Blob;
+
+use crate::limits::{Bound, KEY_BYTES_MAX, RESULT_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::op::{Expect, Op, SimpleOp, Txn};
+use crate::result::{Branch, Entry, OpResult, SimpleResult};
+use crate::table::{Row, Table};
+
+/// Encoded bytes of an entry beside key and value: two lengths and the version.
+const ENTRY_OVERHEAD: usize = 4 + 4 + 12;
+/// Encoded bytes of a scan's result beside its entries, at most: tag, count, next key.
+const ENTRIES_OVERHEAD: usize = 4 + 8 + 1 + 4 + KEY_BYTES_MAX;
+/// Encoded bytes of a transaction's result beside those of its operations: tag, branch, count.
+const TXN_OVERHEAD: usize = 4 + 4 + 8;
+/// Encoded bytes of a simple result beside its value, at most.
+const SIMPLE_OVERHEAD: usize = 4 + 4 + 12;
+
+// A scan that could not return even one entry would never get on.
+const _: () = assert!(
+    ENTRIES_OVERHEAD + ENTRY_OVERHEAD + KEY_BYTES_MAX + VALUE_BYTES_MAX <= RESULT_BYTES_MAX
+);
+
+/// Executes an operation that is within the limits, at slot `seq`.
+pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op) -> OpResult {
+    let simple = match op {
+        Op::Create { key, value } => SimpleOp::Create { key, value },
+        Op::Read { key } => SimpleOp::Read { key },
+        Op::Update { key, value } => SimpleOp::Update { key, value },
+        Op::Put { key, value } => SimpleOp::Put { key, value },
+        Op::Delete { key } => SimpleOp::Delete { key },
+        Op::Cas { key, expect, value } => SimpleOp::Cas { key, expect, value },
+        Op::Scan { start, end, limit } => return scan(table, &start, end.as_deref(), limit),
+        Op::Txn(txn) => return transact(table, seq, txn),
+    };
+    execute_simple(table, seq, simple).into()
+}
+
+fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
+    match op {
+        SimpleOp::Create { key, value } => match table.get(&key) {
+            Some(row) => SimpleResult::AlreadyExists {
+                version: row.version,
+            },
+            None => SimpleResult::Created {
+                version: table.set(seq, key.0, value.0),
+            },
+        },
+        SimpleOp::Read { key } => match table.get(&key) {
+            Some(row) => SimpleResult::Value {
+                value: Blob(row.value.clone()),
+                version: row.version,
+            },
+            None => SimpleResult::Absent,
+        },
+        SimpleOp::Update { key, value } => match table.get(&key) {
+            Some(_) => SimpleResult::Updated {
+                version: table.set(seq, key.0, value.0),
+            },
+            None => SimpleResult::NotFound,
+        },
+        SimpleOp::Put { key, value } => SimpleResult::Put {
+            version: table.set(seq, key.0, value.0),
+        },
+        SimpleOp::Delete { key } => {
+            if table.remove(seq, &key) {
+                SimpleResult::Deleted
+            } else {
+                SimpleResult::NotFound
+            }
+        }
+        SimpleOp::Cas { key, expect, value } => {
+            let row = table.get(&key);
+            if holds(&expect, row) {
+                SimpleResult::Swapped {
+                    version: table.set(seq, key.0, value.0),
+                }
+            } else {
+                SimpleResult::Mismatch {
+                    current: row.map(|row| row.version),
+                }
+            }
+        }
+    }
+}
+
+fn holds(expect: &Expect, row: Option<&Row>) -> bool {
+    match (expect, row) {
+        (Expect::Value(value), Some(row)) => value.0 == row.value,
+        (Expect::Version(version), Some(row)) => *version == row.version,
+        (Expect::Absent, row) => row.is_none(),
+        (Expect::Value(_) | Expect::Version(_), None) => false,
+    }
+}
+
+fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32) -> OpResult {
+    let mut room = RESULT_BYTES_MAX.saturating_sub(ENTRIES_OVERHEAD);
+    let mut entries = Vec::new();
+    let mut left = limit;
+    for (key, row) in table.range(start, end) {
+        let fits = room.checked_sub(entry_bytes(key, row));
+        match (fits, left.checked_sub(1)) {
+            (Some(room_after), Some(left_after)) => (room, left) = (room_after, left_after),
+            _ => {
+                let next = Some(Blob(key.clone()));
+                return OpResult::Entries { entries, next };
+            }
+        }
+        entries.push(Entry {
+            key: Blob(key.clone()),
+            value: Blob(row.value.clone()),
+            version: row.version,
+        });
+    }
+    OpResult::Entries {
+        entries,
+        next: None,
+    }
+}
+
+fn entry_bytes(key: &Bytes, row: &Row) -> usize {
+    ENTRY_OVERHEAD
+        .saturating_add(key.len())
+        .saturating_add(row.value.len())
+}
+
+fn transact(table: &mut Table, seq: SeqNo, txn: Txn) -> OpResult {
+    let mut compare = txn.compare.iter();
+    let (branch, ops) = if compare.all(|c| holds(&c.expect, table.get(&c.key))) {
+        (Branch::Then, txn.then)
+    } else {
+        (Branch::Otherwise, txn.otherwise)
+    };
+    let count = ops.len();
+    let savepoint = table.savepoint();
+    let mut results = Vec::with_capacity(count);
+    let mut room = RESULT_BYTES_MAX.saturating_sub(TXN_OVERHEAD);
+    for op in ops {
+        let mut result = execute_simple(table, seq, op);
+        match room.checked_sub(result_bytes(&result)) {
+            Some(left) => room = left,
+            None => result = SimpleResult::OutOfBounds(Bound::ResultBytes),
+        }
+        if !result.succeeded() {
+            table.roll_back(savepoint);
+            results.fill(SimpleResult::RolledBack);
+            results.push(result);
+            results.resize(count, SimpleResult::RolledBack);
+            return OpResult::TxnRolledBack { branch, results };
+        }
+        results.push(result);
+    }
+    table.keep(savepoint);
+    OpResult::TxnDone { branch, results }
+}
+
+fn result_bytes(result: &SimpleResult) -> usize {
+    match result {
+        SimpleResult::Value { value, .. } => SIMPLE_OVERHEAD.saturating_add(value.len()),
+        _ => SIMPLE_OVERHEAD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    #[test]
+    fn the_size_formulas_are_those_of_the_codec() {
+        let version = Version::default();
+        let (key, value) = (Blob(vec![1; 7].into()), Blob(vec![2; 9].into()));
+        let row_of = |table: &mut Table| {
+            table.set(SeqNo(1), key.0.clone(), value.0.clone());
+            table.get(&key).map(|row| entry_bytes(&key.0, row))
+        };
+        let entry = Entry {
+            key: key.clone(),
+            value: value.clone(),
+            version,
+        };
+        let encoded = crypto::encode(&entry).len();
+        assert_eq!(row_of(&mut Table::default()), Some(encoded));
+        let entries = OpResult::Entries {
+            entries: vec![entry],
+            next: Some(Blob(vec![0; KEY_BYTES_MAX].into())),
+        };
+        assert_eq!(entries.encode().len(), ENTRIES_OVERHEAD + encoded);
+
+        let results = vec![
+            SimpleResult::Value { value, version },
+            SimpleResult::Put { version },
+            SimpleResult::Mismatch {
+                current: Some(version),
+            },
+            SimpleResult::OutOfBounds(Bound::ResultBytes),
+        ];
+        for result in &results {
+            assert!(crypto::encode(result).len() <= result_bytes(result));
+        }
+        let bytes = results.iter().map(|result| crypto::encode(result).len());
+        let bytes = TXN_OVERHEAD + bytes.sum::<usize>();
+        let done = OpResult::TxnDone {
+            branch: Branch::Then,
+            results,
+        };
+        assert_eq!(done.encode().len(), bytes);
+    }
+}

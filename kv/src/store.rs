@@ -1,0 +1,191 @@
+//! The key-value store as the protocol replicates it.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use consensus::{SeqNo, StateMachine};
+use crypto::Digest;
+use crypto::codec::Blob;
+
+use crate::buckets::{Buckets, DigestWork};
+use crate::change::Change;
+use crate::execute::execute;
+use crate::op::Op;
+use crate::result::{Entry, OpResult};
+use crate::table::Table;
+
+/// The state machine. Slots are executed in ascending order; checkpoints, that is
+/// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
+#[derive(Clone, Default)]
+pub struct Store {
+    table: Table,
+    buckets: Buckets,
+    /// Keys that the buckets know in their new state, but the durable copy does not yet.
+    unsaved: BTreeSet<Bytes>,
+    /// The slot of the latest delete that the durable copy knows.
+    saved_last_delete: SeqNo,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The store that reported these changes, from all of its checkpoints in order or from the
+    /// latest piece of each key. Nothing of it counts as changed.
+    pub fn from_changes(changes: impl IntoIterator<Item = Change>) -> Self {
+        let mut store = Self::new();
+        for change in changes {
+            store.restore(change);
+        }
+        store
+    }
+
+    /// Puts back one piece of durable state. It does not count as changed.
+    pub fn restore(&mut self, change: Change) {
+        match change {
+            Change::Set(entry) => {
+                let key = entry.key.0.clone();
+                self.table.load(entry);
+                self.buckets.update(&key, self.table.get(&key));
+            }
+            Change::Removed { key } => {
+                self.table.unload(&key);
+                self.buckets.update(&key.0, None);
+            }
+            Change::LastDelete(seq) => {
+                self.table.load_last_delete(seq);
+                self.saved_last_delete = seq;
+            }
+        }
+    }
+
+    /// What a key holds.
+    pub fn get(&self, key: &[u8]) -> Option<Entry> {
+        self.table.entry(key)
+    }
+
+    /// The slot that last modified a key, as quorum reads compare it (R14): for an absent key
+    /// that of the latest delete of any key, 0 if none.
+    pub fn last_modified(&self, key: &[u8]) -> SeqNo {
+        let row = self.table.get(key);
+        row.map_or(self.table.last_delete(), |row| row.version.seq)
+    }
+
+    /// Keys held.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything held, in ascending order of keys.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.table.iter()
+    }
+
+    /// The slot of the latest delete of any key; 0 if none.
+    pub fn last_delete(&self) -> SeqNo {
+        self.table.last_delete()
+    }
+
+    /// The digests of the [`crate::BUCKETS`] buckets. With [`Store::last_delete`] they make the
+    /// root.
+    pub fn bucket_digests(&mut self) -> Vec<Digest> {
+        self.settle();
+        self.buckets.digests()
+    }
+
+    /// The entries of one bucket, in ascending order of keys; none for a bucket that does not
+    /// exist.
+    pub fn bucket(&mut self, bucket: usize) -> Vec<Entry> {
+        self.settle();
+        let keys = self.buckets.keys(bucket);
+        keys.iter()
+            .filter_map(|key| self.table.entry(key))
+            .collect()
+    }
+
+    /// What the digest has cost so far, in hashes.
+    pub fn digest_work(&self) -> DigestWork {
+        self.buckets.work()
+    }
+
+    fn execute(&mut self, seq: SeqNo, op: &[u8]) -> OpResult {
+        match Op::decode(op) {
+            Ok(op) => execute(&mut self.table, seq, op),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Tells the buckets what the operations have changed.
+    fn settle(&mut self) {
+        for key in self.table.take_touched() {
+            self.buckets.update(&key, self.table.get(&key));
+            self.unsaved.insert(key);
+        }
+    }
+}
+
+impl StateMachine for Store {
+    type Change = Change;
+
+    fn apply(&mut self, seq: SeqNo, op: &[u8]) -> Vec<u8> {
+        self.execute(seq, op).encode()
+    }
+
+    fn apply_atomic(
+        &mut self,
+        seq: SeqNo,
+        ops: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Vec<Vec<u8>> {
+        let savepoint = self.table.savepoint();
+        let mut results = Vec::new();
+        for op in &mut *ops {
+            let result = self.execute(seq, op);
+            if !result.succeeded() {
+                self.table.roll_back(savepoint);
+                let rolled_back = OpResult::RolledBack.encode();
+                results.fill(rolled_back.clone());
+                results.push(result.encode());
+                results.extend(ops.map(|_| rolled_back.clone()));
+                return results;
+            }
+            results.push(result.encode());
+        }
+        self.table.keep(savepoint);
+        results
+    }
+
+    fn root(&mut self) -> Digest {
+        self.settle();
+        self.buckets.root(self.table.last_delete())
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        self.settle();
+        let keys = std::mem::take(&mut self.unsaved).into_iter();
+        let mut changes: Vec<Change> = keys
+            .map(|key| match self.table.entry(&key) {
+                Some(entry) => Change::Set(entry),
+                None => Change::Removed { key: Blob(key) },
+            })
+            .collect();
+        if self.saved_last_delete != self.table.last_delete() {
+            self.saved_last_delete = self.table.last_delete();
+            changes.push(Change::LastDelete(self.saved_last_delete));
+        }
+        changes
+    }
+}

@@ -1,0 +1,207 @@
+//! The versioned map, with what surrounds a modification: the next version, the list of touched
+//! keys, and a journal that can take modifications back.
+//!
+//! Executing is kept cheap by postponing: a modified key is only remembered here, once, and
+//! hashed when the digest is asked for.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
+use std::collections::BTreeMap;
+use std::ops::Bound as RangeBound;
+
+use bytes::Bytes;
+use consensus::SeqNo;
+use crypto::codec::Blob;
+
+use crate::result::Entry;
+use crate::version::Version;
+
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) value: Bytes,
+    pub(crate) version: Version,
+    /// The key is among the touched ones, so that a hot key is listed once.
+    listed: bool,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Table {
+    rows: BTreeMap<Bytes, Row>,
+    last_delete: SeqNo,
+    /// The latest version given out.
+    clock: Version,
+    /// Keys modified since they were last taken; removed and re-created ones may repeat.
+    touched: Vec<Bytes>,
+    /// What modifications replaced, oldest first; empty while no savepoint is open.
+    journal: Vec<(Bytes, Option<Row>)>,
+    savepoints: usize,
+}
+
+/// A state to return to. Savepoints nest: the latest opened is closed first.
+#[must_use = "a savepoint is kept or rolled back"]
+pub(crate) struct Savepoint {
+    journal: usize,
+    touched: usize,
+    last_delete: SeqNo,
+    clock: Version,
+}
+
+impl Table {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Row> {
+        self.rows.get(key)
+    }
+
+    pub(crate) fn entry(&self, key: &[u8]) -> Option<Entry> {
+        self.rows.get_key_value(key).map(to_entry)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn last_delete(&self) -> SeqNo {
+        self.last_delete
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.rows.iter().map(to_entry)
+    }
+
+    /// Entries of `start <= key < end`, ascending.
+    pub(crate) fn range(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+    ) -> impl Iterator<Item = (&Bytes, &Row)> {
+        // A BTreeMap refuses a range that ends before it starts; here it is just empty.
+        let end = end.map(|end| end.max(start));
+        let end = end.map_or(RangeBound::Unbounded, RangeBound::Excluded);
+        self.rows
+            .range::<[u8], _>((RangeBound::Included(start), end))
+    }
+
+    /// Stores a value at slot `seq`.
+    pub(crate) fn set(&mut self, seq: SeqNo, key: Bytes, value: Bytes) -> Version {
+        let version = self.clock.following(seq);
+        self.clock = version;
+        let row = Row {
+            value,
+            version,
+            listed: true,
+        };
+        // Two look-ups for a new key, one for a present one, and the key is copied only if listed.
+        let previous = match self.rows.get_mut(&key) {
+            Some(present) => Some(std::mem::replace(present, row)),
+            None => {
+                self.rows.insert(key.clone(), row);
+                None
+            }
+        };
+        self.note(key, previous);
+        version
+    }
+
+    /// Removes a key at slot `seq`; says whether it was there.
+    pub(crate) fn remove(&mut self, seq: SeqNo, key: &[u8]) -> bool {
+        let Some((key, row)) = self.rows.remove_entry(key) else {
+            return false;
+        };
+        self.clock = self.clock.following(seq);
+        self.last_delete = self.last_delete.max(seq);
+        self.note(key, Some(row));
+        true
+    }
+
+    fn note(&mut self, key: Bytes, previous: Option<Row>) {
+        let unlisted = !previous.as_ref().is_some_and(|row| row.listed);
+        if self.savepoints > 0 {
+            self.journal.push((key.clone(), previous));
+        }
+        if unlisted {
+            self.touched.push(key);
+        }
+    }
+
+    /// Puts back a piece of durable state, as if it had always been there.
+    pub(crate) fn load(&mut self, entry: Entry) {
+        let row = Row {
+            value: entry.value.0,
+            version: entry.version,
+            listed: false,
+        };
+        self.rows.insert(entry.key.0, row);
+    }
+
+    /// Takes a key out as durable state says.
+    pub(crate) fn unload(&mut self, key: &[u8]) {
+        self.rows.remove(key);
+    }
+
+    /// Puts back the slot of the latest delete.
+    pub(crate) fn load_last_delete(&mut self, seq: SeqNo) {
+        self.last_delete = seq;
+    }
+
+    /// The keys modified since the last call, ascending, each once.
+    pub(crate) fn take_touched(&mut self) -> Vec<Bytes> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for key in &touched {
+            if let Some(row) = self.rows.get_mut(key) {
+                row.listed = false;
+            }
+        }
+        touched
+    }
+
+    /// From here on, modifications can be taken back.
+    pub(crate) fn savepoint(&mut self) -> Savepoint {
+        self.savepoints = self.savepoints.saturating_add(1);
+        Savepoint {
+            journal: self.journal.len(),
+            touched: self.touched.len(),
+            last_delete: self.last_delete,
+            clock: self.clock,
+        }
+    }
+
+    /// Keeps the modifications since `savepoint`, unless an outer one is rolled back.
+    pub(crate) fn keep(&mut self, _savepoint: Savepoint) {
+        self.close_savepoint();
+    }
+
+    /// Takes back all modifications since `savepoint`; no trace of them is left.
+    pub(crate) fn roll_back(&mut self, savepoint: Savepoint) {
+        for (key, previous) in self.journal.drain(savepoint.journal..).rev() {
+            match previous {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+        self.touched.truncate(savepoint.touched);
+        self.last_delete = savepoint.last_delete;
+        self.clock = savepoint.clock;
+        self.close_savepoint();
+    }
+
+    fn close_savepoint(&mut self) {
+        self.savepoints = self.savepoints.saturating_sub(1);
+        if self.savepoints == 0 {
+            self.journal.clear();
+        }
+    }
+}
+
+fn to_entry((key, row): (&Bytes, &Row)) -> Entry {
+    Entry {
+        key: Blob(key.clone()),
+        value: Blob(row.value.clone()),
+        version: row.version,
+    }
+}

@@ -1,0 +1,205 @@
+//! The digest depends on the content alone, and costs what was changed.
+
+use crate::common::{blob, delete, put, rebuilt, run, run_slots, slots, version};
+use consensus::{SeqNo, StateMachine};
+use crypto::{Digest, Hasher};
+use kv::{BUCKETS, Change, Entry, Op, Store};
+use proptest::prelude::*;
+
+/// `kv_root` written down a second time, from the rules and without any increment.
+fn root_by_the_rules(store: &Store) -> Digest {
+    let mut buckets = vec![Vec::new(); BUCKETS];
+    for entry in store.iter() {
+        let hash = Digest::of("kv-key", &entry.key).0;
+        let path = u128::from_be_bytes(hash[..16].try_into().unwrap());
+        let mut hasher = Hasher::new("kv-entry");
+        hasher.part(&entry.key).u64(entry.version.seq.0);
+        hasher.u64(entry.version.rank.into()).part(&entry.value);
+        buckets[(path >> 118) as usize].push((path << 10, hasher.finish()));
+    }
+    let mut hasher = Hasher::new("kv-root");
+    hasher.u64(store.last_delete().0);
+    for bucket in buckets {
+        hasher.update(node_by_the_rules(bucket).as_bytes());
+    }
+    hasher.finish()
+}
+
+fn node_by_the_rules(entries: Vec<(u128, Digest)>) -> Digest {
+    if entries.is_empty() {
+        return Digest::default();
+    }
+    if entries.len() <= 16 {
+        let mut hasher = Hasher::new("kv-leaf");
+        hasher.u64(entries.len() as u64);
+        for (_, digest) in &entries {
+            hasher.update(digest.as_bytes());
+        }
+        return hasher.finish();
+    }
+    let mut hasher = Hasher::new("kv-branch");
+    for child in 0..16 {
+        let of_child = entries.iter().filter(|(path, _)| path >> 124 == child);
+        let of_child = of_child
+            .map(|(path, digest)| (path << 4, *digest))
+            .collect();
+        hasher.update(node_by_the_rules(of_child).as_bytes());
+    }
+    hasher.finish()
+}
+
+fn number(n: u64) -> [u8; 8] {
+    n.to_be_bytes()
+}
+
+fn holding(keys: u64) -> Store {
+    let mut store = Store::new();
+    for n in 0..keys {
+        run(&mut store, 1, &put(number(n), [1; 16]));
+    }
+    store.root();
+    store
+}
+
+#[test]
+fn the_root_is_what_the_rules_say_for_few_and_many_keys() {
+    let mut roots = Vec::new();
+    for keys in [0, 1, 2, 1000, 40_000] {
+        let mut store = holding(keys);
+        assert_eq!(store.root(), root_by_the_rules(&store), "{keys} keys");
+        roots.push(store.root());
+    }
+    roots.sort();
+    roots.dedup();
+    assert_eq!(roots.len(), 5);
+}
+
+#[test]
+fn buckets_shrink_to_the_same_root_as_if_never_grown() {
+    let mut store = holding(40_000);
+    for n in 1000..40_000 {
+        run(&mut store, 2, &delete(number(n)));
+    }
+    assert_eq!(store.root(), root_by_the_rules(&store));
+    assert_eq!(store.root(), rebuilt(&store).root());
+}
+
+#[test]
+fn every_part_of_the_state_is_in_the_root() {
+    let root = |key: &str, value: &str, v: (u64, u32), last_delete: u64| {
+        let entry = Entry {
+            key: blob(key),
+            value: blob(value),
+            version: version(v.0, v.1),
+        };
+        let last_delete = Change::LastDelete(SeqNo(last_delete));
+        Store::from_changes([Change::Set(entry), last_delete]).root()
+    };
+    let mut roots = vec![
+        Store::new().root(),
+        root("key", "value", (5, 0), 0),
+        root("kex", "value", (5, 0), 0),
+        root("keyv", "alue", (5, 0), 0),
+        root("key", "valuf", (5, 0), 0),
+        root("key", "value", (6, 0), 0),
+        root("key", "value", (5, 1), 0),
+        root("key", "value", (5, 0), 4),
+    ];
+    roots.sort();
+    roots.dedup();
+    assert_eq!(roots.len(), 8);
+}
+
+#[test]
+fn the_digest_costs_what_was_changed_and_not_what_is_held() {
+    const CHANGED: u64 = 50;
+    for (held, levels) in [(1000, 1), (10_000, 1), (100_000, 2)] {
+        let mut store = holding(held);
+        let before = store.digest_work();
+        for n in 0..CHANGED {
+            let key = number(n * (held / CHANGED));
+            // A hot key is hashed once, however often it was written.
+            run(&mut store, 2, &put(key, [2; 16]));
+            run(&mut store, 2, &put(key, [3; 16]));
+        }
+        assert_eq!(store.digest_work(), before, "executing hashes nothing");
+        store.root();
+        let after = store.digest_work();
+        assert_eq!(after.paths - before.paths, CHANGED);
+        assert_eq!(after.entries - before.entries, CHANGED);
+        assert_eq!(after.roots - before.roots, 1);
+        let nodes = after.nodes - before.nodes;
+        assert!(
+            (CHANGED / 2..=levels * CHANGED).contains(&nodes),
+            "{nodes} nodes hashed for {CHANGED} keys of {held}"
+        );
+        store.root();
+        let again = store.digest_work();
+        assert_eq!((again.entries, again.nodes), (after.entries, after.nodes));
+    }
+}
+
+#[test]
+fn buckets_are_a_partition_of_the_store_with_the_digests_of_the_root() {
+    let mut store = holding(5000);
+    let digests = store.bucket_digests();
+    assert_eq!(digests.len(), BUCKETS);
+    let mut all = Vec::new();
+    for (bucket, digest) in digests.iter().enumerate() {
+        let entries = store.bucket(bucket);
+        assert!(entries.is_sorted_by(|a, b| a.key < b.key));
+        // Alone in a store, the entries have the same bucket digest: a chunk can be checked.
+        let mut alone = Store::from_changes(entries.iter().cloned().map(Change::Set));
+        assert_eq!(alone.bucket_digests()[bucket], *digest);
+        all.extend(entries);
+    }
+    all.sort_by(|a, b| a.key.cmp(&b.key));
+    assert!(all.into_iter().eq(store.iter()));
+    assert_eq!(store.bucket(BUCKETS), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_root_is_the_same_whatever_the_order_of_arrival(
+        writes in proptest::collection::btree_map(0..400_u64, 0..3_u8, 0..300),
+        passing in proptest::collection::vec(400..800_u64, 0..300),
+        seed in any::<u64>(),
+    ) {
+        // Each key is written in a slot of its own, so content does not depend on the order.
+        let mut ops: Vec<(u64, Op)> = writes
+            .iter()
+            .map(|(n, value)| (1 + n, put(number(*n), [*value])))
+            .collect();
+        ops.extend(passing.iter().map(|n| (1 + n, put(number(*n), []))));
+        let mut roots = Vec::new();
+        for turn in 0..3_u64 {
+            ops.sort_by_key(|(seq, _)| Digest::of("shuffle", &number(seq ^ (seed + turn))));
+            let mut store = Store::new();
+            for (position, (seq, op)) in (0_u64..).zip(&ops) {
+                run(&mut store, *seq, op);
+                if position % (20 + turn) == 0 {
+                    store.root();
+                }
+            }
+            for n in &passing {
+                run(&mut store, 1000, &delete(number(*n)));
+            }
+            prop_assert_eq!(store.len(), writes.len());
+            roots.push(store.root());
+        }
+        prop_assert_eq!(roots[0], roots[1]);
+        prop_assert_eq!(roots[1], roots[2]);
+    }
+
+    #[test]
+    fn the_incremental_root_is_the_root_from_scratch(slots in slots(), every in 1..5_usize) {
+        let mut store = Store::new();
+        for (seq, part) in (1..).step_by(every).zip(slots.chunks(every)) {
+            run_slots(&mut store, seq, part);
+            prop_assert_eq!(store.root(), rebuilt(&store).root());
+        }
+        prop_assert_eq!(store.root(), root_by_the_rules(&store));
+    }
+}

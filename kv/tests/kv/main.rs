@@ -1,0 +1,8 @@
+//! Tests of the state machine through its public interface.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod digest;
+mod replication;
+mod semantics;

@@ -1,0 +1,304 @@
+//! The client's half of the protocol: one session of one client key (docs/protocol.md R6).
+//!
+//! ```text
+//!   submit ──► sign once ──► presumed primary ──(T_cli)──► all replicas ──(2 T_cli)──► all ...
+//!                                                              │
+//!   Completed ◄── f+1 equal replies, one with the body ◄── replies of distinct replicas
+//! ```
+//!
+//! No single replica is believed: a result needs f + 1 equal replies (2f + 1 when quorum reads
+//! are on), a new primary f + 1 reports of its view. A replica that says "busy" is obeyed only
+//! while it is the presumed primary, and not for ever. Everything is bounded by the window: at
+//! most W requests are outstanding, each with at most one answer per replica.
+//!
+//! Assumed: `from` is the identity that the channel authenticated; `now` never goes back.
+
+mod action;
+mod answers;
+mod pace;
+mod pending;
+mod primary;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crypto::Signer;
+
+use crate::byte_list::ByteList;
+use crate::cluster::Cluster;
+use crate::ids::{ClientId, ReplicaId, RequestId, SeqNo, View};
+use crate::reply::Outcome;
+use crate::request::{REQUEST_OVERHEAD, Request};
+use crate::time::Instant;
+
+pub use action::{
+    Action, Answer, Completed, Contradiction, Counters, Standing, SubmitError, TimedOut, To,
+};
+use pace::Jitter;
+pub use pace::Pace;
+use pending::{Entry, Next, Pending};
+use primary::Presumed;
+
+/// Who a session belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId {
+    /// The client key's number in the configuration.
+    pub client: ClientId,
+    /// Greater than every earlier session of this client.
+    pub session: u64,
+}
+
+/// One session of one client key. Pure: time comes in with each call, chance as a seed.
+pub struct ClientSession {
+    cluster: Arc<Cluster>,
+    signer: Arc<dyn Signer>,
+    id: SessionId,
+    pace: Pace,
+    jitter: Jitter,
+    presumed: Presumed,
+    /// Requests from `acked + 1` on, without gaps.
+    entries: VecDeque<Entry>,
+    /// Every number up to this one has its reply.
+    acked: u64,
+    /// What every correct replica's session table has as `low` once it executes our next request.
+    low_known: u64,
+    /// The last accepted results up to `acked`, oldest first.
+    recent: VecDeque<(SeqNo, Outcome)>,
+    /// No timer of any request is due before this.
+    next_due: Option<Instant>,
+    counters: Counters,
+}
+
+impl ClientSession {
+    /// A session of the client that `signer` signs for. `seed` decides the jitter.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        id: SessionId,
+        signer: Arc<dyn Signer>,
+        pace: Pace,
+        seed: u64,
+    ) -> Self {
+        let presumed = Presumed::new(&cluster);
+        ClientSession {
+            cluster,
+            signer,
+            id,
+            pace,
+            jitter: Jitter::new(seed),
+            presumed,
+            entries: VecDeque::new(),
+            acked: 0,
+            low_known: 0,
+            recent: VecDeque::new(),
+            next_due: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Signs and sends a request of one or more operations; returns its number. `atomic`: all
+    /// operations take effect or none does.
+    ///
+    /// # Errors
+    /// If the window is full or the operations are over a limit: the caller is to blame.
+    pub fn submit(
+        &mut self,
+        ops: &ByteList,
+        atomic: bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) -> Result<u64, SubmitError> {
+        self.check(ops)?;
+        if !self.has_room() {
+            return Err(SubmitError::WindowFull(self.entries.len()));
+        }
+        let number = self.next_number();
+        let id = RequestId {
+            client: self.id.client,
+            session: self.id.session,
+            number,
+        };
+        let request = Request::sign(
+            &*self.signer,
+            self.cluster.id(),
+            id,
+            self.acked,
+            atomic,
+            ops,
+        );
+        let mut pending = Pending::new(request.raw().clone(), self.acked, now, &self.pace);
+        let to = self.first_destination();
+        out.push(Action::Send {
+            to,
+            raw: pending.raw.clone(),
+        });
+        pending.wait_for_reply(now, &self.pace, &mut self.jitter);
+        self.note_due(pending.due());
+        self.entries.push_back(Entry::Waiting(Box::new(pending)));
+        Ok(number)
+    }
+
+    /// Would [`ClientSession::submit`] find room in the window?
+    ///
+    /// Two bounds. A replica refuses numbers above its `low` + W, and `low` follows the
+    /// acknowledgement in a request only when that request has executed; so the distance counts
+    /// from what completed requests have acknowledged. And half a window at most lies above the
+    /// newest acknowledgement: otherwise W requests could all carry an old one, and no number
+    /// would be left to carry a newer.
+    pub fn has_room(&self) -> bool {
+        let window = self.cluster.limits().client_window;
+        let number = self.next_number();
+        number <= self.low_known.saturating_add(window)
+            && number <= self.acked.saturating_add((window / 2).max(1))
+    }
+
+    /// Replica `from` says that it is in `view`. When f + 1 say so, a new primary is presumed and
+    /// gets every outstanding request at once.
+    pub fn on_hint(&mut self, from: ReplicaId, view: View, now: Instant, out: &mut Vec<Action>) {
+        if self.presumed.report(from, view, &self.cluster) {
+            self.resend_outstanding(self.first_destination(), now, out);
+        }
+    }
+
+    /// The channel to `replica` is up.
+    pub fn on_connected(&mut self, replica: ReplicaId, now: Instant, out: &mut Vec<Action>) {
+        let news = self.presumed.set_connected(replica, true);
+        if news && replica == self.presumed.primary() {
+            self.resend_outstanding(To::One(replica), now, out);
+        }
+    }
+
+    /// The channel to `replica` is lost. If it was the presumed primary, all others get every
+    /// outstanding request at once.
+    pub fn on_disconnected(&mut self, replica: ReplicaId, now: Instant, out: &mut Vec<Action>) {
+        let news = self.presumed.set_connected(replica, false);
+        if news && replica == self.presumed.primary() {
+            self.resend_outstanding(To::All, now, out);
+        }
+    }
+
+    /// Performs what is due. Call when [`ClientSession::next_deadline`] has passed; earlier calls
+    /// do nothing.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.next_due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.next_due = None;
+        let primary = self.first_destination();
+        let (first, presumed) = (self.acked + 1, &self.presumed);
+        let mut next_due: Option<Instant> = None;
+        for (number, entry) in (first..).zip(&mut self.entries) {
+            let Entry::Waiting(pending) = entry else {
+                continue;
+            };
+            if pending.give_up(now) {
+                out.push(Action::TimedOut(pending.timed_out(number, now, presumed)));
+            }
+            if pending.resend_at <= now {
+                let to = match pending.next {
+                    Next::Primary => primary,
+                    Next::All => To::All,
+                };
+                self.counters.retransmissions += 1;
+                let raw = pending.resend(now, &self.pace, &mut self.jitter);
+                out.push(Action::Send { to, raw });
+            }
+            let due = pending.due();
+            next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
+        }
+        self.next_due = next_due;
+    }
+
+    /// When [`ClientSession::tick`] may have something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.next_due
+    }
+
+    /// Requests that have no accepted result yet, timed-out ones included: those are still sent,
+    /// slowly, because later requests can only be acknowledged past them.
+    pub fn outstanding(&self) -> usize {
+        self.entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Waiting(_)))
+            .count()
+    }
+
+    /// The view whose primary is presumed to be in office.
+    pub fn view(&self) -> View {
+        self.presumed.view()
+    }
+
+    /// The presumed primary.
+    pub fn primary(&self) -> ReplicaId {
+        self.presumed.primary()
+    }
+
+    /// What this session saw.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn check(&self, ops: &ByteList) -> Result<(), SubmitError> {
+        let limits = self.cluster.limits();
+        let ops_max = usize::from(limits.request_ops_max);
+        if ops.is_empty() || ops.len() > ops_max {
+            return Err(SubmitError::OpCount {
+                count: ops.len(),
+                most: ops_max,
+            });
+        }
+        let op_max = limits.op_bytes_max as usize;
+        if let Some(op) = ops.iter().find(|op| op.len() > op_max) {
+            return Err(SubmitError::OpTooLarge {
+                bytes: op.len(),
+                most: op_max,
+            });
+        }
+        let bytes = REQUEST_OVERHEAD.saturating_add(ops.as_bytes().len());
+        let most = limits.batch_bytes_max as usize;
+        if bytes > most {
+            return Err(SubmitError::RequestTooLarge { bytes, most });
+        }
+        Ok(())
+    }
+
+    fn next_number(&self) -> u64 {
+        self.acked
+            .saturating_add(self.entries.len() as u64)
+            .saturating_add(1)
+    }
+
+    /// The presumed primary; all replicas while it is not connected.
+    fn first_destination(&self) -> To {
+        let primary = self.presumed.primary();
+        if self.presumed.is_connected(primary) {
+            To::One(primary)
+        } else {
+            To::All
+        }
+    }
+
+    fn note_due(&mut self, due: Instant) {
+        self.next_due = Some(self.next_due.map_or(due, |earliest| earliest.min(due)));
+    }
+
+    fn resend_outstanding(&mut self, to: To, now: Instant, out: &mut Vec<Action>) {
+        let mut next_due = self.next_due;
+        for entry in &mut self.entries {
+            let Entry::Waiting(pending) = entry else {
+                continue;
+            };
+            pending.begin_again(&self.pace);
+            self.counters.retransmissions += 1;
+            out.push(Action::Send {
+                to,
+                raw: pending.resend(now, &self.pace, &mut self.jitter),
+            });
+            let due = pending.due();
+            next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
+        }
+        self.next_due = next_due;
+    }
+}

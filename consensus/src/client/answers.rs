@@ -1,0 +1,140 @@
+//! What a session makes of replies.
+
+use std::collections::VecDeque;
+
+use crate::ids::{ReplicaId, SeqNo};
+use crate::reply::{Outcome, Reply};
+use crate::time::Instant;
+
+use super::ClientSession;
+use super::action::{Action, Answer, Contradiction};
+use super::pending::Entry;
+use super::tally::{agree, summary};
+
+/// Accepted results that are kept to compare late replies with.
+const RECENT_MAX: usize = 64;
+
+impl ClientSession {
+    /// Takes a reply that arrived on the channel of `from`.
+    pub fn on_reply(&mut self, from: ReplicaId, reply: Reply, now: Instant, out: &mut Vec<Action>) {
+        let ours = reply.id.client == self.id.client && reply.id.session == self.id.session;
+        if from != reply.replica || !ours || from.index() >= self.cluster.quorums().n() {
+            self.counters.refused += 1;
+            return;
+        }
+        self.on_hint(from, reply.view, now, out);
+        let number = reply.id.number;
+        if number <= self.acked {
+            let age = usize::try_from(self.acked - number).unwrap_or(usize::MAX);
+            let at = self.recent.len().checked_sub(age.saturating_add(1));
+            let accepted = at.and_then(|at| self.recent.get(at));
+            let contradiction =
+                accepted.and_then(|(seq, was)| contradiction(number, (*seq, was), &reply.into()));
+            return self.contradicted(contradiction, out);
+        }
+        match entry_of(&mut self.entries, self.acked, number) {
+            None => self.counters.refused += 1,
+            Some(Entry::Done(seq, accepted)) => {
+                let contradiction = contradiction(number, (*seq, accepted), &reply.into());
+                self.contradicted(contradiction, out);
+            }
+            Some(Entry::Waiting(_)) => self.answered(number, reply, now, out),
+        }
+    }
+
+    /// An answer to a request that has no accepted result yet.
+    fn answered(&mut self, number: u64, reply: Reply, now: Instant, out: &mut Vec<Action>) {
+        let quorums = self.cluster.quorums();
+        let need = quorums.write_replies(self.cluster.limits().quorum_reads);
+        let Some(entry) = entry_of(&mut self.entries, self.acked, number) else {
+            return;
+        };
+        let Entry::Waiting(pending) = entry else {
+            return;
+        };
+        if let Outcome::Busy { retry_after_ms } = reply.outcome {
+            self.counters.busy += 1;
+            pending.busy = pending.busy.saturating_add(1);
+            let obey = reply.replica == self.presumed.primary();
+            pending.tally.record_soft(reply.replica, reply.outcome);
+            if obey && pending.pause(now, retry_after_ms, &self.pace, &mut self.jitter) {
+                let due = pending.due();
+                self.note_due(due);
+            }
+            return;
+        }
+        pending.tally.record(reply);
+        let Some(winner) = pending.tally.take_winner(need) else {
+            if pending.tally.answered() >= quorums.n() && pending.hurry(now) {
+                let due = pending.due();
+                self.note_due(due);
+            }
+            return;
+        };
+        let (completed, remembered) = pending.complete(number, winner, self.presumed.view(), now);
+        let (seq, told, ack) = (completed.seq, pending.told, pending.ack);
+        *entry = Entry::Done(seq, remembered);
+        if matches!(completed.outcome, Outcome::Executed(_)) {
+            self.low_known = self.low_known.max(ack.min(number - 1));
+        }
+        for said in &completed.differing {
+            let contradiction = contradiction(number, (seq, &completed.outcome), said);
+            self.contradicted(contradiction, out);
+        }
+        if !told {
+            out.push(Action::Completed(completed));
+        }
+        self.advance();
+    }
+
+    /// Moves `acked` over what is done.
+    fn advance(&mut self) {
+        while let Some(Entry::Done(..)) = self.entries.front() {
+            if let Some(Entry::Done(seq, outcome)) = self.entries.pop_front() {
+                self.recent.push_back((seq, outcome));
+            }
+            self.acked += 1;
+        }
+        let surplus = self.recent.len().saturating_sub(RECENT_MAX);
+        self.recent.drain(..surplus);
+        if self.entries.is_empty() {
+            self.next_due = None;
+        }
+    }
+
+    fn contradicted(&mut self, contradiction: Option<Contradiction>, out: &mut Vec<Action>) {
+        if let Some(contradiction) = contradiction {
+            self.counters.contradictions += 1;
+            out.push(Action::Contradicted(contradiction));
+        }
+    }
+}
+
+/// Outcomes that are claims about an execution, which every correct replica makes alike. The
+/// others depend on when a replica was asked.
+fn is_claim(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Executed(_) | Outcome::Denied)
+}
+
+fn contradiction(
+    number: u64,
+    (accepted_seq, accepted): (SeqNo, &Outcome),
+    said: &Answer,
+) -> Option<Contradiction> {
+    let same = said.seq == accepted_seq && agree(&said.outcome, accepted);
+    (!same && is_claim(&said.outcome) && is_claim(accepted)).then(|| Contradiction {
+        number,
+        accepted_seq,
+        accepted: summary(accepted),
+        said: Answer {
+            outcome: summary(&said.outcome),
+            ..said.clone()
+        },
+    })
+}
+
+/// The entry of `number`; `None` if it is acknowledged or was never submitted.
+fn entry_of(entries: &mut VecDeque<Entry>, acked: u64, number: u64) -> Option<&mut Entry> {
+    let at = number.checked_sub(acked)?.checked_sub(1)?;
+    entries.get_mut(usize::try_from(at).ok()?)
+}

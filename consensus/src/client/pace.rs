@@ -1,0 +1,62 @@
+//! How patient a session is, and the jitter that keeps many clients from acting in step.
+
+use std::time::Duration;
+
+/// Times of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// T_cli: the first wait for a result before the request is sent to all; it doubles.
+    pub retransmit_after: Duration,
+    /// The longest wait between two retransmissions.
+    pub retransmit_after_max: Duration,
+    /// After this time the caller is told that there is no result.
+    pub request_timeout: Duration,
+    /// The longest pause that a busy primary may impose at a time.
+    pub busy_pause_max: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace {
+            retransmit_after: Duration::from_secs(1),
+            retransmit_after_max: Duration::from_secs(8),
+            request_timeout: Duration::from_secs(30),
+            busy_pause_max: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Pauses that the presumed primary may impose on one request before all replicas get it: a
+/// primary that only pretends to be busy must not keep a request from the others (R15).
+pub(super) const BUSY_PATIENCE: u32 = 6;
+
+impl Pace {
+    /// The pause after "busy": what the replica asks for, doubled each time, within bounds.
+    pub(super) fn busy_pause(&self, retry_after_ms: u32, streak: u32) -> Duration {
+        let asked = Duration::from_millis(u64::from(retry_after_ms.max(1)));
+        let grown = asked.saturating_mul(1 << streak.saturating_sub(1).min(BUSY_PATIENCE));
+        grown.min(self.busy_pause_max)
+    }
+}
+
+/// A small deterministic generator (SplitMix64); the caller's seed is its only chance.
+#[derive(Clone, Debug)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) fn new(seed: u64) -> Self {
+        Jitter(seed)
+    }
+
+    /// `wait` plus up to a quarter of it.
+    pub(super) fn stretch(&mut self, wait: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let quarter = u64::try_from(wait.as_nanos() / 4).unwrap_or(u64::MAX);
+        let part = (u128::from(mixed) * u128::from(quarter)) >> 64;
+        wait.saturating_add(Duration::from_nanos(u64::try_from(part).unwrap_or(quarter)))
+    }
+}

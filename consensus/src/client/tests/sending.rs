@@ -1,0 +1,213 @@
+//! To whom a request is sent and when, the window, and giving up.
+
+use super::*;
+
+#[test]
+fn without_a_result_the_same_bytes_go_to_all_at_doubling_intervals() {
+    let mut world = World::new();
+    world.submit().unwrap();
+    let first = world.drain();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let before = world.now;
+        let again = world.fire();
+        waits.push(world.now.since(before));
+        let [Action::Send { to: To::All, raw }] = again.as_slice() else {
+            panic!("{again:?}")
+        };
+        assert!(matches!(first.as_slice(), [Action::Send { raw: same, .. }] if same == raw));
+    }
+    for (wait, least) in waits.iter().zip([T_CLI, T_CLI * 2, T_CLI * 4]) {
+        assert!((least..=least + least / 4).contains(wait), "{wait:?}");
+    }
+    assert_eq!(world.session.counters().retransmissions, 3);
+}
+
+#[test]
+fn the_primary_changes_only_when_f_plus_1_replicas_report_a_view_and_then_gets_everything() {
+    let mut world = World::new();
+    world.send();
+    world.send();
+    world
+        .session
+        .on_hint(ReplicaId(4), View(400), world.now, &mut world.out);
+    assert_eq!(world.reply_in_view(4, 1, 3, full("v"), 500), []);
+    assert_eq!(world.session.primary(), ReplicaId(0));
+    world
+        .session
+        .on_hint(ReplicaId(2), View(1), world.now, &mut world.out);
+    assert_eq!(sent(&world.drain()), [To::One(ReplicaId(1)); 2]);
+    assert_eq!(world.session.view(), View(1));
+    assert_eq!(world.send(), To::One(ReplicaId(1)));
+}
+
+#[test]
+fn losing_the_primarys_channel_sends_everything_to_all_at_once() {
+    let mut world = World::new();
+    world.send();
+    world
+        .session
+        .on_disconnected(ReplicaId(3), world.now, &mut world.out);
+    assert_eq!(world.drain(), []);
+    world
+        .session
+        .on_disconnected(ReplicaId(0), world.now, &mut world.out);
+    assert_eq!(sent(&world.drain()), [To::All]);
+    assert_eq!(world.send(), To::All);
+    world
+        .session
+        .on_connected(ReplicaId(0), world.now, &mut world.out);
+    assert_eq!(sent(&world.drain()), [To::One(ReplicaId(0)); 2]);
+}
+
+#[test]
+fn a_busy_primary_is_given_growing_pauses_but_not_for_ever() {
+    let mut world = World::new();
+    world.send();
+    let mut waits = Vec::new();
+    for _ in 0..pace::BUSY_PATIENCE {
+        assert_eq!(world.reply(0, 1, 0, busy(20)), []);
+        // A second "busy" to the same sending does not postpone it further.
+        let due = world.session.next_deadline();
+        world.now = world.now + Duration::from_millis(5);
+        assert_eq!(world.reply(0, 1, 0, busy(20)), []);
+        assert_eq!(world.session.next_deadline(), due);
+        let before = world.now;
+        assert_eq!(sent(&world.fire()), [To::One(ReplicaId(0))]);
+        waits.push(world.now.since(before));
+    }
+    assert!(waits.is_sorted() && waits[0] < T_CLI / 20, "{waits:?}");
+    world.reply(0, 1, 0, busy(20));
+    assert_eq!(sent(&world.fire()), [To::All]);
+    world.reply(1, 1, 5, full("v"));
+    let actions = world.reply(2, 1, 5, full("v"));
+    assert_eq!(completed(&actions).busy, 2 * pace::BUSY_PATIENCE + 1);
+}
+
+#[test]
+fn a_busy_backup_is_only_counted() {
+    let mut world = World::new();
+    world.send();
+    let due = world.session.next_deadline();
+    assert_eq!(world.reply(2, 1, 0, busy(20)), []);
+    assert_eq!(world.session.next_deadline(), due);
+    assert_eq!(world.session.counters().busy, 1);
+}
+
+#[test]
+fn a_request_acknowledges_every_number_up_to_the_first_without_a_reply() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.send();
+    }
+    let ack_of_next = |world: &mut World| {
+        world.submit().unwrap();
+        let actions = world.drain();
+        let [Action::Send { raw, .. }] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
+        Request::parse(raw.clone(), &Limits::default()).unwrap().ack
+    };
+    world.complete(3);
+    assert_eq!(ack_of_next(&mut world), 0);
+    world.complete(1);
+    assert_eq!(ack_of_next(&mut world), 1);
+    world.complete(2);
+    assert_eq!(ack_of_next(&mut world), 3);
+}
+
+#[test]
+fn the_window_is_bounded_and_no_number_is_beyond_what_replicas_accept() {
+    let window = 8;
+    let mut world = World::with_limits(Limits {
+        client_window: window,
+        ..Limits::default()
+    });
+    let mut sessions = crate::session::SessionTable::new(window);
+    let (mut first_open, mut full_seen) = (1, 0);
+    for _ in 0..100 {
+        while let Ok(number) = world.submit() {
+            let raw = match world.drain().remove(0) {
+                Action::Send { raw, .. } => raw,
+                other => panic!("{other:?}"),
+            };
+            let request = Request::parse(raw, &Limits::default()).unwrap();
+            sessions.enter(&request.id);
+            assert_eq!(
+                sessions.lookup(&request.id),
+                crate::session::Lookup::New,
+                "{number}"
+            );
+            sessions.complete(&request.id, request.ack, SeqNo(number), full("done"));
+        }
+        full_seen += 1;
+        assert!(matches!(world.submit(), Err(SubmitError::WindowFull(_))));
+        assert!(world.session.outstanding() <= window as usize);
+        world.complete(first_open);
+        first_open += 1;
+    }
+    assert_eq!(full_seen, 100);
+}
+
+#[test]
+fn a_time_out_says_what_each_replica_answered_and_the_request_goes_on() {
+    let mut world = World::new();
+    world
+        .session
+        .on_disconnected(ReplicaId(4), world.now, &mut world.out);
+    world.send();
+    world.reply(0, 1, 0, busy(1000));
+    world.reply(1, 1, 9, full("v"));
+    world.reply(2, 1, 0, Outcome::OutOfWindow);
+    let timed_out = loop {
+        let actions = world.fire();
+        if let Some(Action::TimedOut(timed_out)) = actions
+            .iter()
+            .find(|action| matches!(action, Action::TimedOut(_)))
+        {
+            break timed_out.clone();
+        }
+    };
+    let text = timed_out.to_string();
+    for part in [
+        "replica 0 answered busy",
+        "replica 1 answered executed at 9",
+        "replica 2 answered out of window",
+        "replica 3 did not answer",
+        "replica 4 is not connected",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(sent(&world.fire()), [To::All]);
+    // The caller was told once; the number is acknowledged all the same when replies come.
+    assert_eq!(world.reply(3, 1, 9, full("v")), []);
+    assert_eq!(
+        (world.session.outstanding(), world.session.next_deadline()),
+        (0, None)
+    );
+}
+
+#[test]
+fn operations_over_a_limit_are_the_callers_fault() {
+    let mut world = World::new();
+    let limits = Limits::default();
+    let mut submit = |ops: ByteList| {
+        world
+            .session
+            .submit(&ops, false, Instant(0), &mut world.out)
+    };
+    let long = vec![0u8; limits.op_bytes_max as usize + 1];
+    assert!(matches!(
+        submit(ByteList::default()),
+        Err(SubmitError::OpCount { count: 0, .. })
+    ));
+    assert!(matches!(
+        submit(ByteList::from_iter([long])),
+        Err(SubmitError::OpTooLarge { .. })
+    ));
+    let many = std::iter::repeat_n(vec![0u8; limits.op_bytes_max as usize], 17);
+    assert!(matches!(
+        submit(many.collect()),
+        Err(SubmitError::RequestTooLarge { .. })
+    ));
+}

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
+use zeroize::Zeroizing;
 
 use super::TlsError;
 use super::peers::spki;
-use crate::{PublicKey, SecretKey};
+use crate::{Hasher, PublicKey, SecretKey};
 
 /// A key with its certificate, ready for [`super::server_config`] and [`super::client_config`].
 #[derive(Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
     certificate: CertificateDer<'static>,
+    secret: Arc<SecretKey>,
     public: PublicKey,
 }
 
@@ -29,8 +31,9 @@ impl Identity {
     /// If the certificate cannot be written.
     pub fn new(key: &SecretKey) -> Result<Self, TlsError> {
         let public = key.public();
+        let secret = Arc::new(key.clone());
         let key = Arc::new(TlsKey {
-            secret: Arc::new(key.clone()),
+            secret: Arc::clone(&secret),
             public,
         });
         let mut params = rcgen::CertificateParams::default();
@@ -43,8 +46,19 @@ impl Identity {
         Ok(Identity {
             certified,
             certificate,
+            secret,
             public,
         })
+    }
+
+    /// A secret for another use, `label`, that every process with this key computes alike and
+    /// that says nothing about the key.
+    pub fn derived_secret(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let mut hasher = Hasher::new("quintet/derived-secret");
+        hasher
+            .part(self.secret.seed().as_ref())
+            .part(label.as_bytes());
+        Zeroizing::new(hasher.finish().0)
     }
 
     /// The key that peers must pin.

@@ -1,0 +1,253 @@
+//! QUIC endpoints whose both sides are pinned keys.
+//!
+//! A replica listens on two endpoints, one for peers and one for clients. Whoever dials says
+//! which one key must answer. There is no resumption and no early data, so every connection runs
+//! the whole handshake and its verifier (crypto::tls).
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use consensus::{ClientId, Cluster, ReplicaId};
+use crypto::PublicKey;
+use crypto::tls::{Identity, PeerError, PinnedPeers, SERVER_NAME, TlsError};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use rustls::pki_types::CertificateDer;
+
+use crate::transport::{
+    self, ALPN_CLIENT, ALPN_PEER, Class, End, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL, INCOMING_MAX,
+    Path, UDP_PAYLOAD_MAX,
+};
+use crate::{reset, socket};
+
+/// How long a handshake may take; a round trip between any two places fits in it several times.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Why an endpoint could not be made. This machine or the configuration is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Another process has the port.
+    #[error(
+        "UDP port {address} is taken: stop the process that has it (`ss -ulpn` shows it) or choose another address"
+    )]
+    PortTaken {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The address is not one of this machine.
+    #[error(
+        "{address} is not an address of this machine: correct it in cluster.toml or with --listen"
+    )]
+    NotHere {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The socket could not be made for another reason.
+    #[error("cannot open UDP socket {address}: {source}")]
+    Socket {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// TLS could not be configured.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TLS offers no cipher that QUIC can use: a broken build.
+    #[error("TLS offers no cipher suite that QUIC needs")]
+    NoCipher(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
+}
+
+impl EndpointError {
+    fn of_socket(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => EndpointError::PortTaken { address },
+            io::ErrorKind::AddrNotAvailable => EndpointError::NotHere { address },
+            _ => EndpointError::Socket { address, source },
+        }
+    }
+}
+
+/// Why a connection was not established.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The address cannot be dialled from this endpoint.
+    #[error("cannot dial {remote}: {source}")]
+    Connect {
+        /// Whom.
+        remote: SocketAddr,
+        /// Why not.
+        source: quinn::ConnectError,
+    },
+    /// The handshake failed: nobody is there, or somebody else.
+    #[error("no connection to {remote}: {source}")]
+    Handshake {
+        /// Whom.
+        remote: SocketAddr,
+        /// Why not.
+        source: quinn::ConnectionError,
+    },
+    /// No answer, or half of one.
+    #[error("{remote} did not complete the handshake within {HANDSHAKE_DEADLINE:?}")]
+    Deadline {
+        /// Whom.
+        remote: SocketAddr,
+    },
+    /// TLS could not be configured.
+    #[error(transparent)]
+    Config(#[from] EndpointError),
+}
+
+/// Listens at `address` for connections of `class` by the holders of `accepted` keys. The
+/// endpoint may dial as well. Must be called within a tokio runtime, which then drives it.
+///
+/// # Errors
+/// If the port is taken or the address is not of this machine.
+pub fn listen<I>(
+    address: SocketAddr,
+    identity: &Identity,
+    accepted: Arc<PinnedPeers<I>>,
+    class: Class,
+) -> Result<Endpoint, EndpointError>
+where
+    I: Copy + Debug + Send + Sync + 'static,
+{
+    let socket =
+        socket::bind(address).map_err(|source| EndpointError::of_socket(address, source))?;
+    let server = server_config(identity, accepted, class, Path::of(address.ip()))?;
+    let config = endpoint_config(&identity.derived_secret("stateless reset"));
+    Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))
+        .map_err(|source| EndpointError::of_socket(address, source))
+}
+
+/// An endpoint that only dials, from `bind`, or from any port for [`any_port`].
+///
+/// # Errors
+/// If the port is taken or the address is not of this machine.
+pub fn dial_endpoint(bind: SocketAddr) -> Result<Endpoint, EndpointError> {
+    let socket = socket::bind(bind).map_err(|source| EndpointError::of_socket(bind, source))?;
+    let mut config = EndpointConfig::default();
+    limit_datagrams(&mut config);
+    Endpoint::new(config, None, socket, Arc::new(TokioRuntime))
+        .map_err(|source| EndpointError::of_socket(bind, source))
+}
+
+/// Where to dial `remote` from if it does not matter: any port of its address family.
+pub fn any_port(remote: SocketAddr) -> SocketAddr {
+    match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// Dials `remote`, where the holder of `expected` must answer within [`HANDSHAKE_DEADLINE`].
+///
+/// The connection stands once the server has proved itself; that the server refuses *our* key
+/// shows in the first use of the connection.
+///
+/// # Errors
+/// If nobody answers, or somebody else.
+pub async fn dial(
+    endpoint: &Endpoint,
+    remote: SocketAddr,
+    identity: &Identity,
+    expected: &PublicKey,
+    class: Class,
+) -> Result<Connection, DialError> {
+    let config = client_config(identity, expected, class, Path::of(remote.ip()))?;
+    let connecting = endpoint
+        .connect_with(config, remote, SERVER_NAME)
+        .map_err(|source| DialError::Connect { remote, source })?;
+    match tokio::time::timeout(HANDSHAKE_DEADLINE, connecting).await {
+        Ok(result) => result.map_err(|source| DialError::Handshake { remote, source }),
+        Err(_) => Err(DialError::Deadline { remote }),
+    }
+}
+
+/// The configuration of a dialled connection; [`dial`] makes its own.
+///
+/// # Errors
+/// If TLS cannot be configured.
+pub fn client_config(
+    identity: &Identity,
+    expected: &PublicKey,
+    class: Class,
+    path: Path,
+) -> Result<quinn::ClientConfig, EndpointError> {
+    let tls = crypto::tls::client_config(identity, *expected, alpn(class))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(transport::transport(class, path, End::Dialing));
+    Ok(config)
+}
+
+fn server_config<I>(
+    identity: &Identity,
+    accepted: Arc<PinnedPeers<I>>,
+    class: Class,
+    path: Path,
+) -> Result<ServerConfig, EndpointError>
+where
+    I: Copy + Debug + Send + Sync + 'static,
+{
+    let tls = crypto::tls::server_config(identity, accepted, alpn(class))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config
+        .transport_config(transport::transport(class, path, End::Listening))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER)
+        .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL)
+        // Replicas stay where the configuration says. A client's address may change under it.
+        .migration(class == Class::Client);
+    Ok(config)
+}
+
+fn endpoint_config(secret: &[u8; 32]) -> EndpointConfig {
+    let mut config = reset::endpoint_config(secret);
+    limit_datagrams(&mut config);
+    config
+}
+
+fn limit_datagrams(config: &mut EndpointConfig) {
+    config
+        .max_udp_payload_size(UDP_PAYLOAD_MAX)
+        .expect("the largest UDP payload is within QUIC's range");
+}
+
+fn alpn(class: Class) -> &'static [u8] {
+    match class {
+        Class::Peer => ALPN_PEER,
+        Class::Client => ALPN_CLIENT,
+    }
+}
+
+/// The key that the other end of `connection` has proved to hold.
+///
+/// # Errors
+/// If it presented no certificate, which a finished handshake here excludes.
+pub fn remote_key(connection: &Connection) -> Result<PublicKey, PeerError> {
+    let identity = connection.peer_identity().ok_or(PeerError::NoCertificate)?;
+    let certificates = identity
+        .downcast::<Vec<CertificateDer<'static>>>()
+        .map_err(|_| PeerError::NoCertificate)?;
+    crypto::tls::peer_key(&certificates)
+}
+
+/// The members of a cluster, as those a peer port accepts: all but `me`.
+pub fn pinned_replicas(cluster: &Cluster, me: ReplicaId) -> Arc<PinnedPeers<ReplicaId>> {
+    let others = cluster
+        .members()
+        .zip(cluster.replica_keys())
+        .filter(|(id, _)| *id != me);
+    let peers = PinnedPeers::new(others.map(|(id, key)| (*key, id)));
+    Arc::new(peers.expect("a cluster has no key twice"))
+}
+
+/// The clients of a cluster, as those a client port accepts.
+pub fn pinned_clients(cluster: &Cluster) -> Arc<PinnedPeers<ClientId>> {
+    let clients = (0..).map(ClientId).zip(cluster.client_keys());
+    let peers = PinnedPeers::new(clients.map(|(id, key)| (*key, id)));
+    Arc::new(peers.expect("a cluster has no key twice"))
+}

@@ -1,0 +1,61 @@
+//! UDP sockets with room for a burst.
+//!
+//! Every connection of an endpoint shares one socket. While the receiving thread is busy, what
+//! arrives waits in the kernel's buffer; what does not fit is lost and costs a retransmission.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+/// Asked of the kernel in each direction, which gives what its own limit allows
+/// (`net.core.rmem_max`, `net.core.wmem_max` on Linux). Half a second of 64 Mbit/s, or a full
+/// batch from each of four peers.
+pub const BUFFER_BYTES: usize = 4 << 20;
+
+/// What the kernel gave a socket for its queues, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffers {
+    /// For what has arrived and is not read.
+    pub receive: usize,
+    /// For what has not left.
+    pub send: usize,
+}
+
+/// Binds a UDP socket and asks for [`BUFFER_BYTES`]; getting less is logged, not an error.
+///
+/// # Errors
+/// If the address is taken or not of this machine.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    for (which, result) in [
+        (
+            "receive",
+            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, BUFFER_BYTES),
+        ),
+        (
+            "send",
+            rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER_BYTES),
+        ),
+    ] {
+        if let Err(error) = result {
+            tracing::warn!(%address, which, %error, "UDP buffer keeps its default size");
+        }
+    }
+    if let Ok(Buffers { receive, .. }) = buffers(&socket)
+        && receive < BUFFER_BYTES
+    {
+        tracing::info!(%address, receive, wanted = BUFFER_BYTES,
+            "small UDP receive buffer: raise net.core.rmem_max against loss under load");
+    }
+    Ok(socket)
+}
+
+/// What the kernel gave `socket`. Linux reports twice what is usable, the rest is its bookkeeping.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn buffers(socket: &UdpSocket) -> io::Result<Buffers> {
+    Ok(Buffers {
+        receive: rustix::net::sockopt::socket_recv_buffer_size(socket)?,
+        send: rustix::net::sockopt::socket_send_buffer_size(socket)?,
+    })
+}

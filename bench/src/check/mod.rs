@@ -2,10 +2,14 @@
 
 mod agreement;
 mod committed;
+mod linearizable;
+mod register;
+mod search;
 mod verdict;
 
 pub use agreement::{AgreementReport, check_agreement};
 pub use committed::{
     Checkpoint, CommitPath, CommittedEntry, CommittedError, CommittedLog, parse_committed,
 };
+pub use linearizable::{LinearizableReport, check_linearizable};
 pub use verdict::{CheckResult, Verdict};

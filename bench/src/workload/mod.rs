@@ -14,6 +14,7 @@
 //! In a workload that creates, the numbers of the new keys therefore depend on the interleaving; the draws do not.
 
 mod arrival;
+mod from_scenario;
 mod generator;
 mod keys;
 mod mix;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::ser::{Serialize as _, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 
 use super::compare::Comparison;
 use super::units::{self, Rate, Share};

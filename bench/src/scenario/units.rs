@@ -272,7 +272,7 @@ fn multiple(number: &str, factor: u64) -> Option<u64> {
 fn whole(value: u64, units: &[(&str, u64)]) -> String {
     let (name, factor) = units
         .iter()
-        .find(|(_, factor)| value % factor == 0)
+        .find(|(_, factor)| value.is_multiple_of(*factor))
         .unwrap_or(&units[units.len() - 1]);
     format!("{}{name}", value / factor)
 }

@@ -50,7 +50,7 @@ pub enum Preset {
     D,
     /// Short ranges: 95 % scans, 5 % creates.
     E,
-    /// Read-modify-write: half reads, half `cas` (the atomic form of read-modify-write).
+    /// Read-modify-write: half reads, half updates of a key which the same client reads first.
     F,
 }
 
@@ -62,7 +62,7 @@ pub enum KeyDistribution {
     Uniform,
     /// Rank r with weight 1/r^theta, ranks scattered over the key space.
     Zipfian {
-        /// The skew; 0 < theta < 1.
+        /// The skew; 0 < theta <= 5.
         theta: f64,
     },
     /// Zipfian over age: the newest record is the most popular.
@@ -229,7 +229,7 @@ impl Preset {
     pub fn mix(self) -> Mix {
         let none = Mix::default();
         match self {
-            Self::A => Mix {
+            Self::A | Self::F => Mix {
                 read: 0.5,
                 update: 0.5,
                 ..none
@@ -248,11 +248,6 @@ impl Preset {
             Self::E => Mix {
                 scan: 0.95,
                 create: 0.05,
-                ..none
-            },
-            Self::F => Mix {
-                read: 0.5,
-                cas: 0.5,
                 ..none
             },
         }

@@ -1,0 +1,266 @@
+//! A scenario that was accepted, with the origin of each of its values.
+
+use std::fmt::Write as _;
+
+use toml::Value as Toml;
+
+use super::problem::{Problem, ScenarioError};
+use super::read;
+use super::reading::{Origin, Reading};
+use super::schema::Scenario;
+use super::source::{QUICKSTART, Source, gather};
+use super::tree::{Layers, SET, SourceText, Table, apply_override, merge, parse};
+
+/// Tables that are written on one line.
+const INLINE: [&str; 4] = [
+    "workload.key",
+    "workload.value",
+    "workload.mix",
+    "check.liveness",
+];
+
+/// The longest line that `explain` aligns its comments behind; longer lines push theirs out.
+const ALIGN_COLUMNS_MAX: usize = 64;
+
+/// A scenario that was accepted.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Every key with its final value.
+    pub scenario: Scenario,
+    /// What is odd about it without being wrong.
+    pub warnings: Vec<Problem>,
+    layers: Layers,
+    origins: Vec<(String, Origin)>,
+}
+
+/// Loads the sources, later ones over earlier ones, each over what it extends, and the `--set` arguments over all.
+/// No source at all means the quickstart.
+///
+/// # Errors
+/// Every problem found, each with its place and remedy; to blame is whoever wrote the scenario or the override.
+pub fn load(sources: &[Source], overrides: &[String]) -> Result<Loaded, ScenarioError> {
+    let quickstart = [Source::Embedded(QUICKSTART)];
+    let sources = if sources.is_empty() {
+        &quickstart
+    } else {
+        sources
+    };
+    let mut layers = gather(sources).map_err(ScenarioError::new)?;
+    let files = layers.len();
+    layers.extend(overrides.iter().map(|text| SourceText {
+        name: SET.to_owned(),
+        text: text.clone(),
+    }));
+
+    let mut root = Table::new();
+    for layer in 0..files {
+        merge(
+            &mut root,
+            parse(&layers, layer).map_err(ScenarioError::new)?,
+        );
+    }
+    let mut problems = Vec::new();
+    for layer in files..layers.len() {
+        problems.extend(
+            apply_override(&layers, layer, &mut root)
+                .err()
+                .unwrap_or_default(),
+        );
+    }
+
+    let mut reading = Reading::new(&layers);
+    let scenario = read::scenario(&mut reading, root);
+    problems.append(&mut reading.problems);
+    if !problems.is_empty() {
+        // A problem that has no place of its own belongs to the file as a whole.
+        let top = &layers[files - 1];
+        let placed = |problem: Problem| match problem.source_name() {
+            Some(_) => problem,
+            None => problem.at(&top.name, &top.text, 0..0, ""),
+        };
+        return Err(ScenarioError::new(
+            problems.into_iter().map(placed).collect(),
+        ));
+    }
+    let Reading {
+        warnings, origins, ..
+    } = reading;
+    Ok(Loaded {
+        scenario,
+        warnings,
+        layers,
+        origins,
+    })
+}
+
+impl Loaded {
+    /// The text of the scenario file as it was written (of the last one when several were laid over each other).
+    pub fn source_text(&self) -> &str {
+        self.top().map_or("", |source| source.text.as_str())
+    }
+
+    /// The name of that file.
+    pub fn source_name(&self) -> &str {
+        self.top().map_or("", |source| source.name.as_str())
+    }
+
+    fn top(&self) -> Option<&SourceText> {
+        self.layers.iter().rev().find(|source| source.name != SET)
+    }
+
+    /// The whole scenario with nothing left to defaults; loading it gives the same scenario.
+    pub fn effective_toml(&self) -> String {
+        let mut text = String::new();
+        for line in self.lines() {
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The effective file with the origin of each value as a comment.
+    pub fn explain(&self) -> String {
+        let lines = self.lines();
+        let lengths = lines
+            .iter()
+            .filter(|line| line.origin.is_some())
+            .map(|line| line.text.chars().count());
+        let width = lengths
+            .filter(|length| *length <= ALIGN_COLUMNS_MAX)
+            .max()
+            .unwrap_or(0);
+        let mut text = String::new();
+        for Line { text: code, origin } in lines {
+            match origin {
+                Some(origin) => writeln!(text, "{code:width$}  # {origin}"),
+                None => writeln!(text, "{code}"),
+            }
+            .expect("writing to a String cannot fail");
+        }
+        text
+    }
+
+    /// The effective file line by line, in the order of the file format.
+    fn lines(&self) -> Vec<Line> {
+        let tree = Toml::try_from(&self.scenario)
+            .expect("a scenario consists of TOML's own kinds of values");
+        let mut lines = Vec::new();
+        let mut table = String::new();
+        let mut inline_done: Vec<&str> = Vec::new();
+        for (path, _) in &self.origins {
+            let inline = INLINE.into_iter().find(|table| {
+                path.strip_prefix(table)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            });
+            let shown = match inline {
+                Some(done) if inline_done.contains(&done) => continue,
+                Some(fresh) => {
+                    inline_done.push(fresh);
+                    fresh
+                }
+                None => path,
+            };
+            let Some(value) = lookup(&tree, shown) else {
+                continue;
+            };
+            let (parent, key) = shown.rsplit_once('.').unwrap_or(("", shown));
+            if parent != table {
+                parent.clone_into(&mut table);
+                lines.push(Line {
+                    text: String::new(),
+                    origin: None,
+                });
+                lines.push(Line {
+                    text: format!("[{parent}]"),
+                    origin: None,
+                });
+            }
+            let value = match inline {
+                Some(_) => self.inline(&tree, shown, value),
+                None => value.to_string(),
+            };
+            lines.push(Line {
+                text: format!("{key} = {value}"),
+                origin: Some(self.origin(shown)),
+            });
+        }
+        lines
+    }
+
+    /// A table on one line, its keys in the order of the file format.
+    fn inline(&self, tree: &Toml, shown: &str, table: &Toml) -> String {
+        let prefix = format!("{shown}.");
+        let entry = |path: &str| {
+            let value = lookup(tree, path)?;
+            Some(format!("{} = {value}", path.strip_prefix(&prefix)?))
+        };
+        let entries: Vec<String> = self
+            .origins
+            .iter()
+            .filter_map(|(path, _)| entry(path))
+            .collect();
+        if entries.is_empty() {
+            table.to_string()
+        } else {
+            format!("{{ {} }}", entries.join(", "))
+        }
+    }
+
+    /// Where the value at a path, or the values inside it, came from.
+    fn origin(&self, shown: &str) -> String {
+        let inside = |path: &str| {
+            path.strip_prefix(shown)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut origins: Vec<String> = Vec::new();
+        for (_, origin) in self.origins.iter().filter(|(path, _)| inside(path)) {
+            let described = match origin {
+                Origin::Default => "default".to_owned(),
+                Origin::Derived(from) => from.clone(),
+                Origin::Written(place) => place.describe(&self.layers),
+            };
+            if !origins.contains(&described) {
+                origins.push(described);
+            }
+        }
+        // Shares that a mix does not name are no news.
+        if shown == "workload.mix" && origins.len() > 1 {
+            origins.retain(|origin| origin != "default");
+        }
+        origins.join(", ")
+    }
+}
+
+/// A line of the effective file and the origin of its value.
+struct Line {
+    text: String,
+    origin: Option<String>,
+}
+
+fn lookup<'t>(tree: &'t Toml, path: &str) -> Option<&'t Toml> {
+    path.split('.').try_fold(tree, |value, key| value.get(key))
+}
+
+/// The effective file with the origin of each value as a comment: `bench scenario explain`.
+pub fn explain(loaded: &Loaded) -> String {
+    loaded.explain()
+}
+
+/// Checks one scenario and says in one line what it would run: `bench scenario check`.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(
+    source: &Source,
+    overrides: &[String],
+) -> Result<(String, Vec<Problem>), ScenarioError> {
+    let loaded = load(std::slice::from_ref(source), overrides)?;
+    let Scenario { name, cluster, .. } = &loaded.scenario;
+    let line = format!(
+        "{}: ok, {name}, n = {}, f = {}",
+        source.name(),
+        cluster.n,
+        cluster.f
+    );
+    Ok((line, loaded.warnings))
+}

@@ -1,0 +1,125 @@
+//! From the merged tree to the typed scenario: each table in one file, then the rules which span tables.
+
+mod cluster;
+mod expect;
+mod load;
+mod rules;
+mod slo;
+mod workload;
+
+use std::time::Duration;
+
+use super::goals::{Check, Linearizable, Liveness};
+use super::problem::Problem;
+use super::reading::Reading;
+use super::refusal::{Refusal, Words, integer};
+use super::schema::{SCHEMA_VERSION, Scenario};
+use super::section::Section;
+use super::tree::{Table, Value};
+
+/// Characters of a scenario's name at most: it is part of a directory's name.
+const NAME_MAX: usize = 64;
+
+/// Independent runs of one scenario at most.
+const REPEAT_MAX: u32 = 1_000;
+
+/// Reads the whole scenario; its problems are in `reading`, and the value counts only if there are none.
+pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
+    let mut root = Section::root(reading, table);
+    let schema = schema_version(&mut root);
+    let name = name(&mut root);
+    let scenario = Scenario {
+        schema,
+        name,
+        description: root.text("description", ""),
+        seed: root.integer("seed", 7, 0..=i64::MAX.unsigned_abs()),
+        repeat: root.integer("repeat", 1, 1..=REPEAT_MAX),
+        cluster: root.table("cluster", cluster::read),
+        workload: root.table("workload", workload::read),
+        load: root.table("load", load::read),
+        check: root.table("check", check),
+        slo: root.table("slo", slo::read),
+        expect: root.table("expect", expect::read),
+    };
+    // Its work was done when the layers were gathered.
+    let _ = root.take("extends");
+    root.later(&[
+        ("network", "simulated delays, losses and regions"),
+        ("byzantine", "Byzantine replicas"),
+        ("fault", "faults injected while a scenario runs"),
+        ("sweep", "sweeps over several values"),
+    ]);
+    root.finish();
+    reading.judge_unknown_keys();
+    if reading.problems.is_empty() {
+        rules::check(reading, &scenario);
+    }
+    scenario
+}
+
+fn schema_version(root: &mut Section<'_, '_>) -> u32 {
+    if !root.has("schema") {
+        let problem = Problem::new("`schema` is missing");
+        root.reading
+            .problems
+            .push(problem.help("begin the file with schema = 1"));
+    }
+    root.value("schema", SCHEMA_VERSION, |value| {
+        match integer(value, &(0..=u32::MAX), 1)? {
+            SCHEMA_VERSION => Ok(SCHEMA_VERSION),
+            other => Err(Refusal::new(
+                format!(
+                    "this program reads version {SCHEMA_VERSION} of the file format, not {other}"
+                ),
+                format!("write schema = {SCHEMA_VERSION}"),
+            )),
+        }
+    })
+}
+
+fn name(root: &mut Section<'_, '_>) -> String {
+    if !root.has("name") {
+        let problem = Problem::new("`name` is missing");
+        root.reading
+            .problems
+            .push(problem.help("add a line such as name = \"my-scenario\""));
+    }
+    root.value("name", String::new(), |value| {
+        let Value::Text(name) = value else {
+            return Err(Refusal::kind("a string", value, "name = \"my-scenario\""));
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let fits = (1..=NAME_MAX).contains(&name.len()) && name.chars().all(allowed);
+        if fits && !name.starts_with(['.', '-']) {
+            return Ok(name.clone());
+        }
+        Err(Refusal::new(
+            format!("\"{name}\" cannot name a directory of results"),
+            format!("use 1 to {NAME_MAX} letters, digits, \"-\", \"_\" and \".\", the first a letter, digit or \"_\""),
+        ))
+    })
+}
+
+fn check(table: &mut Section<'_, '_>) -> Check {
+    let linearizable = Words {
+        now: &[
+            ("off", Linearizable::Off),
+            ("sampled", Linearizable::Sampled),
+            ("full", Linearizable::Full),
+        ],
+        later: &[],
+    };
+    Check {
+        agreement: table.flag("agreement", true),
+        linearizable: table.choice("linearizable", Linearizable::Sampled, &linearizable),
+        exactly_once: table.flag("exactly_once", true),
+        state: table.flag("state", true),
+        liveness: table.table("liveness", |table| {
+            let bounds = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+            Liveness {
+                max_stall: table.quantity("max_stall", Duration::from_secs(6), bounds.clone()),
+                after_heal: table.quantity("after_heal", Duration::from_secs(3), bounds),
+            }
+        }),
+    }
+}

@@ -212,14 +212,22 @@ impl Pbft {
         let quorums = *self.cluster().quorums();
         let mut sent = 0;
         for seq in first.0..=last.0.min(self.execute_sent.0) {
-            let Some(slot) = self.window.get(SeqNo(seq)) else {
-                continue;
+            let seq = SeqNo(seq);
+            let found = match (self.window.get(seq), self.archive.get(seq)) {
+                (Some(slot), _) => slot
+                    .decision_certificate(epoch, &quorums)
+                    .map(|certificate| {
+                        let batch = slot.body(&certificate.statement.digest).cloned();
+                        (certificate, batch)
+                    }),
+                (None, Some(kept)) => Some((kept.certificate.clone(), kept.batch.clone())),
+                (None, None) => None,
             };
-            let Some(certificate) = slot.decision_certificate(epoch, &quorums) else {
+            let Some((certificate, batch)) = found else {
                 continue;
             };
             let digest = certificate.statement.digest;
-            let batch = slot.body(&digest).map(|batch| batch.to_raw());
+            let batch = batch.map(|batch| batch.to_raw());
             if batch.is_none() && digest != null_digest() {
                 continue;
             }

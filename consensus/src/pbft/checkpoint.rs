@@ -148,6 +148,7 @@ impl Pbft {
         self.persist(Record::Stable(certificate.clone()), out);
         out.push(Action::Truncate(seq));
         let old_high = self.window.high();
+        self.archive_upto(seq);
         self.window.advance(seq);
         self.own_states = self.own_states.split_off(&seq.next());
         self.claims = self.claims.split_off(&seq.next());
@@ -161,6 +162,18 @@ impl Pbft {
             self.vote(SeqNo(waiting), out);
         }
         self.propose(now, out);
+    }
+
+    /// Keeps what leaves the window for those who have not executed it yet.
+    fn archive_upto(&mut self, seq: SeqNo) {
+        let epoch = self.cluster().epoch();
+        let quorums = *self.cluster().quorums();
+        for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
+            if let Some(certificate) = slot.decision_certificate(epoch, &quorums) {
+                let batch = slot.body(&certificate.statement.digest).cloned();
+                self.archive.keep(at, certificate, batch);
+            }
+        }
     }
 
     /// The certificate of the low watermark, once there is one.

@@ -15,6 +15,7 @@
 //! messages and records laid out in `message` and `record`.
 
 pub mod admission;
+mod archive;
 mod catch_up;
 pub mod certificate;
 mod checkpoint;
@@ -45,6 +46,7 @@ use crate::settings::Policy;
 use crate::time::Instant;
 
 use admission::Message;
+use archive::Archive;
 use catch_up::PeerState;
 use certificate::{StableCertificate, Statement};
 use checkpoint::Claims;
@@ -65,6 +67,7 @@ pub struct Pbft {
     mode: Mode,
     window: Window,
     stable: Option<StableCertificate>,
+    archive: Archive,
 
     /// The primary's next sequence number to propose.
     next: SeqNo,
@@ -122,6 +125,7 @@ impl Pbft {
         Pbft {
             me,
             window: Window::new(cluster.limits().log_window),
+            archive: Archive::new(cluster.limits().log_window),
             commits: CommitPolicy::new(cluster.quorums(), &policy),
             pool: Pool::new(&policy),
             peers: vec![PeerState::default(); n],

@@ -58,22 +58,17 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    /// Takes in what `key` holds now.
-    pub(crate) fn update(&mut self, key: &Bytes, row: Option<&Row>) {
+    /// Takes in what a key holds now.
+    pub(crate) fn update(&mut self, Update { path, key, digest }: Update) {
         self.work.paths = self.work.paths.saturating_add(1);
-        let path = Path::of(key);
         let trie = self.tries.get_mut(path.bucket());
         let trie = trie.expect("ten bits choose among 1024 buckets");
-        match row {
-            Some(row) => {
+        match digest {
+            Some(digest) => {
                 self.work.entries = self.work.entries.saturating_add(1);
-                trie.put(Item {
-                    path,
-                    key: key.clone(),
-                    digest: entry_digest(key, row),
-                });
+                trie.put(Item { path, key, digest });
             }
-            None => trie.remove(path, key),
+            None => trie.remove(path, &key),
         }
     }
 
@@ -106,6 +101,24 @@ impl Buckets {
 
     pub(crate) fn work(&self) -> DigestWork {
         self.work
+    }
+}
+
+/// A changed key, hashed.
+pub(crate) struct Update {
+    pub(crate) path: Path,
+    key: Bytes,
+    /// None if the key is absent.
+    digest: Option<Digest>,
+}
+
+impl Update {
+    pub(crate) fn of(key: &Bytes, row: Option<&Row>) -> Self {
+        Update {
+            path: Path::of(key),
+            key: key.clone(),
+            digest: row.map(|row| entry_digest(key, row)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use consensus::{SeqNo, StateMachine};
 use crypto::Digest;
 use crypto::codec::Blob;
 
-use crate::buckets::{Buckets, DigestWork};
+use crate::buckets::{Buckets, DigestWork, Update};
 use crate::change::Change;
 use crate::execute::execute;
 use crate::op::Op;
@@ -55,11 +55,12 @@ impl Store {
             Change::Set(entry) => {
                 let key = entry.key.0.clone();
                 self.table.load(entry);
-                self.buckets.update(&key, self.table.get(&key));
+                let update = Update::of(&key, self.table.get(&key));
+                self.buckets.update(update);
             }
             Change::Removed { key } => {
                 self.table.unload(&key);
-                self.buckets.update(&key.0, None);
+                self.buckets.update(Update::of(&key.0, None));
             }
             Change::LastDelete(seq) => {
                 self.table.load_last_delete(seq);
@@ -131,9 +132,15 @@ impl Store {
 
     /// Tells the buckets what the operations have changed.
     fn settle(&mut self) {
-        for key in self.table.take_touched() {
-            self.buckets.update(&key, self.table.get(&key));
+        let mut updates = Vec::new();
+        self.table.drain_touched(|key, row| {
+            updates.push(Update::of(&key, row));
             self.unsaved.insert(key);
+        });
+        // Neighbours in a trie are neighbours in memory.
+        updates.sort_unstable_by_key(|update| update.path);
+        for update in updates {
+            self.buckets.update(update);
         }
     }
 }
@@ -145,11 +152,7 @@ impl StateMachine for Store {
         self.execute(seq, op).encode()
     }
 
-    fn apply_atomic(
-        &mut self,
-        seq: SeqNo,
-        ops: &mut dyn Iterator<Item = &[u8]>,
-    ) -> Vec<Vec<u8>> {
+    fn apply_atomic(&mut self, seq: SeqNo, ops: &mut dyn Iterator<Item = &[u8]>) -> Vec<Vec<u8>> {
         let savepoint = self.table.savepoint();
         let mut results = Vec::new();
         for op in &mut *ops {

@@ -147,17 +147,18 @@ impl Table {
         self.last_delete = seq;
     }
 
-    /// The keys modified since the last call, ascending, each once.
-    pub(crate) fn take_touched(&mut self) -> Vec<Bytes> {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        for key in &touched {
-            if let Some(row) = self.rows.get_mut(key) {
+    /// Calls `visit` for the keys modified since the last call, ascending and each once, with
+    /// what they hold now.
+    pub(crate) fn drain_touched(&mut self, mut visit: impl FnMut(Bytes, Option<&Row>)) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for key in self.touched.drain(..) {
+            let mut row = self.rows.get_mut(&key);
+            if let Some(row) = &mut row {
                 row.listed = false;
             }
+            visit(key, row.as_deref());
         }
-        touched
     }
 
     /// From here on, modifications can be taken back.

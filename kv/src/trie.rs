@@ -35,7 +35,7 @@ pub(crate) const BUCKET_BITS: u32 = 10;
 const DEPTH_MAX: u32 = (u128::BITS - BUCKET_BITS) / 4;
 
 /// Where an entry belongs: the first bits of the hash of its key.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path(pub(crate) u128);
 
 impl Path {

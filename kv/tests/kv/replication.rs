@@ -4,7 +4,8 @@
 
 use crate::common::{delete, op, put, rebuilt, run, run_atomic, run_slots, slots};
 use consensus::{SeqNo, StateMachine};
-use kv::{Change, Op, OpResult, Store};
+use crypto::codec::EXPANSION;
+use kv::{Change, Compare, Entry, Op, OpResult, SimpleOp, SimpleResult, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -29,6 +30,15 @@ impl Durable {
     fn load(&self) -> Store {
         Store::from_changes(self.rows.values().chain(&self.last_delete).cloned())
     }
+}
+
+#[test]
+fn elements_of_lists_claim_no_more_memory_than_the_codec_allows() {
+    // Shortest encodings: a tag, and a length for each byte string.
+    assert!(size_of::<SimpleOp>() <= EXPANSION * (4 + 4));
+    assert!(size_of::<Compare>() <= EXPANSION * (4 + 4));
+    assert!(size_of::<SimpleResult>() <= EXPANSION * 4);
+    assert!(size_of::<Entry>() <= EXPANSION * (4 + 4 + 12));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::byte_list::ByteList;
 use crate::cluster::Cluster;
 use crate::ids::{RequestId, SeqNo};
 use crate::reply::{Outcome, ResultBody};
+use crate::request::Request;
 pub use crate::session::Lookup;
 use crate::session::SessionTable;
 use crate::state_machine::StateMachine;
@@ -117,18 +118,7 @@ impl<S: StateMachine> Executor<S> {
                 Lookup::Done(stored, outcome) => (stored, outcome, false),
                 Lookup::Refused(outcome) => (seq, outcome, false),
                 Lookup::New => {
-                    let results: ByteList = if request.atomic {
-                        self.machine
-                            .apply_atomic(seq, &mut request.ops.iter())
-                            .into_iter()
-                            .collect()
-                    } else {
-                        request
-                            .ops
-                            .iter()
-                            .map(|op| self.machine.apply(seq, op))
-                            .collect()
-                    };
+                    let results = self.apply(seq, request);
                     let outcome = Outcome::Executed(ResultBody::Full(results));
                     self.sessions
                         .complete(&id, request.ack, seq, outcome.clone());
@@ -143,6 +133,26 @@ impl<S: StateMachine> Executor<S> {
             });
         }
         executed
+    }
+
+    /// All results of a request share one budget, so that what a session keeps is bounded by
+    /// W × that budget however many operations a request has.
+    fn apply(&mut self, seq: SeqNo, request: &Request) -> ByteList {
+        let mut room = self.cluster.limits().result_bytes_max as usize;
+        if request.atomic {
+            let ops = &mut request.ops.iter();
+            return self
+                .machine
+                .apply_atomic(seq, ops, room)
+                .into_iter()
+                .collect();
+        }
+        let results = request.ops.iter().map(|op| {
+            let result = self.machine.apply(seq, op, room);
+            room = room.saturating_sub(result.len());
+            result
+        });
+        results.collect()
     }
 
     /// `H("state" ‖ epoch ‖ seq ‖ kv_root ‖ sessions_root ‖ config_digest)` (R9).

@@ -22,7 +22,7 @@ pub struct Limits {
     pub request_ops_max: u16,
     /// Bytes of one operation.
     pub op_bytes_max: u32,
-    /// Bytes of one operation's result.
+    /// Bytes of all results of one request; operations whose result does not fit are refused.
     pub result_bytes_max: u32,
     /// W: requests of one client that may be outstanding.
     pub client_window: u64,
@@ -39,7 +39,7 @@ impl Default for Limits {
             batch_bytes_max: 1 << 20,
             request_ops_max: 1024,
             op_bytes_max: 64 << 10,
-            result_bytes_max: 64 << 10,
+            result_bytes_max: 256 << 10,
             client_window: 256,
             quorum_reads: false,
         }
@@ -84,8 +84,8 @@ impl Limits {
             "op_bytes_max must be between 64 B and batch_bytes_max",
         )?;
         rule(
-            (64..=1 << 20).contains(&self.result_bytes_max),
-            "result_bytes_max must be between 64 B and 1 MiB",
+            (4 << 10..=4 << 20).contains(&self.result_bytes_max),
+            "result_bytes_max must be between 4 KiB and 4 MiB",
         )?;
         rule(
             (1..=65_536).contains(&self.client_window),

@@ -11,15 +11,18 @@ pub trait StateMachine {
     type Change: Clone + Send + 'static;
 
     /// Executes one operation at `seq` and returns its encoded result. Malformed operations have
-    /// a result that says so: nothing that was ordered may fail.
-    fn apply(&mut self, seq: SeqNo, op: &[u8]) -> Vec<u8>;
+    /// a result that says so: nothing that was ordered may fail. An operation whose result would
+    /// take more than `room` bytes is refused, without effect, by a result of a few bytes.
+    fn apply(&mut self, seq: SeqNo, op: &[u8], room: usize) -> Vec<u8>;
 
     /// Executes operations so that all take effect or none does (R17). One result per operation;
-    /// if one fails, the others' results say that they were rolled back.
-    fn apply_atomic<'a>(
+    /// if one fails, the others' results say that they were rolled back. All results together
+    /// take at most `room` bytes, or one is refused as in [`StateMachine::apply`].
+    fn apply_atomic(
         &mut self,
         seq: SeqNo,
-        ops: &mut dyn Iterator<Item = &'a [u8]>,
+        ops: &mut dyn Iterator<Item = &[u8]>,
+        room: usize,
     ) -> Vec<Vec<u8>>;
 
     /// `kv_root`: digest of the whole state. Its cost grows with what was changed since the last

@@ -17,6 +17,7 @@ use crypto::codec::Blob;
 use crate::buckets::{Buckets, DigestWork, Update};
 use crate::change::Change;
 use crate::execute::execute;
+use crate::limits::Bound;
 use crate::op::Op;
 use crate::result::{Entry, OpResult};
 use crate::table::Table;
@@ -123,10 +124,26 @@ impl Store {
         self.buckets.work()
     }
 
-    fn execute(&mut self, seq: SeqNo, op: &[u8]) -> OpResult {
-        match Op::decode(op) {
-            Ok(op) => execute(&mut self.table, seq, op),
-            Err(error) => error.into(),
+    /// Executes an operation unless its encoded result would be longer than `room`.
+    fn execute(&mut self, seq: SeqNo, op: &[u8], room: usize) -> (OpResult, Vec<u8>) {
+        let op = match Op::decode(op) {
+            Ok(op) => op,
+            Err(error) => return encoded(error.into()),
+        };
+        // Results of single writes are a few bytes: only what can be long needs a way back.
+        let undoable = matches!(op, Op::Txn(_)) || room < WRITE_RESULT_MAX;
+        let savepoint = undoable.then(|| self.table.savepoint());
+        let (result, bytes) = encoded(execute(&mut self.table, seq, op));
+        let fits = bytes.len() <= room;
+        match savepoint {
+            Some(savepoint) if fits => self.table.keep(savepoint),
+            Some(savepoint) => self.table.roll_back(savepoint),
+            None => {}
+        }
+        if fits {
+            (result, bytes)
+        } else {
+            encoded(OpResult::OutOfBounds(Bound::ResultBytes))
         }
     }
 
@@ -148,24 +165,30 @@ impl Store {
 impl StateMachine for Store {
     type Change = Change;
 
-    fn apply(&mut self, seq: SeqNo, op: &[u8]) -> Vec<u8> {
-        self.execute(seq, op).encode()
+    fn apply(&mut self, seq: SeqNo, op: &[u8], room: usize) -> Vec<u8> {
+        self.execute(seq, op, room).1
     }
 
-    fn apply_atomic(&mut self, seq: SeqNo, ops: &mut dyn Iterator<Item = &[u8]>) -> Vec<Vec<u8>> {
+    fn apply_atomic(
+        &mut self,
+        seq: SeqNo,
+        ops: &mut dyn Iterator<Item = &[u8]>,
+        mut room: usize,
+    ) -> Vec<Vec<u8>> {
         let savepoint = self.table.savepoint();
         let mut results = Vec::new();
         for op in &mut *ops {
-            let result = self.execute(seq, op);
+            let (result, bytes) = self.execute(seq, op, room);
+            room = room.saturating_sub(bytes.len());
             if !result.succeeded() {
                 self.table.roll_back(savepoint);
                 let rolled_back = OpResult::RolledBack.encode();
                 results.fill(rolled_back.clone());
-                results.push(result.encode());
+                results.push(bytes);
                 results.extend(ops.map(|_| rolled_back.clone()));
                 return results;
             }
-            results.push(result.encode());
+            results.push(bytes);
         }
         self.table.keep(savepoint);
         results
@@ -191,4 +214,12 @@ impl StateMachine for Store {
         }
         changes
     }
+}
+
+/// The longest result of an operation that writes one key: tag and version, with room to spare.
+const WRITE_RESULT_MAX: usize = 64;
+
+fn encoded(result: OpResult) -> (OpResult, Vec<u8>) {
+    let bytes = result.encode();
+    (result, bytes)
 }

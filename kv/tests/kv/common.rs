@@ -26,13 +26,17 @@ pub(crate) fn delete(key: impl AsRef<[u8]>) -> Op {
 }
 
 pub(crate) fn run(store: &mut Store, seq: u64, op: &Op) -> OpResult {
-    let bytes = store.apply(SeqNo(seq), &op.encode());
+    let bytes = store.apply(SeqNo(seq), &op.encode(), kv::RESULT_BYTES_MAX);
     OpResult::decode(&bytes).expect("results are encoded canonically")
 }
 
 pub(crate) fn run_atomic(store: &mut Store, seq: u64, ops: &[Op]) -> Vec<OpResult> {
     let ops: Vec<Vec<u8>> = ops.iter().map(Op::encode).collect();
-    let results = store.apply_atomic(SeqNo(seq), &mut ops.iter().map(Vec::as_slice));
+    let results = store.apply_atomic(
+        SeqNo(seq),
+        &mut ops.iter().map(Vec::as_slice),
+        kv::RESULT_BYTES_MAX,
+    );
     let decode = |bytes: &Vec<u8>| OpResult::decode(bytes).expect("results are encoded");
     results.iter().map(decode).collect()
 }

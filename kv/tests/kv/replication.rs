@@ -5,7 +5,7 @@
 use crate::common::{delete, op, put, rebuilt, run, run_atomic, run_slots, slots};
 use consensus::{SeqNo, StateMachine};
 use crypto::codec::EXPANSION;
-use kv::{Change, Compare, Entry, Op, OpResult, SimpleOp, SimpleResult, Store};
+use kv::{Change, Compare, Entry, Op, OpResult, RESULT_BYTES_MAX, SimpleOp, SimpleResult, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..200)) {
         let mut store = Store::new();
-        let result = OpResult::decode(&store.apply(SeqNo(1), &bytes)).unwrap();
+        let result = OpResult::decode(&store.apply(SeqNo(1), &bytes, RESULT_BYTES_MAX)).unwrap();
         match Op::decode(&bytes) {
             Ok(op) => prop_assert_eq!(op.encode(), bytes),
             Err(error) => {
@@ -103,13 +103,13 @@ proptest! {
         damaged[place.index(whole.len())] = byte;
         let longer = [&whole[..], &[0]].concat();
         for bytes in [&damaged[..], &whole[..cut.index(whole.len())], &longer] {
-            let result = OpResult::decode(&store.apply(SeqNo(1), bytes)).unwrap();
+            let result = OpResult::decode(&store.apply(SeqNo(1), bytes, RESULT_BYTES_MAX)).unwrap();
             match Op::decode(bytes) {
                 Ok(op) => prop_assert_eq!(op.encode(), bytes),
                 Err(error) => prop_assert_eq!(result, OpResult::from(error)),
             }
         }
-        prop_assert_eq!(OpResult::decode(&store.apply(SeqNo(1), &longer)).unwrap(), OpResult::Malformed);
+        prop_assert_eq!(OpResult::decode(&store.apply(SeqNo(1), &longer, RESULT_BYTES_MAX)).unwrap(), OpResult::Malformed);
     }
 
     #[test]

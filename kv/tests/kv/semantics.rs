@@ -160,7 +160,8 @@ fn a_scan_stops_before_its_result_is_too_long_and_gets_on_all_the_same() {
     run(&mut store, 1, &put(name(10), vec![7; VALUE_BYTES_MAX]));
     let (mut start, mut found, mut scans) = (String::new(), Vec::new(), 0);
     loop {
-        let bytes = store.apply(SeqNo(2), &scan(&start, None, SCAN_LIMIT_MAX).encode());
+        let op = scan(&start, None, SCAN_LIMIT_MAX).encode();
+        let bytes = store.apply(SeqNo(2), &op, RESULT_BYTES_MAX);
         assert!(bytes.len() <= RESULT_BYTES_MAX, "{} bytes", bytes.len());
         let (part, next) = keys(OpResult::decode(&bytes).unwrap());
         assert!(!part.is_empty());
@@ -318,7 +319,7 @@ fn a_malformed_operation_fails_an_atomic_request() {
     let mut store = Store::new();
     let good = put("a", "1").encode();
     let ops: [&[u8]; 3] = [&good, b"nonsense", &good];
-    let results = store.apply_atomic(SeqNo(1), &mut ops.into_iter());
+    let results = store.apply_atomic(SeqNo(1), &mut ops.into_iter(), RESULT_BYTES_MAX);
     let results: Vec<_> = results
         .iter()
         .map(|bytes| OpResult::decode(bytes).unwrap())
@@ -368,4 +369,32 @@ fn what_is_out_of_bounds_is_refused_and_what_is_at_the_bound_is_not() {
         assert!(store.is_empty());
         assert!(run(&mut store, 1, &within).succeeded(), "{within:?}");
     }
+}
+
+#[test]
+fn an_operation_whose_result_finds_no_room_is_refused_without_effect() {
+    let mut store = Store::new();
+    let put = |key: &str| {
+        Op::Put {
+            key: blob(key),
+            value: blob("v"),
+        }
+        .encode()
+    };
+    store.apply(SeqNo(1), &put("a"), RESULT_BYTES_MAX);
+    let root = store.root();
+    let refused = OpResult::OutOfBounds(Bound::ResultBytes);
+    for op in [put("a"), put("b"), Op::Read { key: blob("a") }.encode()] {
+        let result = store.apply(SeqNo(2), &op, 8);
+        assert_eq!(OpResult::decode(&result).unwrap(), refused);
+        assert_eq!(store.root(), root);
+    }
+    // Together they do not fit, so neither takes effect.
+    let ops = [put("b"), put("c")];
+    let one = store.apply(SeqNo(3), &put("d"), RESULT_BYTES_MAX).len();
+    let root = store.root();
+    let results = store.apply_atomic(SeqNo(4), &mut ops.iter().map(Vec::as_slice), one);
+    assert_eq!(OpResult::decode(&results[0]).unwrap(), OpResult::RolledBack);
+    assert_eq!(OpResult::decode(&results[1]).unwrap(), refused);
+    assert_eq!(store.root(), root);
 }

@@ -1,0 +1,203 @@
+//! Storage in memory: for tests, simulations and replicas that need not survive.
+//!
+//! A [`MemoryDisk`] outlives the stores opened on it, as a disk outlives a process: dropping the
+//! stores and opening again is a crash and a restart. Bounded like the SQLite adapter: the log by
+//! truncation, the state by what the application holds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::{
+    Basis, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats,
+    Storage, StorageError, StoredRecord,
+};
+
+/// The contents of an imaginary disk; clones share it.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<Contents>>);
+
+#[derive(Default)]
+struct Contents {
+    incarnation: u64,
+    log: LogContents,
+    state: StateContents,
+}
+
+#[derive(Default)]
+struct LogContents {
+    /// Everything live, in order.
+    records: Vec<StoredRecord>,
+    truncated_below: u64,
+    clean_stop: bool,
+}
+
+#[derive(Default)]
+struct StateContents {
+    checkpoint: Option<Checkpoint>,
+    entries: BTreeMap<Bytes, Bytes>,
+    clean_stop: bool,
+}
+
+struct Checkpoint {
+    seq: u64,
+    digest: [u8; 32],
+    sessions: Bytes,
+    meta: Bytes,
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens both stores and counts one more incarnation. Unlike a directory, a memory disk does
+    /// not notice being opened twice at a time.
+    pub fn open(&self) -> Storage {
+        let mut contents = self.contents();
+        let clean_stop =
+            contents.incarnation == 0 || (contents.log.clean_stop && contents.state.clean_stop);
+        contents.incarnation += 1;
+        contents.log.clean_stop = false;
+        contents.state.clean_stop = false;
+        Storage {
+            log: Box::new(MemoryLog {
+                disk: self.clone(),
+                stats: Stats::default(),
+            }),
+            state: Box::new(MemoryState {
+                disk: self.clone(),
+                stats: Stats::default(),
+            }),
+            incarnation: contents.incarnation,
+            clean_stop,
+        }
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // Every change below is complete before anything in it could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct MemoryLog {
+    disk: MemoryDisk,
+    stats: Stats,
+}
+
+impl RecordLog for MemoryLog {
+    fn append(&mut self, group: &Group) -> Result<(), StorageError> {
+        let mut contents = self.disk.contents();
+        let log = &mut contents.log;
+        let below = group.truncate_below.unwrap_or(0).max(log.truncated_below);
+        let live = |record: &StoredRecord| record.seq == 0 || record.seq > below;
+        for record in group.records.iter().filter(|record| live(record)) {
+            self.stats.bytes_written += record.bytes.len() as u64;
+            self.stats.items_written += 1;
+            if record.seq == 0 {
+                let superseded = |old: &StoredRecord| old.seq == 0 && old.kind == record.kind;
+                log.records.retain(|old| !superseded(old));
+            }
+            log.records.push(record.clone());
+        }
+        if below > log.truncated_below {
+            log.records.retain(live);
+            log.truncated_below = below;
+        }
+        self.stats.commits += 1;
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<LoadedLog, StorageError> {
+        let contents = self.disk.contents();
+        let log = &contents.log;
+        Ok(LoadedLog {
+            records: log.records.clone(),
+            truncated_below: log.truncated_below,
+        })
+    }
+
+    fn tidy(&mut self, _pressure: Pressure) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StorageError> {
+        self.disk.contents().log.clean_stop = true;
+        Ok(())
+    }
+}
+
+struct MemoryState {
+    disk: MemoryDisk,
+    stats: Stats,
+}
+
+impl StateStore for MemoryState {
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+        let held = self.durable_seq();
+        if delta.basis == Basis::Stored && delta.seq <= held {
+            return Err(StorageError::OutOfOrder {
+                seq: delta.seq,
+                held,
+            });
+        }
+        let mut contents = self.disk.contents();
+        let state = &mut contents.state;
+        if delta.basis == Basis::Empty {
+            state.entries.clear();
+        }
+        for (key, entry) in &delta.changes {
+            match entry {
+                Some(entry) => state.entries.insert(key.clone(), entry.clone()),
+                None => state.entries.remove(key),
+            };
+        }
+        state.checkpoint = Some(Checkpoint {
+            seq: delta.seq,
+            digest: delta.digest,
+            sessions: delta.sessions.clone(),
+            meta: delta.meta.clone(),
+        });
+        self.stats.commits += 1;
+        self.stats.items_written += delta.changes.len() as u64;
+        self.stats.bytes_written += delta.payload_bytes();
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
+        let contents = self.disk.contents();
+        let state = &contents.state;
+        Ok(state.checkpoint.as_ref().map(|checkpoint| LoadedState {
+            seq: checkpoint.seq,
+            digest: checkpoint.digest,
+            entries: state
+                .entries
+                .iter()
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect(),
+            sessions: checkpoint.sessions.clone(),
+            meta: checkpoint.meta.clone(),
+        }))
+    }
+
+    fn durable_seq(&self) -> u64 {
+        let contents = self.disk.contents();
+        let state = &contents.state;
+        state.checkpoint.as_ref().map_or(0, |held| held.seq)
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StorageError> {
+        self.disk.contents().state.clean_stop = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! How far a database had come at least, kept apart from it.
+//!
+//! One small file, overwritten in place after every commit. It is not synced then: a commit may
+//! outrun its anchor, never the other way round. So after a crash the anchor may be a little old, and
+//! a database *behind* its anchor has lost what was promised. Written to the page cache it survives
+//! the end of the process; it is synced whenever the write-ahead log is copied into the database,
+//! which bounds how old it can be after a power cut.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crypto::Digest;
+
+use super::directory::io_error;
+use crate::storage::StorageError;
+
+/// Well below a disk sector (512 bytes), so that a power cut leaves the old or the new content.
+const ANCHOR_BYTES: usize = 128;
+const MAGIC: [u8; 8] = *b"qt-anch1";
+
+/// What an anchor remembers. All zero for a database in which nothing was ever written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// Incarnation that wrote it.
+    pub(super) incarnation: u64,
+    /// Grows with everything written to the database.
+    pub(super) position: u64,
+    /// The last row that `head` covers.
+    pub(super) row: u64,
+    /// Digest of the content up to `row`.
+    pub(super) head: Digest,
+    /// Digest of the content that `head` does not cover.
+    pub(super) rest: Digest,
+}
+
+/// The file.
+pub(super) struct AnchorFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl AnchorFile {
+    /// Reads the anchor of `database`, or starts one if neither of them exists.
+    pub(super) fn open(path: PathBuf, database: &Path) -> Result<(Self, Anchor), StorageError> {
+        let unwritable = |source| StorageError::Unwritable {
+            path: path.clone(),
+            source,
+        };
+        let damaged = |what: String| StorageError::Damaged {
+            file: path.clone(),
+            what,
+        };
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => {
+                let length = file.metadata().map_err(|e| io_error(&path, &e))?.len();
+                let mut bytes = [0u8; ANCHOR_BYTES];
+                if length == 0 && !database.exists() {
+                    // The very first start was cut short, before anything else was created.
+                    return Self::start(file, path);
+                }
+                if length != ANCHOR_BYTES as u64 {
+                    return Err(damaged(format!("it is {length} bytes long")));
+                }
+                file.read_exact_at(&mut bytes, 0)
+                    .map_err(|e| io_error(&path, &e))?;
+                let anchor = Anchor::decode(&bytes)
+                    .ok_or_else(|| damaged("its digest does not match its content".to_owned()))?;
+                Ok((AnchorFile { file, path }, anchor))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if database.exists() {
+                    return Err(damaged(format!(
+                        "it is missing although {} exists",
+                        database.display()
+                    )));
+                }
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&path)
+                    .map_err(unwritable)?;
+                Self::start(file, path)
+            }
+            Err(error) => Err(unwritable(error)),
+        }
+    }
+
+    fn start(file: File, path: PathBuf) -> Result<(Self, Anchor), StorageError> {
+        let mut file = AnchorFile { file, path };
+        let anchor = Anchor::default();
+        file.write(&anchor)?;
+        file.sync()?;
+        Ok((file, anchor))
+    }
+
+    /// Overwrites the anchor; not synced.
+    pub(super) fn write(&mut self, anchor: &Anchor) -> Result<(), StorageError> {
+        self.file
+            .write_all_at(&anchor.encode(), 0)
+            .map_err(|error| io_error(&self.path, &error))
+    }
+
+    /// Brings it to disk.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        self.file
+            .sync_data()
+            .map_err(|error| io_error(&self.path, &error))
+    }
+}
+
+impl Anchor {
+    fn encode(&self) -> [u8; ANCHOR_BYTES] {
+        let mut bytes = [0u8; ANCHOR_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..16].copy_from_slice(&self.incarnation.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.position.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.row.to_le_bytes());
+        bytes[32..64].copy_from_slice(self.head.as_bytes());
+        bytes[64..96].copy_from_slice(self.rest.as_bytes());
+        let digest = Digest::of("storage/anchor", &bytes[..96]);
+        bytes[96..].copy_from_slice(digest.as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; ANCHOR_BYTES]) -> Option<Self> {
+        let number = |at: usize| Some(u64::from_le_bytes(bytes[at..at + 8].try_into().ok()?));
+        let digest = |at: usize| Some(Digest(bytes[at..at + 32].try_into().ok()?));
+        let anchor = Anchor {
+            incarnation: number(8)?,
+            position: number(16)?,
+            row: number(24)?,
+            head: digest(32)?,
+            rest: digest(64)?,
+        };
+        // Comparing the whole encoding covers the magic bytes and the digest.
+        (anchor.encode() == *bytes).then_some(anchor)
+    }
+}

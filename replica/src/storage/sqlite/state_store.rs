@@ -1,0 +1,247 @@
+//! The state at the last checkpoint: `state.db`.
+//!
+//! One transaction moves it from one checkpoint to the next: the changed keys, the whole session
+//! table and the certificate. Sessions and metadata are covered by a digest; the entries by the
+//! state digest, which the caller recomputes (its cost is that of the whole state, once a start).
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use crypto::{Digest, Hasher};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::Options;
+use super::anchor::Anchor;
+use super::database::{Database, pages};
+use super::directory::Directory;
+use super::schema::STATE;
+use crate::storage::{
+    Basis, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats, StorageError,
+};
+
+/// The open state store.
+pub(super) struct SqliteState {
+    database: Database,
+    /// Checkpoints stored so far; what the anchor counts.
+    generation: u64,
+    seq: u64,
+}
+
+struct Checkpoint {
+    generation: u64,
+    seq: u64,
+    digest: [u8; 32],
+    sessions: Vec<u8>,
+    meta: Vec<u8>,
+}
+
+impl SqliteState {
+    /// Opens or creates `state.db` and verifies it, but for the entries, without changing it.
+    pub(super) fn open(
+        directory: &Directory,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, StorageError> {
+        let database = Database::open(directory, &STATE, identity, options)?;
+        let checkpoint = read_checkpoint(&database)?;
+        let (generation, seq) = checkpoint.map_or((0, 0), |found| (found.generation, found.seq));
+        Ok(SqliteState {
+            database,
+            generation,
+            seq,
+        })
+    }
+
+    /// Starts the incarnation; from here on it may be written.
+    pub(super) fn begin(&mut self, incarnation: u64) -> Result<(), StorageError> {
+        self.database.begin(incarnation)
+    }
+
+    pub(super) fn incarnation(&self) -> u64 {
+        self.database.owner().incarnation
+    }
+
+    pub(super) fn clean_stop(&self) -> bool {
+        self.database.owner().clean_stop
+    }
+
+    pub(super) fn held_seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.database.file().to_owned()
+    }
+}
+
+impl StateStore for SqliteState {
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+        self.database.check()?;
+        if delta.basis == Basis::Stored && delta.seq <= self.seq {
+            return Err(StorageError::OutOfOrder {
+                seq: delta.seq,
+                held: self.seq,
+            });
+        }
+        let generation = self.generation + 1;
+        let bytes = delta.payload_bytes();
+        // A changed key may rewrite a page of its own.
+        let pages = pages(0, bytes) + delta.changes.len() as u64;
+        let check_digest = checkpoint_digest(
+            generation,
+            delta.seq,
+            &delta.digest,
+            &delta.sessions,
+            &delta.meta,
+        );
+        self.database.commit(pages, |transaction| {
+            if delta.basis == Basis::Empty {
+                transaction.execute("DELETE FROM state", [])?;
+            }
+            let mut put =
+                transaction.prepare("INSERT OR REPLACE INTO state (key, entry) VALUES (?1, ?2)")?;
+            let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
+            for (key, entry) in &delta.changes {
+                match entry {
+                    Some(entry) => put.execute(params![key.as_ref(), entry.as_ref()])?,
+                    None => delete.execute([key.as_ref()])?,
+                };
+            }
+            transaction.execute(
+                "INSERT OR REPLACE INTO checkpoint
+                     (one, generation, seq, digest, sessions, meta, check_digest)
+                 VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    generation.cast_signed(),
+                    delta.seq.cast_signed(),
+                    delta.digest,
+                    delta.sessions.as_ref(),
+                    delta.meta.as_ref(),
+                    check_digest.0,
+                ],
+            )?;
+            Ok(())
+        })?;
+        self.generation = generation;
+        self.seq = delta.seq;
+        self.database.advance(Anchor {
+            position: generation,
+            head: check_digest,
+            ..Anchor::default()
+        })?;
+        let stats = self.database.stats();
+        stats.bytes_written += bytes;
+        stats.items_written += delta.changes.len() as u64;
+        // Nobody waits for this thread, and the next checkpoint is far off.
+        self.database.tidy(Pressure::Idle)
+    }
+
+    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
+        self.database.check()?;
+        let Some(checkpoint) = read_checkpoint(&self.database)? else {
+            return Ok(None);
+        };
+        let read = || -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
+            let mut entries = self
+                .database
+                .connection()
+                .prepare("SELECT key, entry FROM state ORDER BY key")?;
+            let entries = entries.query_map([], |row| {
+                let key: Vec<u8> = row.get(0)?;
+                let entry: Vec<u8> = row.get(1)?;
+                Ok((Bytes::from(key), Bytes::from(entry)))
+            })?;
+            entries.collect()
+        };
+        let entries = read().map_err(|error| self.database.read_error(&error))?;
+        Ok(Some(LoadedState {
+            seq: checkpoint.seq,
+            digest: checkpoint.digest,
+            entries,
+            sessions: checkpoint.sessions.into(),
+            meta: checkpoint.meta.into(),
+        }))
+    }
+
+    fn durable_seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn stats(&self) -> Stats {
+        self.database.read_stats()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StorageError> {
+        self.database.close()
+    }
+}
+
+fn read_checkpoint(database: &Database) -> Result<Option<Checkpoint>, StorageError> {
+    let found = database
+        .connection()
+        .query_row(
+            "SELECT generation, seq, digest, sessions, meta, check_digest FROM checkpoint",
+            [],
+            |row| {
+                let checkpoint = Checkpoint {
+                    generation: row.get::<_, i64>(0)?.cast_unsigned(),
+                    seq: row.get::<_, i64>(1)?.cast_unsigned(),
+                    digest: row.get(2)?,
+                    sessions: row.get(3)?,
+                    meta: row.get(4)?,
+                };
+                Ok((checkpoint, Digest(row.get(5)?)))
+            },
+        )
+        .optional()
+        .map_err(|error| database.read_error(&error))?;
+    let (generation, head) = match &found {
+        Some((checkpoint, digest)) => {
+            if checkpoint.digest() != *digest {
+                return Err(
+                    database.damaged("the row in table checkpoint does not match its digest")
+                );
+            }
+            (checkpoint.generation, *digest)
+        }
+        None => (0, Digest::default()),
+    };
+    let expected = database.anchor();
+    let same = generation == expected.position && head == expected.head;
+    if generation < expected.position || (generation == expected.position && !same) {
+        return Err(database.damaged(format!(
+            "it holds checkpoint number {generation}, but its anchor has seen number {} with another content",
+            expected.position
+        )));
+    }
+    Ok(found.map(|(checkpoint, _)| checkpoint))
+}
+
+impl Checkpoint {
+    fn digest(&self) -> Digest {
+        checkpoint_digest(
+            self.generation,
+            self.seq,
+            &self.digest,
+            &self.sessions,
+            &self.meta,
+        )
+    }
+}
+
+fn checkpoint_digest(
+    generation: u64,
+    seq: u64,
+    state: &[u8; 32],
+    sessions: &[u8],
+    meta: &[u8],
+) -> Digest {
+    let mut hasher = Hasher::new("storage/checkpoint");
+    hasher
+        .u64(generation)
+        .u64(seq)
+        .update(state)
+        .part(sessions)
+        .part(meta);
+    hasher.finish()
+}

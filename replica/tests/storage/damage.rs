@@ -1,0 +1,268 @@
+//! Damaged, lost and exchanged files: an opening must fail, or yield exactly what was committed.
+//!
+//! A crash is a copy of the directory made while the stores are open: what the operating system would
+//! hold if the process ended there.
+
+use std::fs;
+use std::path::Path;
+
+use replica::storage::{LoadedLog, LoadedState, Storage, StorageError};
+use tempfile::TempDir;
+
+use crate::support::{delta, group, open, record, truncation};
+
+type Contents = (LoadedLog, Option<LoadedState>);
+
+/// Storage with a little of everything, as a crash leaves it, and its contents.
+fn crashed() -> (TempDir, Contents) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    write_some(&mut storage, 1);
+    storage.log.close().unwrap();
+    storage.state.close().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    write_some(&mut storage, 20);
+    let contents = load(&mut storage).unwrap();
+    (copy(directory.path()), contents)
+}
+
+fn write_some(storage: &mut Storage, from: u64) {
+    let body = "body ".repeat(1500);
+    for seq in from..from + 12 {
+        let records = [record(seq, 1, &body), record(seq, 2, "vote")];
+        storage.log.append(&group(&records)).unwrap();
+        if seq % 5 == 0 {
+            storage
+                .log
+                .append(&group(&[record(0, 3, &format!("view {seq}"))]))
+                .unwrap();
+        }
+    }
+    storage
+        .state
+        .apply(&delta(from + 4, &[("key", Some("entry"))]))
+        .unwrap();
+    storage.log.append(&truncation(from + 4)).unwrap();
+}
+
+fn load(storage: &mut Storage) -> Result<Contents, StorageError> {
+    Ok((storage.log.load()?, storage.state.load()?))
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+    }
+    to
+}
+
+fn open_and_load(directory: &Path) -> Result<Contents, StorageError> {
+    load(&mut open(directory)?)
+}
+
+fn damaged(directory: &Path, file: &str) {
+    let error = open_and_load(directory).expect_err("damage must be noticed");
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains(file), "{error}");
+}
+
+#[test]
+fn a_crashed_directory_opens_with_everything_that_was_committed() {
+    let (directory, expected) = crashed();
+    assert!(
+        directory
+            .path()
+            .join("log.db-wal")
+            .metadata()
+            .unwrap()
+            .len()
+            > 0
+    );
+    let mut storage = open(directory.path()).unwrap();
+    assert_eq!((storage.incarnation, storage.clean_stop), (3, false));
+    assert_eq!(load(&mut storage).unwrap(), expected);
+    assert!(expected.0.records.len() == 15 && expected.0.truncated_below == 24);
+}
+
+/// Flips single bits all over one file; returns how many flips were refused and how many harmless.
+fn flip(file: &str, flips: u64) -> (u64, u64) {
+    let (original, expected) = crashed();
+    let length = original.path().join(file).metadata().unwrap().len();
+    let (mut refused, mut harmless) = (0, 0);
+    for turn in 0..flips {
+        // Odd multiples of an odd step reach all kinds of offsets; the first ones hit the header.
+        let offset = match turn {
+            0..32 => turn * 3,
+            _ => turn * length / flips + turn % 7,
+        };
+        let directory = copy(original.path());
+        let path = directory.path().join(file);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = usize::try_from(offset.min(length - 1)).unwrap();
+        bytes[at] ^= 1 << (turn % 8);
+        fs::write(&path, bytes).unwrap();
+        match open_and_load(directory.path()) {
+            Err(_) => refused += 1,
+            Ok(contents) => {
+                assert_eq!(
+                    contents,
+                    expected,
+                    "bit {} of byte {at} of {file}",
+                    turn % 8
+                );
+                harmless += 1;
+            }
+        }
+    }
+    (refused, harmless)
+}
+
+#[test]
+fn a_flipped_bit_in_the_record_log_is_never_accepted_silently() {
+    let (refused, harmless) = flip("log.db", 250);
+    // Some pages are free or have a newer copy in the write-ahead log.
+    assert!(refused > 20 && harmless > 20, "{refused} {harmless}");
+}
+
+#[test]
+fn a_flipped_bit_in_the_write_ahead_log_is_never_accepted_silently() {
+    let (refused, _) = flip("log.db-wal", 250);
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn a_flipped_bit_in_the_anchor_is_always_refused() {
+    assert_eq!(flip("log.anchor", 128), (128, 0));
+}
+
+#[test]
+fn a_flipped_bit_in_the_states_write_ahead_log_is_never_accepted_silently() {
+    let (refused, _) = flip("state.db-wal", 150);
+    assert!(refused > 30, "{refused}");
+}
+
+#[test]
+fn a_lost_write_ahead_log_is_noticed() {
+    for name in ["log", "state"] {
+        let (directory, _) = crashed();
+        fs::remove_file(directory.path().join(format!("{name}.db-wal"))).unwrap();
+        damaged(directory.path(), &format!("{name}.db"));
+    }
+}
+
+#[test]
+fn a_write_ahead_log_cut_anywhere_is_noticed() {
+    let (original, _) = crashed();
+    let length = original.path().join("log.db-wal").metadata().unwrap().len();
+    for step in 0..40 {
+        let directory = copy(original.path());
+        let file = fs::File::options()
+            .write(true)
+            .open(directory.path().join("log.db-wal"))
+            .unwrap();
+        file.set_len(length - 1 - step * 512).unwrap();
+        damaged(directory.path(), "log.db");
+    }
+}
+
+#[test]
+fn a_log_truncated_beyond_its_state_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    storage.log.append(&truncation(64)).unwrap();
+    drop(storage);
+    damaged(directory.path(), "state.db");
+}
+
+#[test]
+fn lost_files_are_noticed() {
+    for name in ["log.db", "log.anchor", "state.db", "state.anchor"] {
+        let (directory, _) = crashed();
+        fs::remove_file(directory.path().join(name)).unwrap();
+        damaged(directory.path(), name);
+    }
+}
+
+#[test]
+fn a_refused_directory_is_refused_again_and_left_as_it_is() {
+    let (directory, _) = crashed();
+    let wal = directory.path().join("log.db-wal");
+    let mut bytes = fs::read(&wal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&wal, &bytes).unwrap();
+    for _ in 0..3 {
+        damaged(directory.path(), "log.db");
+        assert!(fs::read(&wal).unwrap() == bytes);
+    }
+}
+
+#[test]
+fn one_database_restored_from_an_older_copy_is_noticed() {
+    for names in [
+        ["log.db", "log.db-wal", "log.anchor"],
+        ["state.db", "state.db-wal", "state.anchor"],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = open(directory.path()).unwrap();
+        write_some(&mut storage, 1);
+        let old = copy(directory.path());
+        write_some(&mut storage, 20);
+        drop(storage);
+        drop(open(directory.path()).unwrap());
+        for name in names {
+            fs::copy(old.path().join(name), directory.path().join(name)).unwrap();
+        }
+        damaged(directory.path(), names[0]);
+    }
+}
+
+#[test]
+fn an_exchanged_row_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    for seq in 1..=5 {
+        storage
+            .log
+            .append(&group(&[record(seq, 1, "vote")]))
+            .unwrap();
+    }
+    storage.log.close().unwrap();
+    drop(storage.state);
+    let connection = rusqlite::Connection::open(directory.path().join("log.db")).unwrap();
+    connection
+        .execute("UPDATE log SET bytes = x'00' WHERE seq = 3", [])
+        .unwrap();
+    drop(connection);
+    let error = open_and_load(directory.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("log.db") && error.contains("row 3 of table log (sequence number 3)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn removed_rows_at_the_end_and_removed_promises_are_noticed() {
+    for statement in [
+        "DELETE FROM log WHERE id = (SELECT max(id) FROM log)",
+        "DELETE FROM promises",
+        "DELETE FROM base",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = open(directory.path()).unwrap();
+        let records = [
+            record(0, 1, "view"),
+            record(1, 1, "vote"),
+            record(2, 1, "vote"),
+        ];
+        storage.log.append(&group(&records)).unwrap();
+        storage.log.close().unwrap();
+        drop(storage.state);
+        let connection = rusqlite::Connection::open(directory.path().join("log.db")).unwrap();
+        assert_eq!(connection.execute(statement, []).unwrap(), 1);
+        drop(connection);
+        damaged(directory.path(), "log.db");
+    }
+}

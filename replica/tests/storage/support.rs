@@ -1,0 +1,59 @@
+//! Short ways to say what the tests store.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use replica::storage::{
+    Basis, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord, sqlite,
+};
+
+pub(crate) const US: Identity = Identity {
+    cluster: [7; 32],
+    replica: 3,
+};
+
+pub(crate) const OPTIONS: sqlite::Options = sqlite::Options {
+    durability: Durability::Full,
+    database_bytes_max: None,
+};
+
+pub(crate) fn open(directory: &Path) -> Result<Storage, StorageError> {
+    sqlite::open(directory, US, OPTIONS)
+}
+
+pub(crate) fn record(seq: u64, kind: u8, text: &str) -> StoredRecord {
+    StoredRecord {
+        seq,
+        kind,
+        bytes: Bytes::from(text.to_owned()),
+    }
+}
+
+pub(crate) fn group(records: &[StoredRecord]) -> Group {
+    Group {
+        records: records.to_vec(),
+        truncate_below: None,
+    }
+}
+
+pub(crate) fn truncation(below: u64) -> Group {
+    Group {
+        records: Vec::new(),
+        truncate_below: Some(below),
+    }
+}
+
+pub(crate) fn delta(seq: u64, changes: &[(&str, Option<&str>)]) -> StateDelta {
+    let bytes = |text: &str| Bytes::from(text.to_owned());
+    StateDelta {
+        seq,
+        digest: [u8::try_from(seq % 251).unwrap(); 32],
+        basis: Basis::Stored,
+        changes: changes
+            .iter()
+            .map(|(key, entry)| (bytes(key), entry.map(bytes)))
+            .collect(),
+        sessions: bytes(&format!("sessions at {seq}")),
+        meta: bytes(&format!("certificate of {seq}")),
+    }
+}

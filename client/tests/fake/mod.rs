@@ -1,0 +1,322 @@
+//! Five replicas that agree on everything without a protocol: whoever hears of a request tells
+//! the others over a channel, and all answer alike, each in its own way.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::{Hub, HubSettings, Pace};
+use consensus::{
+    ByteList, ClientId, Cluster, FastQuorum, Keyring, Limits, Outcome, Policy, ReplicaId, Reply,
+    Request, ResultBody, SeqNo, View,
+};
+use crypto::SecretKey;
+use crypto::codec::Blob;
+use crypto::tls::Identity;
+use kv::{Op, OpResult, Version};
+use network::wire_client::attachment_holds;
+use network::{
+    Class, ClientEntry, ClusterFile, FrameReader, FrameWriter, Observation, ReplicaEntry,
+    StreamKind, ToClient, ToReplica, listen, pinned_clients, remote_key,
+};
+use quinn::{Connection, Endpoint, VarInt};
+use tokio::sync::broadcast;
+
+const MASTER: [u8; 32] = [3; 32];
+const N: u16 = 5;
+
+/// How a replica answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    Honest,
+    /// Reads everything, tells and answers nothing.
+    Silent,
+    /// Other values than the others'.
+    Lying,
+    /// Digests instead of results.
+    HashOnly,
+    /// Refuses this many requests that come directly from clients.
+    Busy(u32),
+}
+
+/// The replicas, and how to reach them.
+pub(crate) struct FakeCluster {
+    pub(crate) file: ClusterFile,
+    pub(crate) replicas: Vec<Fake>,
+    cluster: Arc<Cluster>,
+    told: broadcast::Sender<Bytes>,
+}
+
+/// One replica.
+pub(crate) struct Fake {
+    id: ReplicaId,
+    address: SocketAddr,
+    endpoint: Option<Endpoint>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    behaviour: Mutex<Behaviour>,
+    received: AtomicU64,
+}
+
+impl FakeCluster {
+    pub(crate) fn start(clients: u32) -> Self {
+        let replicas: Vec<_> = (0..N).map(|id| replica_key(id).public()).collect();
+        let client_keys: Vec<_> = (0..clients).map(|id| client_key(id).public()).collect();
+        let (fast, limits) = (FastQuorum::Strong, Limits::default());
+        let cluster = Cluster::genesis(
+            1,
+            fast,
+            limits.clone(),
+            replicas.clone(),
+            client_keys.clone(),
+        );
+        let cluster = Arc::new(cluster.unwrap());
+        let (told, _) = broadcast::channel(1 << 14);
+        let mut fakes = Vec::new();
+        for id in (0..N).map(ReplicaId) {
+            let shared = Arc::new(Shared {
+                behaviour: Mutex::new(Behaviour::Honest),
+                received: AtomicU64::new(0),
+            });
+            let address = SocketAddr::from(([127, 0, 0, 1], 0));
+            let mut fake = Fake {
+                id,
+                address,
+                endpoint: None,
+                shared,
+            };
+            fake.start(&cluster, &told);
+            fakes.push(fake);
+        }
+        let entry = |fake: &Fake| ReplicaEntry {
+            id: fake.id,
+            key: replica_key(fake.id.0).public(),
+            peer: fake.address,
+            client: fake.address,
+        };
+        let client = |(id, key)| ClientEntry {
+            id: ClientId(id),
+            key,
+        };
+        let file = ClusterFile {
+            f: 1,
+            fast_quorum: fast,
+            limits,
+            policy: Policy::default(),
+            replicas: fakes.iter().map(entry).collect(),
+            clients: (0..).zip(client_keys).map(client).collect(),
+        };
+        FakeCluster {
+            file,
+            replicas: fakes,
+            cluster,
+            told,
+        }
+    }
+
+    pub(crate) fn behave(&self, replica: usize, behaviour: Behaviour) {
+        *self.replicas[replica].shared.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// Requests that `replica` got from clients.
+    pub(crate) fn received(&self, replica: usize) -> u64 {
+        self.replicas[replica]
+            .shared
+            .received
+            .load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn kill(&mut self, replica: usize) {
+        let endpoint = self.replicas[replica].endpoint.take().unwrap();
+        endpoint.close(VarInt::from_u32(9), b"killed");
+    }
+
+    /// Starts a killed replica at its old address, as soon as the port is free.
+    pub(crate) async fn restart(&mut self, replica: usize) {
+        let (cluster, told) = (self.cluster.clone(), self.told.clone());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.replicas[replica].start(&cluster, &told);
+    }
+
+    /// A hub with the first `clients` keys and short time-outs, connected to all.
+    pub(crate) async fn hub(&self, clients: u32) -> Hub {
+        let pace = Pace {
+            retransmit_after: Duration::from_millis(150),
+            request_timeout: Duration::from_secs(20),
+            ..Pace::default()
+        };
+        self.hub_with(clients, pace).await
+    }
+
+    pub(crate) async fn hub_with(&self, clients: u32, pace: Pace) -> Hub {
+        let keys = (0..clients).map(client_key).collect();
+        let settings = HubSettings {
+            pace,
+            ..HubSettings::default()
+        };
+        let hub = Hub::start(&self.file, keys, settings).unwrap();
+        hub.wait_connected(usize::from(N), Duration::from_secs(20))
+            .await
+            .unwrap();
+        hub
+    }
+}
+
+impl Fake {
+    fn start(&mut self, cluster: &Arc<Cluster>, told: &broadcast::Sender<Bytes>) {
+        let identity = Identity::new(&replica_key(self.id.0)).unwrap();
+        let accepted = pinned_clients(cluster);
+        let endpoint = listen(self.address, &identity, accepted, Class::Client).unwrap();
+        self.address = endpoint.local_addr().unwrap();
+        self.endpoint = Some(endpoint.clone());
+        let (id, cluster, told) = (self.id, cluster.clone(), told.clone());
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            while let Some(incoming) = endpoint.accept().await {
+                let (cluster, told, shared) = (cluster.clone(), told.clone(), shared.clone());
+                tokio::spawn(async move {
+                    let Ok(connection) = incoming.await else {
+                        return;
+                    };
+                    // Ends when the client goes or the replica is killed.
+                    let _ = serve(id, &cluster, connection, told, &shared).await;
+                });
+            }
+        });
+    }
+}
+
+async fn serve(
+    id: ReplicaId,
+    cluster: &Arc<Cluster>,
+    connection: Connection,
+    told: broadcast::Sender<Bytes>,
+    shared: &Shared,
+) -> Option<()> {
+    let key = remote_key(&connection).ok()?;
+    let owner = cluster
+        .client_keys()
+        .iter()
+        .position(|client| *client == key)?;
+    let mut attached = BTreeSet::from([ClientId(owner as u32)]);
+    let mut heard = told.subscribe();
+    let mut writer = FrameWriter::open(&connection, StreamKind::Messages)
+        .await
+        .ok()?;
+    let hello = ToClient::Hello {
+        replica: id,
+        view: View(0),
+    };
+    writer
+        .write_all(&[crypto::encode(&hello).into()])
+        .await
+        .ok()?;
+    let patience = Duration::from_secs(5);
+    let (_, stream) = FrameReader::accept(&connection, patience).await.ok()?;
+    let mut reader = FrameReader::new(stream, 4 << 20, patience);
+    loop {
+        let mut answers = Vec::new();
+        tokio::select! {
+            frame = reader.next() => match ToReplica::from_frame(&frame.ok()??).ok()? {
+                ToReplica::Attach { client, signature } => {
+                    let keyring = Keyring::new(cluster.clone());
+                    let holds = attachment_holds(&connection, &keyring, client, signature);
+                    assert!(holds.unwrap(), "{client:?} attached with a wrong signature");
+                    attached.insert(client);
+                }
+                ToReplica::Requests(requests) => for Blob(raw) in requests {
+                    shared.received.fetch_add(1, Ordering::Relaxed);
+                    let mut behaviour = shared.behaviour.lock().unwrap();
+                    match &mut *behaviour {
+                        Behaviour::Silent => {}
+                        Behaviour::Busy(left) if *left > 0 => {
+                            *left -= 1;
+                            let outcome = Outcome::Busy { retry_after_ms: 5 };
+                            answers.push(reply(id, &parse(raw, cluster), SeqNo(0), outcome));
+                        }
+                        _ => {
+                            told.send(raw).unwrap();
+                        }
+                    }
+                },
+                ToReplica::Observe { from_seq } => {
+                    let observation = Observation {
+                        status_json: Blob(format!(r#"{{"view":0,"id":{}}}"#, id.0).into()),
+                        committed: Vec::new(),
+                        next_seq: from_seq,
+                        checkpoints: Vec::new(),
+                    };
+                    let frame = crypto::encode(&ToClient::Observation(observation));
+                    writer.write_all(&[frame.into()]).await.ok()?;
+                }
+            },
+            raw = heard.recv() => {
+                let request = parse(raw.ok()?, cluster);
+                let behaviour = *shared.behaviour.lock().unwrap();
+                if behaviour != Behaviour::Silent && attached.contains(&request.id.client) {
+                    let seq = SeqNo(request.id.number);
+                    answers.push(reply(id, &request, seq, outcome(&request, behaviour)));
+                }
+            }
+        }
+        if !answers.is_empty() {
+            let frame = crypto::encode(&ToClient::Replies(answers));
+            writer.write_all(&[frame.into()]).await.ok()?;
+        }
+    }
+}
+
+fn parse(raw: Bytes, cluster: &Cluster) -> Request {
+    Request::parse(raw, cluster.limits()).unwrap()
+}
+
+fn reply(replica: ReplicaId, request: &Request, seq: SeqNo, outcome: Outcome) -> Reply {
+    Reply {
+        view: View(0),
+        replica,
+        id: request.id,
+        seq,
+        outcome,
+    }
+}
+
+/// Results that depend on nothing but the request: reads find their own key as value.
+fn outcome(request: &Request, behaviour: Behaviour) -> Outcome {
+    let version = Version {
+        seq: SeqNo(request.id.number),
+        rank: 0,
+    };
+    let result = |op: &[u8]| match Op::decode(op).unwrap() {
+        Op::Read { key } if key.starts_with(b"absent") => OpResult::Absent,
+        Op::Read { .. } if behaviour == Behaviour::Lying => OpResult::Value {
+            value: Blob(Bytes::from_static(b"lie")),
+            version,
+        },
+        Op::Read { key } => OpResult::Value {
+            value: key,
+            version,
+        },
+        Op::Create { .. } => OpResult::AlreadyExists { version },
+        Op::Update { .. } | Op::Delete { .. } => OpResult::NotFound,
+        _ => OpResult::Put { version },
+    };
+    let results: ByteList = request.ops.iter().map(|op| result(op).encode()).collect();
+    let full = ResultBody::Full(results);
+    Outcome::Executed(match behaviour {
+        Behaviour::HashOnly => ResultBody::Hash(full.digest()),
+        _ => full,
+    })
+}
+
+pub(crate) fn client_key(id: u32) -> SecretKey {
+    SecretKey::derive(&MASTER, "client", u64::from(id))
+}
+
+fn replica_key(id: u16) -> SecretKey {
+    SecretKey::derive(&MASTER, "replica", u64::from(id))
+}

@@ -1,0 +1,60 @@
+//! The core thread: waits for input or the next timer, and takes turns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use consensus::{Protocol, StateMachine};
+
+use super::ports::{Describe, Disk, Network};
+use super::{Burst, Driver, Stop};
+use crate::inbox::Inbox;
+
+/// What the core thread waits on.
+pub type CoreInbox<M> = Inbox<Burst<M>>;
+
+/// Runs the driver until it must stop.
+pub fn run<P, S, D, N>(
+    driver: &mut Driver<P, S, D, N>,
+    inbox: &Arc<CoreInbox<P::Message>>,
+    observer: &crate::observer::Observer,
+) -> Stop
+where
+    P: Protocol,
+    S: StateMachine,
+    D: Disk<P::Record, S::Change>,
+    N: Network + Describe<P::Wire>,
+{
+    let clock = Clock {
+        start: Instant::now(),
+    };
+    let outcome = driver.start(clock.now());
+    if let Err(stop) = outcome {
+        return stop;
+    }
+    loop {
+        let until = driver.deadline().map(|deadline| clock.at(deadline));
+        let Ok(burst) = inbox.take(until) else {
+            return Stop::Asked;
+        };
+        let waiting = burst.messages.len() + burst.requests.len();
+        observer.counters.core_queue_high.raise(waiting as u64);
+        if let Err(stop) = driver.turn(clock.now(), burst) {
+            return stop;
+        }
+    }
+}
+
+/// Protocol time: nanoseconds since the core started.
+struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    fn now(&self) -> consensus::Instant {
+        consensus::Instant::default() + self.start.elapsed()
+    }
+
+    fn at(&self, instant: consensus::Instant) -> Instant {
+        self.start + Duration::from_nanos(instant.0)
+    }
+}

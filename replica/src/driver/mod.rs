@@ -1,0 +1,443 @@
+//! The driver: gives a protocol its inputs and performs its actions (ARCHITECTURE.md 3).
+//!
+//! ```text
+//!   Burst ──► step … step ──► records as one group ──► disk ─ ticket ─┐
+//!   (all that came in          Now messages ──► peers                 │
+//!    since the last turn)      Durable messages ──► gate ◄────────────┘
+//!                              batches ──► executor ──► replies, Executed, checkpoint
+//! ```
+//!
+//! One call of [`Driver::turn`] takes everything that has come in, so one write to disk and one
+//! hand-over to each transport serve many slots. What other replicas wait for leaves before the
+//! batches are executed. The driver has no thread, no clock and no socket of its own: `core_loop`
+//! gives it those, tests give it lists.
+
+mod answers;
+pub mod core_loop;
+mod gate;
+pub mod ports;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use consensus::report::Path;
+use consensus::{
+    Action, Batch, Cluster, Event, Executor, Instant, Lookup, Outbox, Outcome, Protocol, ReplicaId,
+    Reply, Report, Request, SeqNo, StateMachine, Ticket, View,
+};
+use crypto::{Digest, Verified};
+
+use crate::inbox::Backlog;
+use crate::observer::{CommittedEntry, Observer};
+use answers::{Answers, Occasion};
+use gate::Gate;
+use ports::{Checkpoint, Describe, Disk, Network, Outgoing};
+use timers::Timers;
+
+/// Verified messages and requests that may wait for the core; more make the verification
+/// workers wait. Two full rounds of a worker.
+pub const BURST_MAX: usize = 4096;
+
+/// Everything that came in since the last turn.
+#[derive(Debug)]
+pub struct Burst<M> {
+    /// Peers' messages in order of arrival.
+    pub messages: Vec<(ReplicaId, Verified<M>)>,
+    /// Clients' requests in order of arrival.
+    pub requests: Vec<Verified<Request>>,
+    /// Every record up to this ticket has become durable.
+    pub durable: Option<Ticket>,
+    /// The state of every checkpoint up to this one has become durable.
+    pub saved: Option<SeqNo>,
+    /// The disk failed: nothing may be promised any more.
+    pub disk_failed: Option<String>,
+    /// The process was asked to stop.
+    pub stop: bool,
+}
+
+impl<M> Default for Burst<M> {
+    fn default() -> Self {
+        Burst {
+            messages: Vec::new(),
+            requests: Vec::new(),
+            durable: None,
+            saved: None,
+            disk_failed: None,
+            stop: false,
+        }
+    }
+}
+
+impl<M> Backlog for Burst<M> {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+            && self.requests.is_empty()
+            && self.durable.is_none()
+            && self.saved.is_none()
+            && self.disk_failed.is_none()
+            && !self.stop
+    }
+
+    fn has_room(&self) -> bool {
+        self.messages.len() + self.requests.len() < BURST_MAX
+    }
+}
+
+/// Why a driver takes no further turn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// It was asked to.
+    #[error("asked to stop")]
+    Asked,
+    /// The protocol found a broken invariant (R7.5).
+    #[error(
+        "the protocol halted: {0}; keep this replica's directory and log for inspection, and do not restart it before the cause is known"
+    )]
+    Halted(String),
+    /// The disk failed; what was promised on it can no longer be relied on.
+    #[error("storage failed: {0}")]
+    Disk(String),
+}
+
+/// A protocol, the state that it replicates, and the ports to the world.
+pub struct Driver<P: Protocol, S: StateMachine, D, N> {
+    protocol: P,
+    executor: Executor<S>,
+    disk: D,
+    network: N,
+    observer: Arc<Observer>,
+    answers: Answers,
+    timers: Timers,
+    gate: Gate,
+    issued: Ticket,
+    outbox: Outbox<P>,
+    /// Events that actions of this turn have brought about.
+    consequences: VecDeque<Event<Verified<P::Message>>>,
+    turn: Turn<P::Record>,
+    /// How slots were decided that are not executed yet; at most a window of them (R5).
+    decided: BTreeMap<SeqNo, Path>,
+    /// Checkpoints on their way to disk; the storage's queue bounds them.
+    saving: VecDeque<(SeqNo, Digest)>,
+}
+
+/// What this turn hands over at its end.
+#[derive(Debug)]
+struct Turn<R> {
+    records: Vec<R>,
+    messages: Vec<Outgoing>,
+    replies: Vec<Reply>,
+    executions: VecDeque<Execution>,
+    truncate: Option<SeqNo>,
+}
+
+#[derive(Debug)]
+struct Execution {
+    seq: SeqNo,
+    view: View,
+    batch: Option<Arc<Batch>>,
+    checkpoint: bool,
+}
+
+impl<P, S, D, N> Driver<P, S, D, N>
+where
+    P: Protocol,
+    S: StateMachine,
+    D: Disk<P::Record, S::Change>,
+    N: Network + Describe<P::Wire>,
+{
+    /// A driver whose protocol has been given its durable records and whose executor holds the
+    /// state that goes with them.
+    pub fn new(
+        me: ReplicaId,
+        cluster: &Cluster,
+        protocol: P,
+        executor: Executor<S>,
+        disk: D,
+        network: N,
+        observer: Arc<Observer>,
+    ) -> Self {
+        Driver {
+            protocol,
+            executor,
+            disk,
+            network,
+            observer,
+            answers: Answers {
+                me,
+                n: cluster.quorums().n(),
+                view: View(0),
+            },
+            timers: Timers::default(),
+            gate: Gate::default(),
+            issued: Ticket(0),
+            outbox: Outbox::new(),
+            consequences: VecDeque::new(),
+            turn: Turn {
+                records: Vec::new(),
+                messages: Vec::new(),
+                replies: Vec::new(),
+                executions: VecDeque::new(),
+                truncate: None,
+            },
+            decided: BTreeMap::new(),
+            saving: VecDeque::new(),
+        }
+    }
+
+    /// Begins: the replica is up.
+    ///
+    /// # Errors
+    /// If the protocol halts.
+    pub fn start(&mut self, now: Instant) -> Result<(), Stop> {
+        self.step(now, Event::Started)?;
+        self.finish(now)
+    }
+
+    /// When [`Driver::turn`] must be called even if nothing comes in.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Takes in everything that has happened and does everything that follows from it.
+    ///
+    /// # Errors
+    /// If the driver must stop; what this turn would have sent is then not sent.
+    pub fn turn(&mut self, now: Instant, burst: Burst<P::Message>) -> Result<(), Stop> {
+        if let Some(failure) = burst.disk_failed {
+            return Err(Stop::Disk(failure));
+        }
+        if let Some(ticket) = burst.durable {
+            self.gate.release(ticket, &mut self.turn.messages);
+            self.step(now, Event::Persisted(ticket))?;
+        }
+        while let Some((seq, digest)) = self.saving.front().copied()
+            && burst.saved.is_some_and(|saved| seq <= saved)
+        {
+            self.saving.pop_front();
+            self.step(now, Event::StateSaved { seq, digest })?;
+        }
+        for (from, message) in burst.messages {
+            self.step(now, Event::Received { from, message })?;
+        }
+        let requests = self.take_unknown(burst.requests);
+        if !requests.is_empty() {
+            self.step(
+                now,
+                Event::Requested {
+                    from: None,
+                    requests,
+                },
+            )?;
+        }
+        while let Some(timer) = self.timers.expired(now) {
+            self.step(now, Event::TimerFired(timer))?;
+        }
+        self.finish(now)?;
+        if burst.stop { Err(Stop::Asked) } else { Ok(()) }
+    }
+
+    /// Answers what the session table knows already; the rest is for the protocol (R6).
+    fn take_unknown(&mut self, requests: Vec<Verified<Request>>) -> Vec<Verified<Request>> {
+        let mut unknown = Vec::with_capacity(requests.len());
+        for request in requests {
+            let id = request.id;
+            let (seq, outcome) = match self.executor.lookup(&id) {
+                Lookup::New => {
+                    unknown.push(request);
+                    continue;
+                }
+                Lookup::Done(seq, outcome) => (seq, outcome),
+                Lookup::Refused(outcome) => (SeqNo(0), outcome),
+            };
+            self.observer.counters.replies_resent.add(1);
+            self.turn.replies.push(
+                self.answers
+                    .reply(id, seq, outcome, Occasion::Retransmission),
+            );
+        }
+        unknown
+    }
+
+    /// Steps the protocol and sorts its actions; executions wait for [`Driver::finish`].
+    fn step(&mut self, now: Instant, event: Event<Verified<P::Message>>) -> Result<(), Stop> {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.protocol.step(now, event, &mut outbox);
+        for action in outbox.drain() {
+            self.perform(now, action)?;
+        }
+        self.outbox = outbox;
+        Ok(())
+    }
+
+    fn perform(&mut self, now: Instant, action: Action<P::Wire, P::Record>) -> Result<(), Stop> {
+        match action {
+            Action::Persist(record) => {
+                self.issued.0 += 1;
+                self.turn.records.push(record);
+            }
+            Action::Send { to, wire, when } => {
+                self.observer.sent(N::kind(&wire));
+                let lane = N::lane(&wire);
+                let message = Outgoing {
+                    to,
+                    lane,
+                    bytes: Bytes::from(crypto::encode(&wire)),
+                };
+                let ready = match when {
+                    consensus::protocol::When::Now => Some(message),
+                    consensus::protocol::When::Durable => self.gate.hold(self.issued, message),
+                };
+                self.turn.messages.extend(ready);
+            }
+            Action::Execute {
+                seq,
+                view,
+                batch,
+                checkpoint,
+            } => {
+                self.turn.executions.push_back(Execution {
+                    seq,
+                    view,
+                    batch,
+                    checkpoint,
+                });
+            }
+            Action::Busy { id, retry_after_ms } => {
+                self.observer.counters.busy.add(1);
+                let outcome = Outcome::Busy { retry_after_ms };
+                let reply = self
+                    .answers
+                    .reply(id, SeqNo(0), outcome, Occasion::Execution);
+                self.turn.replies.push(reply);
+            }
+            Action::Truncate(upto) => {
+                self.turn.truncate = self.turn.truncate.max(Some(upto));
+            }
+            Action::SetTimer { timer, after } => self.timers.set(now, timer, after),
+            Action::CancelTimer(timer) => self.timers.cancel(timer),
+            Action::Report(report) => self.take_report(&report),
+            Action::Halt(diagnosis) => return Err(Stop::Halted(diagnosis)),
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: &Report) {
+        match report {
+            Report::Decided { seq, path, .. } => {
+                self.decided.insert(*seq, *path);
+            }
+            Report::EnteredView(view) if *view != self.answers.view => {
+                self.answers.view = *view;
+                self.network.hint(*view);
+            }
+            _ => {}
+        }
+        self.observer.report(report);
+    }
+
+    /// Hands over what the steps have gathered, then executes batch by batch.
+    fn finish(&mut self, now: Instant) -> Result<(), Stop> {
+        loop {
+            self.hand_over();
+            if let Some(execution) = self.turn.executions.pop_front() {
+                self.execute(execution);
+            }
+            let Some(event) = self.consequences.pop_front() else {
+                if self.turn.executions.is_empty() {
+                    break;
+                }
+                continue;
+            };
+            self.step(now, event)?;
+        }
+        self.hand_over();
+        if !self.turn.replies.is_empty() {
+            self.network.reply(std::mem::take(&mut self.turn.replies));
+        }
+        self.observer
+            .counters
+            .gate_high
+            .raise(self.gate.len() as u64);
+        Ok(())
+    }
+
+    /// Records first: the disk works while the messages are written.
+    fn hand_over(&mut self) {
+        if let Some(upto) = self.turn.truncate.take() {
+            self.disk.truncate(upto);
+        }
+        if !self.turn.records.is_empty() {
+            self.disk
+                .persist(std::mem::take(&mut self.turn.records), self.issued);
+        }
+        if !self.turn.messages.is_empty() {
+            self.network.send(std::mem::take(&mut self.turn.messages));
+        }
+    }
+
+    fn execute(&mut self, execution: Execution) {
+        let Execution {
+            seq,
+            view,
+            batch,
+            checkpoint,
+        } = execution;
+        let executed = self.executor.execute(seq, batch.as_deref());
+        let requests = executed.len();
+        for item in executed {
+            let occasion = if item.fresh {
+                Occasion::Execution
+            } else {
+                Occasion::Retransmission
+            };
+            self.turn.replies.push(
+                self.answers
+                    .reply(item.id, item.seq, item.outcome, occasion),
+            );
+        }
+        let path = self.decided.remove(&seq).unwrap_or(Path::Transfer);
+        let digest = batch
+            .as_ref()
+            .map_or_else(consensus::batch::null_digest, |batch| batch.digest());
+        let ops = batch.as_ref().map_or(0, |batch| batch.ops());
+        self.observer.executed(
+            CommittedEntry {
+                seq,
+                view,
+                digest,
+                path,
+                ops,
+            },
+            requests,
+        );
+        self.consequences.push_back(Event::Executed(seq));
+        if checkpoint {
+            self.checkpoint(seq);
+        }
+    }
+
+    fn checkpoint(&mut self, seq: SeqNo) {
+        let digest = self.executor.state_digest();
+        let changes = self.executor.machine_mut().take_changes();
+        let sessions = self.executor.sessions().to_bytes();
+        self.observer
+            .checkpoint(seq, digest, self.executor.sessions().replies());
+        self.saving.push_back((seq, digest));
+        self.disk.save(Checkpoint {
+            seq,
+            digest,
+            changes,
+            sessions,
+        });
+    }
+
+    /// The disk, once the driver takes no further turn.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+}

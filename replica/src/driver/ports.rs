@@ -1,0 +1,72 @@
+//! What the driver acts through: disk, peers and clients. The process plugs in its storage and
+//! transport threads, tests plug in lists.
+
+use bytes::Bytes;
+use consensus::{Destination, Reply, SeqNo, Ticket, View};
+use crypto::Digest;
+
+/// Which stream of a peer connection carries a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Votes and everything else that is small or urgent.
+    Main,
+    /// State transfer and new views: large, and never in front of a vote (docs/protocol.md R19).
+    Bulk,
+}
+
+/// An encoded message on its way to peers. Clones share the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// To whom.
+    pub to: Destination,
+    /// By which stream.
+    pub lane: Lane,
+    /// The encoded message.
+    pub bytes: Bytes,
+}
+
+/// The state at a checkpoint as it goes to disk: what changed since the checkpoint before, and
+/// the whole session table.
+#[derive(Clone, Debug)]
+pub struct Checkpoint<C> {
+    /// A multiple of K.
+    pub seq: SeqNo,
+    /// `state_digest` (R9).
+    pub digest: Digest,
+    /// Changes of the state machine.
+    pub changes: Vec<C>,
+    /// `SessionTable::to_bytes`.
+    pub sessions: Vec<u8>,
+}
+
+/// The disk of a replica. Calls return before their effect is durable; the effects come back
+/// as `Burst::durable` and `Burst::saved`, in the order of the calls.
+pub trait Disk<R, C> {
+    /// Makes `records` durable as one group; `last` is the ticket of the last one.
+    fn persist(&mut self, records: Vec<R>, last: Ticket);
+    /// Makes the state of a checkpoint durable.
+    fn save(&mut self, checkpoint: Checkpoint<C>);
+    /// Forgets records bound to sequence numbers up to this one; may wait for the next group.
+    fn truncate(&mut self, upto: SeqNo);
+}
+
+/// The connections of a replica. Nothing here waits: what does not fit is dropped and counted,
+/// and the protocols on both sides ask again.
+pub trait Network {
+    /// Sends messages in order.
+    fn send(&mut self, messages: Vec<Outgoing>);
+    /// Answers clients, in order.
+    fn reply(&mut self, replies: Vec<Reply>);
+    /// Tells every connected client of the view.
+    fn hint(&mut self, view: View);
+}
+
+/// What a driver needs to know of a protocol's messages without understanding them.
+pub trait Describe<W> {
+    /// Names of the kinds of messages, as counters show them.
+    const KINDS: &'static [&'static str];
+    /// Index of a message's kind in [`Describe::KINDS`].
+    fn kind(wire: &W) -> usize;
+    /// By which stream it travels.
+    fn lane(wire: &W) -> Lane;
+}

@@ -1,0 +1,193 @@
+//! Counters: relaxed atomics that any thread may add to and any thread may read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// A number that grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The latest or the highest value of something.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces the value.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Raises the value to this, if it is below.
+    pub fn raise(&self, value: u64) {
+        // Most calls change nothing, and a load is cheaper than a read-modify-write.
+        if value > self.0.load(Ordering::Relaxed) {
+            self.0.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The value.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Powers of two that a [`Distribution`] tells apart: sizes up to 2^20 and one more for the rest.
+pub const BUCKETS: usize = 22;
+
+/// How large something was: count, sum, maximum, and counts by power of two.
+#[derive(Debug, Default)]
+pub struct Distribution {
+    count: Counter,
+    sum: Counter,
+    max: Gauge,
+    buckets: [Counter; BUCKETS],
+}
+
+impl Distribution {
+    /// Adds one observation.
+    pub fn record(&self, value: u64) {
+        self.count.add(1);
+        self.sum.add(value);
+        self.max.raise(value);
+        let bits = (u64::BITS - value.leading_zeros()) as usize;
+        self.buckets[bits.min(BUCKETS - 1)].add(1);
+    }
+
+    /// The figures so far.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            count: self.count.total(),
+            sum: self.sum.total(),
+            max: self.max.value(),
+            buckets: self.buckets.iter().map(Counter::total).collect(),
+        }
+    }
+}
+
+/// A [`Distribution`] as status pages show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Observations.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+    /// The largest.
+    pub max: u64,
+    /// Element `i` counts values of `i` binary digits: 0, 1, 2-3, 4-7, …; the last has the rest.
+    pub buckets: Vec<u64>,
+}
+
+impl Summary {
+    /// Sum over count; 0 if there is nothing.
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum as f64 / self.count as f64
+        }
+    }
+}
+
+/// Bytes of one endpoint, without what QUIC adds.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Given to streams.
+    pub sent: Counter,
+    /// Taken from streams.
+    pub received: Counter,
+}
+
+/// What is counted of one peer.
+#[derive(Debug, Default)]
+pub struct PeerCounters {
+    /// 1 while there is a connection.
+    pub connected: Gauge,
+    /// Connections made so far.
+    pub connections: Counter,
+    /// Messages that did not fit its outbound queue.
+    pub dropped: Counter,
+    /// Messages of it that were refused, here or by the protocol.
+    pub misbehaviour: Counter,
+}
+
+/// Everything that is counted of a replica.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Slots decided by q_F PREPAREs.
+    pub decided_fast: Counter,
+    /// Slots decided by q COMMITs.
+    pub decided_slow: Counter,
+    /// Slots decided by another replica's certificate.
+    pub decided_transfer: Counter,
+    /// Operations in executed batches.
+    pub batch_ops: Distribution,
+    /// Operations in executed batches, whether fresh or repeated.
+    pub executed_ops: Counter,
+    /// Requests in executed batches.
+    pub executed_requests: Counter,
+    /// COMMITs sent because the fast path was late.
+    pub fallbacks: Counter,
+    /// Messages sent again to peers.
+    pub retransmissions: Counter,
+    /// Stored replies sent again to clients.
+    pub replies_resent: Counter,
+    /// Times that the primary was suspected.
+    pub suspicions: Counter,
+    /// Proven equivocations.
+    pub equivocations: Counter,
+    /// Changes of view.
+    pub view_changes: Counter,
+    /// Times that the peers' logs no longer held what this replica lacks.
+    pub left_behind: Counter,
+    /// Requests answered with "busy" by the protocol.
+    pub busy: Counter,
+    /// Requests answered with "busy" before their signature was looked at.
+    pub busy_unread: Counter,
+    /// Client requests whose signature or form was bad.
+    pub bad_requests: Counter,
+    /// Client connections closed for misbehaviour.
+    pub clients_expelled: Counter,
+    /// Replies that had no connection to go to, or did not fit its queue.
+    pub replies_dropped: Counter,
+    /// Client connections now.
+    pub client_connections: Gauge,
+    /// Signature batches, by number of items.
+    pub verify_batches: Distribution,
+    /// Most messages of peers that waited for verification.
+    pub verify_peers_high: Gauge,
+    /// Most requests that waited for verification.
+    pub verify_clients_high: Gauge,
+    /// Most inputs that waited for the core.
+    pub core_queue_high: Gauge,
+    /// Most messages that waited for the disk.
+    pub gate_high: Gauge,
+    /// Most bytes that waited for one peer.
+    pub outbound_high: Gauge,
+    /// The current view.
+    pub view: Gauge,
+    /// The sequence number executed last.
+    pub last_executed: Gauge,
+    /// The low watermark.
+    pub stable: Gauge,
+    /// The last checkpoint of this replica's own state.
+    pub checkpoint: Gauge,
+    /// Replies held for clients at that checkpoint.
+    pub replies_held: Gauge,
+    /// Bytes on peer connections.
+    pub peer_traffic: Traffic,
+    /// Bytes on client connections.
+    pub client_traffic: Traffic,
+}

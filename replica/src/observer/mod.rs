@@ -1,0 +1,319 @@
+//! What a replica knows of itself: counters, the committed log, the status page. Fed by the
+//! driver with the core's reports and by the transports; read by the admin port, by observers on
+//! the client port and by tests.
+
+mod committed;
+pub mod counters;
+mod process;
+pub mod status;
+
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use consensus::report::{Path, Report};
+use consensus::{Cluster, Misbehaviour, ReplicaId, SeqNo, View};
+use crypto::Digest;
+
+pub use committed::{CommittedEntry, CommittedLogError, Excerpt};
+use committed::{CommittedFile, Ring};
+use counters::{Counter, Counters, PeerCounters};
+use status::{
+    ClientStatus, ConsensusStatus, PeerStatus, QueueStatus, ReplicaStatus, STATUS_SCHEMA,
+    StorageStatus, TrafficStatus,
+};
+
+/// Where the status page gets the storage figures from.
+pub type StorageFigures = Box<dyn Fn() -> StorageStatus + Send + Sync>;
+
+/// The observer of one replica; shared by all its threads.
+pub struct Observer {
+    /// Everything that is counted.
+    pub counters: Counters,
+    me: ReplicaId,
+    cluster: Arc<Cluster>,
+    started: Instant,
+    peers: Vec<PeerCounters>,
+    kinds: &'static [&'static str],
+    sent: Vec<Counter>,
+    received: Vec<Counter>,
+    storage: StorageFigures,
+    committed: Mutex<Committed>,
+}
+
+#[derive(Default)]
+struct Committed {
+    ring: Ring,
+    file: Option<CommittedFile>,
+}
+
+impl Observer {
+    /// An observer that has seen nothing. `kinds` names the kinds of messages.
+    ///
+    /// # Errors
+    /// If the committed log is wanted and cannot be created.
+    pub fn new(
+        me: ReplicaId,
+        cluster: Arc<Cluster>,
+        kinds: &'static [&'static str],
+        storage: StorageFigures,
+        committed_log: Option<&FilePath>,
+    ) -> Result<Self, CommittedLogError> {
+        let file = committed_log.map(CommittedFile::create).transpose()?;
+        let per_kind = || kinds.iter().map(|_| Counter::default()).collect();
+        Ok(Observer {
+            counters: Counters::default(),
+            me,
+            started: Instant::now(),
+            peers: cluster.members().map(|_| PeerCounters::default()).collect(),
+            cluster,
+            kinds,
+            sent: per_kind(),
+            received: per_kind(),
+            storage,
+            committed: Mutex::new(Committed {
+                ring: Ring::default(),
+                file,
+            }),
+        })
+    }
+
+    /// The counters of a peer.
+    ///
+    /// # Panics
+    /// If there is no such member: only authenticated members are counted.
+    pub fn peer(&self, id: ReplicaId) -> &PeerCounters {
+        self.peers
+            .get(id.index())
+            .expect("only members of the configuration are counted")
+    }
+
+    /// A message of this kind was given to the transport.
+    pub fn sent(&self, kind: usize) {
+        if let Some(counter) = self.sent.get(kind) {
+            counter.add(1);
+        }
+    }
+
+    /// A message of this kind arrived.
+    pub fn received(&self, kind: usize) {
+        if let Some(counter) = self.received.get(kind) {
+            counter.add(1);
+        }
+    }
+
+    /// A peer's message was refused.
+    pub fn misbehaved(&self, from: ReplicaId, why: &Misbehaviour) {
+        self.peer(from).misbehaviour.add(1);
+        tracing::debug!(peer = from.0, %why, "refused a message");
+    }
+
+    /// Takes in a report of the core.
+    pub fn report(&self, report: &Report) {
+        let counters = &self.counters;
+        match report {
+            Report::Proposed { .. } | Report::EagerCommits(_) => {}
+            Report::Decided { path, .. } => match path {
+                Path::Fast => counters.decided_fast.add(1),
+                Path::Slow => counters.decided_slow.add(1),
+                Path::Transfer => counters.decided_transfer.add(1),
+            },
+            Report::FellBack { seq, missing } => {
+                counters.fallbacks.add(1);
+                tracing::debug!(seq = seq.0, ?missing, "fell back to COMMITs");
+            }
+            Report::Stable { seq, .. } => counters.stable.set(seq.0),
+            Report::Suspected { primary, why } => {
+                counters.suspicions.add(1);
+                tracing::warn!(primary = primary.0, ?why, "the primary is suspected");
+            }
+            Report::Equivocation { culprit, seq } => {
+                counters.equivocations.add(1);
+                tracing::error!(culprit = culprit.0, seq = seq.0, "proof of equivocation");
+            }
+            Report::Dropped { from, why } => self.misbehaved(*from, why),
+            Report::Retransmitted { messages, .. } => {
+                counters.retransmissions.add(*messages as u64);
+            }
+            Report::Behind {
+                last_executed,
+                stable,
+            } => {
+                counters.left_behind.add(1);
+                tracing::warn!(
+                    last_executed = last_executed.0,
+                    stable = stable.0,
+                    "the peers' logs no longer hold what this replica lacks"
+                );
+            }
+            Report::EnteredView(view) => {
+                if counters.view.value() != view.0 {
+                    counters.view_changes.add(1);
+                    tracing::info!(view = view.0, "entered a view");
+                }
+                counters.view.set(view.0);
+            }
+        }
+    }
+
+    /// A slot was executed; slots come in order.
+    pub fn executed(&self, entry: CommittedEntry, requests: usize) {
+        let counters = &self.counters;
+        counters.last_executed.set(entry.seq.0);
+        counters.executed_ops.add(entry.ops as u64);
+        counters.executed_requests.add(requests as u64);
+        counters.batch_ops.record(entry.ops as u64);
+        let mut committed = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        committed.ring.push(entry);
+        if let Some(file) = &committed.file {
+            file.slot(entry);
+        }
+    }
+
+    /// The state at a checkpoint has this digest.
+    pub fn checkpoint(&self, seq: SeqNo, digest: Digest, replies_held: usize) {
+        self.counters.checkpoint.set(seq.0);
+        self.counters.replies_held.set(replies_held as u64);
+        let mut committed = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        committed.ring.push_checkpoint(seq, digest);
+        if let Some(file) = &committed.file {
+            file.checkpoint(seq, digest);
+        }
+    }
+
+    /// Up to `most` executed slots from `from` on.
+    pub fn excerpt(&self, from: SeqNo, most: usize) -> Excerpt {
+        let committed = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        committed.ring.since(from, most)
+    }
+
+    /// Writes the rest of the committed log.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn close(&self) -> Result<(), CommittedLogError> {
+        let file = self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .file
+            .take();
+        file.map_or(Ok(()), |mut file| file.close())
+    }
+
+    /// The view, as clients are told.
+    pub fn view(&self) -> View {
+        View(self.counters.view.value())
+    }
+
+    /// The status page as it is now.
+    pub fn status(&self) -> ReplicaStatus {
+        let counters = &self.counters;
+        let view = self.view();
+        ReplicaStatus {
+            schema: STATUS_SCHEMA.to_owned(),
+            replica: self.me.0,
+            cluster: self.cluster.id().0.to_string(),
+            n: self.cluster.quorums().n(),
+            f: self.cluster.quorums().f(),
+            process: process::status(self.started),
+            view: view.0,
+            primary: self.cluster.primary(view).0,
+            last_executed: counters.last_executed.value(),
+            stable: counters.stable.value(),
+            checkpoint: counters.checkpoint.value(),
+            consensus: self.consensus_status(),
+            clients: self.client_status(),
+            peers: self.peer_status(),
+            traffic: TrafficStatus {
+                peer_bytes_sent: counters.peer_traffic.sent.total(),
+                peer_bytes_received: counters.peer_traffic.received.total(),
+                client_bytes_sent: counters.client_traffic.sent.total(),
+                client_bytes_received: counters.client_traffic.received.total(),
+            },
+            queues: QueueStatus {
+                verify_peers_high: counters.verify_peers_high.value(),
+                verify_clients_high: counters.verify_clients_high.value(),
+                core_high: counters.core_queue_high.value(),
+                gate_high: counters.gate_high.value(),
+                outbound_high_bytes: counters.outbound_high.value(),
+            },
+            verify_batches: counters.verify_batches.summary(),
+            storage: (self.storage)(),
+            messages_sent: self.by_kind(&self.sent),
+            messages_received: self.by_kind(&self.received),
+        }
+    }
+
+    fn consensus_status(&self) -> ConsensusStatus {
+        let counters = &self.counters;
+        ConsensusStatus {
+            decided_fast: counters.decided_fast.total(),
+            decided_slow: counters.decided_slow.total(),
+            decided_transfer: counters.decided_transfer.total(),
+            batch_ops: counters.batch_ops.summary(),
+            executed_ops: counters.executed_ops.total(),
+            executed_requests: counters.executed_requests.total(),
+            fallbacks: counters.fallbacks.total(),
+            retransmissions: counters.retransmissions.total(),
+            suspicions: counters.suspicions.total(),
+            equivocations: counters.equivocations.total(),
+            view_changes: counters.view_changes.total(),
+            left_behind: counters.left_behind.total(),
+        }
+    }
+
+    fn client_status(&self) -> ClientStatus {
+        let counters = &self.counters;
+        ClientStatus {
+            connections: counters.client_connections.value(),
+            busy: counters.busy.total(),
+            busy_unread: counters.busy_unread.total(),
+            bad_requests: counters.bad_requests.total(),
+            expelled: counters.clients_expelled.total(),
+            replies_resent: counters.replies_resent.total(),
+            replies_dropped: counters.replies_dropped.total(),
+            replies_held: counters.replies_held.value(),
+        }
+    }
+
+    fn peer_status(&self) -> Vec<PeerStatus> {
+        let others = self.cluster.members().filter(|id| *id != self.me);
+        others
+            .map(|id| {
+                let peer = self.peer(id);
+                PeerStatus {
+                    replica: id.0,
+                    connected: peer.connected.value() > 0,
+                    connections: peer.connections.total(),
+                    dropped: peer.dropped.total(),
+                    misbehaviour: peer.misbehaviour.total(),
+                }
+            })
+            .collect()
+    }
+
+    fn by_kind(&self, counters: &[Counter]) -> std::collections::BTreeMap<String, u64> {
+        let named = self.kinds.iter().zip(counters);
+        named
+            .map(|(kind, counter)| ((*kind).to_owned(), counter.total()))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! The status page: one JSON document that `replica status`, the admin port and observers read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::Summary;
+
+/// Version of the status page's format; it changes when a field changes its meaning or goes.
+pub const STATUS_SCHEMA: &str = "replica.status/v1";
+
+/// What a replica says of itself. Counters run from the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    /// [`STATUS_SCHEMA`].
+    pub schema: String,
+    /// The replica's number.
+    pub replica: u16,
+    /// Identity of the cluster, hexadecimal.
+    pub cluster: String,
+    /// Replicas.
+    pub n: usize,
+    /// Faults tolerated.
+    pub f: usize,
+    /// The process.
+    pub process: ProcessStatus,
+    /// Current view.
+    pub view: u64,
+    /// The view's primary.
+    pub primary: u16,
+    /// The sequence number executed last.
+    pub last_executed: u64,
+    /// Low watermark: the last stable checkpoint.
+    pub stable: u64,
+    /// The last checkpoint of its own state.
+    pub checkpoint: u64,
+    /// Decisions and what led to them.
+    pub consensus: ConsensusStatus,
+    /// Clients and their requests.
+    pub clients: ClientStatus,
+    /// By peer.
+    pub peers: Vec<PeerStatus>,
+    /// Bytes on the two endpoints.
+    pub traffic: TrafficStatus,
+    /// High-water marks of the queues.
+    pub queues: QueueStatus,
+    /// Items in a signature batch.
+    pub verify_batches: Summary,
+    /// Durable storage.
+    pub storage: StorageStatus,
+    /// Messages sent to peers, by kind; a broadcast counts once.
+    pub messages_sent: BTreeMap<String, u64>,
+    /// Messages received from peers, by kind.
+    pub messages_received: BTreeMap<String, u64>,
+}
+
+/// The operating-system process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Its number.
+    pub pid: u32,
+    /// Version of the binary.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_s: f64,
+    /// Processor time used, in seconds; 0 where the system does not say.
+    pub cpu_s: f64,
+    /// Memory held now, in bytes; 0 where the system does not say.
+    pub rss_bytes: u64,
+    /// The most memory held, in bytes; 0 where the system does not say.
+    pub rss_max_bytes: u64,
+}
+
+/// Decisions and what led to them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConsensusStatus {
+    /// Slots decided by q_F PREPAREs.
+    pub decided_fast: u64,
+    /// Slots decided by q COMMITs.
+    pub decided_slow: u64,
+    /// Slots decided by another replica's certificate.
+    pub decided_transfer: u64,
+    /// Operations by batch.
+    pub batch_ops: Summary,
+    /// Operations executed.
+    pub executed_ops: u64,
+    /// Requests executed.
+    pub executed_requests: u64,
+    /// COMMITs sent because the fast path was late.
+    pub fallbacks: u64,
+    /// Messages sent again to peers.
+    pub retransmissions: u64,
+    /// Times that the primary was suspected.
+    pub suspicions: u64,
+    /// Proven equivocations.
+    pub equivocations: u64,
+    /// Changes of view.
+    pub view_changes: u64,
+    /// Times that the peers' logs no longer held what this replica lacks.
+    pub left_behind: u64,
+}
+
+/// Clients and their requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// Connections now.
+    pub connections: u64,
+    /// Requests answered with "busy" by the protocol.
+    pub busy: u64,
+    /// Requests answered with "busy" before their signature was looked at.
+    pub busy_unread: u64,
+    /// Requests with a bad form or signature.
+    pub bad_requests: u64,
+    /// Connections closed for misbehaviour.
+    pub expelled: u64,
+    /// Stored replies sent again.
+    pub replies_resent: u64,
+    /// Replies without a connection, or beyond its queue.
+    pub replies_dropped: u64,
+    /// Replies held in the session table at the last checkpoint.
+    pub replies_held: u64,
+}
+
+/// One peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its number.
+    pub replica: u16,
+    /// Is there a connection?
+    pub connected: bool,
+    /// Connections made so far.
+    pub connections: u64,
+    /// Messages that did not fit its outbound queue.
+    pub dropped: u64,
+    /// Messages of it that were refused.
+    pub misbehaviour: u64,
+}
+
+/// Bytes on streams, without what QUIC and TLS add.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrafficStatus {
+    /// To peers.
+    pub peer_bytes_sent: u64,
+    /// From peers.
+    pub peer_bytes_received: u64,
+    /// To clients.
+    pub client_bytes_sent: u64,
+    /// From clients.
+    pub client_bytes_received: u64,
+}
+
+/// The most that ever waited.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Peers' messages before verification.
+    pub verify_peers_high: u64,
+    /// Requests before verification.
+    pub verify_clients_high: u64,
+    /// Inputs of the core.
+    pub core_high: u64,
+    /// Messages waiting for the disk.
+    pub gate_high: u64,
+    /// Bytes waiting for one peer.
+    pub outbound_high_bytes: u64,
+}
+
+/// Durable storage since the start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StorageStatus {
+    /// sqlite or memory.
+    pub engine: String,
+    /// full or off.
+    pub durability: String,
+    /// Groups written to the record log.
+    pub log_commits: u64,
+    /// fsyncs of the record log.
+    pub log_fsyncs: u64,
+    /// Bytes of records.
+    pub log_bytes: u64,
+    /// Checkpoints written to the state store.
+    pub state_commits: u64,
+    /// fsyncs of the state store.
+    pub state_fsyncs: u64,
+    /// Bytes of state.
+    pub state_bytes: u64,
+}

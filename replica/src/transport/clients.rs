@@ -1,0 +1,485 @@
+//! Connections of clients.
+//!
+//! A connection belongs to the client whose key its certificate carries; the process behind it
+//! may attach further clients by signatures over a value of this very connection. Requests of a
+//! client are taken from its own connections only, and replies go to those: also from replicas
+//! that the request never came to, for a client sends it to the presumed primary alone (R6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use consensus::{ClientId, Keyring, Outcome, ReplicaId, Reply, RequestId, SeqNo, View};
+use crypto::codec::Blob;
+use crypto::tls::Identity;
+use network::acceptor::{Accepted, Acceptor, Caps};
+use network::frame::CLIENT_FRAME_DEADLINE;
+use network::wire_client::{OBSERVED_ENTRIES_MAX, attachment_holds, path_code, to_replica_max};
+use network::{
+    Class, CommittedEntry, FrameError, FrameReader, FrameWriter, Observation, StreamKind, ToClient,
+    ToReplica,
+};
+use quinn::Connection;
+use tokio::sync::Semaphore;
+
+use super::outbound::{Handover, MESSAGE_COST};
+use super::thread::{Endpoint, StartError};
+use super::{CLOSE_MISBEHAVIOUR, frames_at_hand};
+use crate::observer::Observer;
+use crate::verify::{ClientRequests, Source, VerifyInbox};
+
+mod outbox;
+use outbox::Outbox;
+
+/// Clients that one connection may speak for.
+pub const ATTACHED_MAX: usize = 4096;
+/// Connections that get a client's replies: the newest ones.
+pub const ROUTES_PER_CLIENT_MAX: usize = 4;
+/// Bytes of one connection's requests that may wait for verification; more are answered "busy".
+pub const CONNECTION_VERIFY_BYTES_MAX: usize = 8 << 20;
+/// The same over all connections.
+pub const VERIFY_BYTES_MAX: usize = 64 << 20;
+/// Bad requests after which a connection is closed. No correct client sends a single one.
+pub const BAD_REQUESTS_MAX: u32 = 8;
+/// Pause suggested to a client whose requests were not even looked at.
+const BUSY_PAUSE_MS: u32 = 50;
+/// Shortest time between two observations on one connection.
+const OBSERVE_INTERVAL_MIN: Duration = Duration::from_millis(5);
+/// Bytes that one wake-up takes from a connection.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+/// What the client transport needs to know.
+#[derive(Debug)]
+pub struct ClientsConfig {
+    /// This replica.
+    pub me: ReplicaId,
+    /// The configuration and its keys.
+    pub keyring: Keyring,
+    /// This replica's TLS identity.
+    pub identity: Identity,
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+/// The core's end of the client transport.
+#[derive(Clone, Debug)]
+pub struct ClientSender {
+    handover: Arc<Handover<ForClients>>,
+}
+
+/// What the core hands over.
+#[derive(Debug, Default)]
+struct ForClients {
+    replies: Vec<Reply>,
+    hint: Option<View>,
+}
+
+impl ClientSender {
+    /// Sends replies to wherever their clients are. Never waits.
+    pub fn reply(&self, replies: Vec<Reply>) {
+        self.handover.put(|waiting| {
+            if waiting.replies.is_empty() {
+                waiting.replies = replies;
+            } else {
+                waiting.replies.extend(replies);
+            }
+        });
+    }
+
+    /// Tells every connection of the view.
+    pub fn hint(&self, view: View) {
+        self.handover.put(|waiting| waiting.hint = Some(view));
+    }
+}
+
+/// Starts the client thread.
+///
+/// # Errors
+/// If the port cannot be opened.
+pub fn start(
+    config: ClientsConfig,
+    verify: Arc<VerifyInbox>,
+    observer: Arc<Observer>,
+) -> Result<(Endpoint, ClientSender), StartError> {
+    let handover = Arc::new(Handover::default());
+    let sender = ClientSender {
+        handover: Arc::clone(&handover),
+    };
+    let accepted = network::pinned_clients(config.keyring.cluster());
+    let (listen, identity) = (config.listen, config.identity.clone());
+    let port = Arc::new(Port {
+        me: config.me,
+        by_key: (0..)
+            .map(ClientId)
+            .zip(config.keyring.cluster().client_keys())
+            .map(|(id, key)| (*key.as_bytes(), id))
+            .collect(),
+        frame_max: to_replica_max(config.keyring.cluster().limits()),
+        keyring: config.keyring,
+        verify,
+        observer,
+        budget: Arc::new(Semaphore::new(VERIFY_BYTES_MAX)),
+        table: Mutex::default(),
+        next_id: AtomicU64::new(0),
+    });
+    let endpoint = Endpoint::start(
+        "net-clients",
+        move || network::listen(listen, &identity, accepted, Class::Client),
+        move |endpoint| async move {
+            tokio::select! {
+                () = port.distribute(&handover) => {}
+                () = port.accept(endpoint) => {}
+            }
+        },
+    )?;
+    Ok((endpoint, sender))
+}
+
+/// Everything that the connections share.
+struct Port {
+    me: ReplicaId,
+    by_key: BTreeMap<[u8; 32], ClientId>,
+    frame_max: usize,
+    keyring: Keyring,
+    verify: Arc<VerifyInbox>,
+    observer: Arc<Observer>,
+    budget: Arc<Semaphore>,
+    table: Mutex<Table>,
+    next_id: AtomicU64,
+}
+
+/// Who is connected, and where a client's replies go.
+#[derive(Default)]
+struct Table {
+    connections: BTreeMap<u64, Arc<Client>>,
+    routes: BTreeMap<ClientId, Vec<Arc<Client>>>,
+}
+
+/// One connection.
+struct Client {
+    id: u64,
+    connection: Connection,
+    outbox: Outbox,
+    budget: Arc<Semaphore>,
+    bad: AtomicU32,
+    observer: Arc<Observer>,
+}
+
+impl Port {
+    /// Moves what the core hands over into the connections' queues.
+    async fn distribute(&self, handover: &Handover<ForClients>) {
+        loop {
+            let ForClients { replies, hint } = handover.take().await;
+            let table = self.table();
+            if let Some(view) = hint {
+                for client in table.connections.values() {
+                    client.outbox.hint(view);
+                }
+            }
+            for reply in replies {
+                match table.routes.get(&reply.id.client).map(Vec::as_slice) {
+                    Some([rest @ .., last]) => {
+                        for client in rest {
+                            client.reply(reply.clone());
+                        }
+                        last.reply(reply);
+                    }
+                    _ => self.observer.counters.replies_dropped.add(1),
+                }
+            }
+        }
+    }
+
+    async fn accept(self: &Arc<Self>, endpoint: quinn::Endpoint) {
+        let mut acceptor = Acceptor::new(endpoint, Caps::of(Class::Client, self.by_key.len()));
+        while let Some(accepted) = acceptor.next().await {
+            match accepted {
+                Ok(accepted) => {
+                    tokio::spawn(Arc::clone(self).carry(accepted));
+                }
+                Err(rejection) => tracing::debug!(%rejection, "refused a client connection"),
+            }
+        }
+    }
+
+    /// Serves a connection until it ends.
+    async fn carry(self: Arc<Self>, accepted: Accepted) {
+        let Accepted {
+            connection,
+            key,
+            place,
+        } = accepted;
+        // The verifier lets nobody else through.
+        let Some(owner) = self.by_key.get(key.as_bytes()).copied() else {
+            return;
+        };
+        let client = Arc::new(Client {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            connection: connection.clone(),
+            outbox: Outbox::default(),
+            budget: Arc::new(Semaphore::new(CONNECTION_VERIFY_BYTES_MAX)),
+            bad: AtomicU32::new(0),
+            observer: Arc::clone(&self.observer),
+        });
+        self.enter(&client, owner);
+        let writer = tokio::spawn({
+            let port = Arc::clone(&self);
+            let client = Arc::clone(&client);
+            async move {
+                if let Err(error) = port.write(&client).await {
+                    tracing::debug!(client = client.id, %error, "cannot send to a client");
+                }
+            }
+        });
+        if let Err(error) = self.receive(&client, owner).await {
+            tracing::debug!(%owner, %error, "a client's connection ended");
+            client
+                .connection
+                .close(CLOSE_MISBEHAVIOUR, error.to_string().as_bytes());
+        }
+        writer.abort();
+        self.leave(&client);
+        drop(place);
+    }
+
+    fn enter(&self, client: &Arc<Client>, owner: ClientId) {
+        let mut table = self.table();
+        table.connections.insert(client.id, Arc::clone(client));
+        table.route(owner, client);
+        self.observer
+            .counters
+            .client_connections
+            .set(table.connections.len() as u64);
+    }
+
+    fn leave(&self, client: &Arc<Client>) {
+        let mut table = self.table();
+        table.connections.remove(&client.id);
+        table.routes.retain(|_, routes| {
+            routes.retain(|route| route.id != client.id);
+            !routes.is_empty()
+        });
+        self.observer
+            .counters
+            .client_connections
+            .set(table.connections.len() as u64);
+    }
+
+    async fn write(&self, client: &Client) -> Result<(), FrameError> {
+        let mut writer = FrameWriter::open(&client.connection, StreamKind::Messages).await?;
+        let hello = ToClient::Hello {
+            replica: self.me,
+            view: self.observer.view(),
+        };
+        let mut frames = vec![Bytes::from(crypto::encode(&hello))];
+        loop {
+            let bytes: usize = frames.iter().map(Bytes::len).sum();
+            writer.write_all(&frames).await?;
+            self.observer.counters.client_traffic.sent.add(bytes as u64);
+            frames = client.outbox.take().await;
+        }
+    }
+
+    /// Reads the one stream of messages that a client opens at a time.
+    async fn receive(&self, client: &Arc<Client>, owner: ClientId) -> Result<(), ClientError> {
+        let mut session = Session {
+            speaks_for: BTreeSet::from([owner]),
+        };
+        loop {
+            let (kind, stream) =
+                FrameReader::accept(&client.connection, CLIENT_FRAME_DEADLINE).await?;
+            if kind != StreamKind::Messages {
+                return Err(ClientError::Bulk);
+            }
+            let mut reader = FrameReader::new(stream, self.frame_max, CLIENT_FRAME_DEADLINE);
+            while let Some(frames) = frames_at_hand(&mut reader, READ_BYTES_MAX).await? {
+                self.take_frames(client, &mut session, frames).await?;
+            }
+        }
+    }
+
+    async fn take_frames(
+        &self,
+        client: &Arc<Client>,
+        session: &mut Session,
+        frames: Vec<Bytes>,
+    ) -> Result<(), ClientError> {
+        let mut requests = Vec::new();
+        for frame in frames {
+            self.observer
+                .counters
+                .client_traffic
+                .received
+                .add(frame.len() as u64);
+            match ToReplica::from_frame(&frame)? {
+                ToReplica::Requests(raw) => {
+                    for Blob(raw) in raw {
+                        if session.owns(&raw) {
+                            requests.push(raw);
+                        } else {
+                            self.observer.counters.bad_requests.add(1);
+                            client.charge("a request of a client that is not attached");
+                        }
+                    }
+                }
+                ToReplica::Attach {
+                    client: other,
+                    signature,
+                } => {
+                    let holds =
+                        attachment_holds(&client.connection, &self.keyring, other, signature);
+                    if !holds.unwrap_or(false) {
+                        return Err(ClientError::Attachment(other));
+                    }
+                    if session.speaks_for.len() >= ATTACHED_MAX {
+                        return Err(ClientError::TooManyAttached);
+                    }
+                    session.speaks_for.insert(other);
+                    self.table().route(other, client);
+                }
+                ToReplica::Observe { from_seq } => {
+                    client.outbox.frame(self.observation(from_seq));
+                    tokio::time::sleep(OBSERVE_INTERVAL_MIN).await;
+                }
+            }
+        }
+        self.verify(client, requests);
+        Ok(())
+    }
+
+    /// Hands requests to verification within the budgets, or answers "busy".
+    fn verify(&self, client: &Arc<Client>, requests: Vec<Bytes>) {
+        if requests.is_empty() {
+            return;
+        }
+        let bytes: usize = requests.iter().map(|raw| raw.len() + MESSAGE_COST).sum();
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);
+        let shared = Arc::clone(&self.budget).try_acquire_many_owned(cost);
+        let (Ok(own), Ok(shared)) = (own, shared) else {
+            self.observer
+                .counters
+                .busy_unread
+                .add(requests.len() as u64);
+            for id in requests.iter().filter_map(|raw| claimed_id(raw)) {
+                client.reply(Reply {
+                    view: self.observer.view(),
+                    replica: self.me,
+                    id,
+                    seq: SeqNo(0),
+                    outcome: Outcome::Busy {
+                        retry_after_ms: BUSY_PAUSE_MS,
+                    },
+                });
+            }
+            return;
+        };
+        let source: Arc<dyn Source> = Arc::<Client>::clone(client);
+        let requests = ClientRequests {
+            source,
+            requests,
+            permits: [Some(own), Some(shared)],
+        };
+        let waiting = self.verify.put(|backlog| backlog.push_client(requests));
+        self.observer
+            .counters
+            .verify_clients_high
+            .raise(waiting as u64);
+    }
+
+    fn observation(&self, from: SeqNo) -> Bytes {
+        let status = serde_json::to_vec(&self.observer.status()).unwrap_or_default();
+        let excerpt = self.observer.excerpt(from, OBSERVED_ENTRIES_MAX);
+        let entries = excerpt.slots.iter().map(|slot| CommittedEntry {
+            seq: slot.seq,
+            view: slot.view,
+            digest: slot.digest,
+            path: path_code(slot.path),
+            ops: u32::try_from(slot.ops).unwrap_or(u32::MAX),
+        });
+        let observation = Observation {
+            status_json: Blob::from(status),
+            committed: entries.collect(),
+            next_seq: excerpt.next,
+            checkpoints: excerpt.checkpoints,
+        };
+        Bytes::from(crypto::encode(&ToClient::Observation(observation)))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Replies of `id` go to this connection as well; the oldest of too many loses them.
+    fn route(&mut self, id: ClientId, client: &Arc<Client>) {
+        let routes = self.routes.entry(id).or_default();
+        if routes.iter().any(|route| route.id == client.id) {
+            return;
+        }
+        if routes.len() == ROUTES_PER_CLIENT_MAX {
+            routes.remove(0);
+        }
+        routes.push(Arc::clone(client));
+    }
+}
+
+impl Client {
+    fn reply(&self, reply: Reply) {
+        let dropped = self.outbox.reply(reply);
+        self.observer.counters.replies_dropped.add(dropped);
+    }
+}
+
+impl Source for Client {
+    fn charge(&self, why: &str) {
+        let bad = self.bad.fetch_add(1, Ordering::Relaxed) + 1;
+        if bad == BAD_REQUESTS_MAX {
+            self.observer.counters.clients_expelled.add(1);
+            tracing::warn!(connection = self.id, why, "closed a client's connection");
+            self.connection.close(CLOSE_MISBEHAVIOUR, why.as_bytes());
+        }
+    }
+}
+
+/// What a connection may do.
+struct Session {
+    speaks_for: BTreeSet<ClientId>,
+}
+
+impl Session {
+    fn owns(&self, raw: &Bytes) -> bool {
+        claimed_id(raw).is_some_and(|id| self.speaks_for.contains(&id.client))
+    }
+}
+
+/// Whose request this claims to be: its first three fields (consensus::request).
+fn claimed_id(raw: &[u8]) -> Option<RequestId> {
+    let (client, rest) = raw.split_first_chunk::<4>()?;
+    let (session, rest) = rest.split_first_chunk::<8>()?;
+    let (number, _) = rest.split_first_chunk::<8>()?;
+    Some(RequestId {
+        client: ClientId(u32::from_le_bytes(*client)),
+        session: u64::from_le_bytes(*session),
+        number: u64::from_le_bytes(*number),
+    })
+}
+
+/// Why a client's connection ended. The client is to blame, or nobody.
+#[derive(Debug, thiserror::Error)]
+enum ClientError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("malformed frame: {0}")]
+    Malformed(#[from] crypto::CodecError),
+    #[error("clients open no bulk stream")]
+    Bulk,
+    #[error("the attachment of client {0} does not hold")]
+    Attachment(ClientId),
+    #[error("more than {ATTACHED_MAX} clients on one connection")]
+    TooManyAttached,
+}

@@ -1,0 +1,174 @@
+//! What waits for one client connection. Replies stay values until they are written, so that all
+//! replies of a wake-up share frames.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use consensus::{Outcome, Reply, ResultBody, View};
+use network::ToClient;
+use network::wire_client::REPLIES_PER_FRAME_MAX;
+use tokio::sync::Notify;
+
+/// Bytes of replies that may wait for a connection; then the oldest are dropped. The client asks
+/// again for what it lacks.
+const REPLY_BYTES_MAX: usize = 32 << 20;
+/// Observations that may wait; an observer waits for one before it asks for the next.
+const FRAMES_MAX: usize = 4;
+/// Bytes of replies in one frame, but for a single reply that is larger.
+const FRAME_BYTES_MAX: usize = 1 << 20;
+/// A reply without its results.
+const REPLY_COST: usize = 96;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hint: Option<View>,
+    replies: VecDeque<Reply>,
+    bytes: usize,
+    frames: VecDeque<Bytes>,
+}
+
+impl Outbox {
+    /// Adds a reply; returns how many older ones were dropped to make room.
+    pub(super) fn reply(&self, reply: Reply) -> u64 {
+        let mut state = self.lock();
+        state.bytes += cost(&reply);
+        state.replies.push_back(reply);
+        let mut dropped = 0;
+        while state.bytes > REPLY_BYTES_MAX {
+            let Some(oldest) = state.replies.pop_front() else {
+                break;
+            };
+            state.bytes -= cost(&oldest);
+            dropped += 1;
+        }
+        drop(state);
+        self.wake.notify_one();
+        dropped
+    }
+
+    /// The view has changed; only the latest is worth telling.
+    pub(super) fn hint(&self, view: View) {
+        self.lock().hint = Some(view);
+        self.wake.notify_one();
+    }
+
+    /// Adds an encoded frame; dropped if several are waiting already.
+    pub(super) fn frame(&self, frame: Bytes) {
+        let mut state = self.lock();
+        if state.frames.len() < FRAMES_MAX {
+            state.frames.push_back(frame);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Everything that waits, as frames; waits until there is something. One consumer.
+    pub(super) async fn take(&self) -> Vec<Bytes> {
+        loop {
+            let State {
+                hint,
+                replies,
+                frames,
+                ..
+            } = std::mem::take(&mut *self.lock());
+            let hint = hint.map(|view| Bytes::from(crypto::encode(&ToClient::Hint { view })));
+            let mut taken: Vec<Bytes> = hint.into_iter().collect();
+            encode_replies(replies, &mut taken);
+            taken.extend(frames);
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn encode_replies(replies: VecDeque<Reply>, frames: &mut Vec<Bytes>) {
+    let mut gathered = Vec::with_capacity(replies.len().min(REPLIES_PER_FRAME_MAX));
+    let mut bytes = 0;
+    let mut finish = |gathered: Vec<Reply>| {
+        if !gathered.is_empty() {
+            frames.push(Bytes::from(crypto::encode(&ToClient::Replies(gathered))));
+        }
+    };
+    for reply in replies {
+        let cost = cost(&reply);
+        if bytes + cost > FRAME_BYTES_MAX || gathered.len() == REPLIES_PER_FRAME_MAX {
+            finish(std::mem::take(&mut gathered));
+            bytes = 0;
+        }
+        bytes += cost;
+        gathered.push(reply);
+    }
+    finish(gathered);
+}
+
+fn cost(reply: &Reply) -> usize {
+    match &reply.outcome {
+        Outcome::Executed(ResultBody::Full(results)) => REPLY_COST + results.as_bytes().len(),
+        _ => REPLY_COST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consensus::{ClientId, ReplicaId, RequestId, SeqNo};
+
+    fn reply(number: u64, bytes: usize) -> Reply {
+        let results = [vec![0u8; bytes]].into_iter().collect();
+        Reply {
+            view: View(0),
+            replica: ReplicaId(1),
+            id: RequestId {
+                client: ClientId(0),
+                session: 1,
+                number,
+            },
+            seq: SeqNo(number),
+            outcome: Outcome::Executed(ResultBody::Full(results)),
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn replies_share_frames_and_large_ones_start_a_new_frame() {
+        let outbox = Outbox::default();
+        outbox.hint(View(3));
+        for number in 1..=100 {
+            outbox.reply(reply(number, 10));
+        }
+        outbox.reply(reply(101, FRAME_BYTES_MAX));
+        let frames = outbox.take().await;
+        assert_eq!(frames.len(), 3);
+        assert_eq!(
+            ToClient::from_frame(&frames[0]).unwrap(),
+            ToClient::Hint { view: View(3) }
+        );
+        let ToClient::Replies(replies) = ToClient::from_frame(&frames[1]).unwrap() else {
+            panic!("the second frame carries replies");
+        };
+        assert_eq!(replies.len(), 100);
+    }
+
+    #[test]
+    fn a_connection_that_reads_nothing_loses_its_oldest_replies() {
+        let outbox = Outbox::default();
+        let dropped: u64 = (1..=40)
+            .map(|number| outbox.reply(reply(number, 1 << 20)))
+            .sum();
+        assert!((8..=10).contains(&dropped), "{dropped}");
+        assert!(outbox.lock().bytes <= REPLY_BYTES_MAX);
+    }
+}

@@ -1,0 +1,413 @@
+//! Connections to the other replicas: one for each pair, dialled by the higher id.
+//!
+//! Who is at the other end follows from the TLS key alone. If a second connection of a pair comes
+//! up, the newest wins: whoever dialled it has given up the older one. Each side sends on streams
+//! of its own: messages, and bulk for what is large and in no hurry.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use consensus::{Cluster, Destination, ReplicaId};
+use crypto::PublicKey;
+use crypto::tls::Identity;
+use network::acceptor::{Acceptor, Caps};
+use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
+use network::{Class, FrameError, FrameReader, FrameWriter, StreamKind};
+use quinn::Connection;
+use tokio::sync::Semaphore;
+
+use super::outbound::{Handover, MESSAGE_COST, Queue};
+use super::thread::{Endpoint, StartError};
+use super::{CLOSE_MISBEHAVIOUR, CLOSE_SUPERSEDED, frames_at_hand};
+use crate::driver::ports::{Lane, Outgoing};
+use crate::observer::Observer;
+use crate::verify::{PeerFrames, VerifyInbox};
+
+/// Bytes that may wait for a connected peer on each stream: a few of the largest frames.
+pub const OUTBOUND_BYTES_MAX: usize = 64 << 20;
+/// Bytes that may wait for a peer without a connection: enough to bridge a reconnection. What is
+/// older is of no use to a peer that was away for long; it asks for what it lacks.
+pub const OUTBOUND_AWAY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one peer's frames that may wait for verification; then its stream is not read, and
+/// QUIC's flow control holds the peer back. At least the largest frame.
+pub const PEER_VERIFY_BYTES_MAX: usize = FRAME_MAX + MESSAGE_COST;
+/// Bytes that are handed to verification in one piece.
+const PEER_READ_BYTES_MAX: usize = 1 << 20;
+/// Pause after the first failed attempt to dial; doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// See [`BACKOFF_MIN`].
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// One attempt to dial. Short, because QUIC repeats the first packet to a host that is down less
+/// and less often, and one that comes up again should be met soon.
+const ATTEMPT_MAX: Duration = Duration::from_secs(1);
+/// A connection that lasted this long was a good one: the next dial begins without a pause.
+const GOOD_CONNECTION: Duration = Duration::from_secs(1);
+
+/// What the peer transport needs to know.
+#[derive(Debug)]
+pub struct PeersConfig {
+    /// This replica.
+    pub me: ReplicaId,
+    /// The configuration.
+    pub cluster: Arc<Cluster>,
+    /// This replica's TLS identity.
+    pub identity: Identity,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where every member listens, in order of id.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The core's end of the peer transport.
+#[derive(Clone, Debug)]
+pub struct PeerSender {
+    handover: Arc<Handover<Vec<Outgoing>>>,
+}
+
+impl PeerSender {
+    /// Sends messages in order. Never waits; what does not fit a peer's queue is dropped there.
+    pub fn send(&self, messages: Vec<Outgoing>) {
+        self.handover.put(|waiting| {
+            if waiting.is_empty() {
+                *waiting = messages;
+            } else {
+                waiting.extend(messages);
+            }
+        });
+    }
+}
+
+/// Starts the peer thread.
+///
+/// # Errors
+/// If the port cannot be opened.
+pub fn start(
+    config: PeersConfig,
+    verify: Arc<VerifyInbox>,
+    observer: Arc<Observer>,
+) -> Result<(Endpoint, PeerSender), StartError> {
+    let handover = Arc::new(Handover::default());
+    let sender = PeerSender {
+        handover: Arc::clone(&handover),
+    };
+    let accepted = network::pinned_replicas(&config.cluster, config.me);
+    let (listen, identity) = (config.listen, config.identity.clone());
+    let endpoint = Endpoint::start(
+        "net-peers",
+        move || network::listen(listen, &identity, accepted, Class::Peer),
+        move |endpoint| serve(endpoint, config, handover, verify, observer),
+    )?;
+    Ok((endpoint, sender))
+}
+
+async fn serve(
+    endpoint: quinn::Endpoint,
+    config: PeersConfig,
+    handover: Arc<Handover<Vec<Outgoing>>>,
+    verify: Arc<VerifyInbox>,
+    observer: Arc<Observer>,
+) {
+    let links: BTreeMap<ReplicaId, Arc<Link>> = config
+        .cluster
+        .members()
+        .filter(|id| *id != config.me)
+        .map(|id| {
+            (
+                id,
+                Arc::new(Link::new(id, Arc::clone(&verify), Arc::clone(&observer))),
+            )
+        })
+        .collect();
+    let members = config.cluster.members().zip(config.cluster.replica_keys());
+    for ((id, key), address) in members.zip(&config.addresses) {
+        if id < config.me
+            && let Some(link) = links.get(&id)
+        {
+            let (endpoint, identity) = (endpoint.clone(), config.identity.clone());
+            tokio::spawn(Arc::clone(link).keep_dialling(endpoint, *address, identity, *key));
+        }
+    }
+    tokio::select! {
+        () = distribute(&handover, &links) => {}
+        () = accept(endpoint, &config, &links) => {}
+    }
+}
+
+/// Moves what the core hands over into the peers' queues.
+async fn distribute(handover: &Handover<Vec<Outgoing>>, links: &BTreeMap<ReplicaId, Arc<Link>>) {
+    loop {
+        for Outgoing { to, lane, bytes } in handover.take().await {
+            match to {
+                Destination::Others => {
+                    for link in links.values() {
+                        link.put(lane, bytes.clone());
+                    }
+                }
+                Destination::One(id) => {
+                    if let Some(link) = links.get(&id) {
+                        link.put(lane, bytes);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn accept(
+    endpoint: quinn::Endpoint,
+    config: &PeersConfig,
+    links: &BTreeMap<ReplicaId, Arc<Link>>,
+) {
+    let by_key: BTreeMap<PublicKey, ReplicaId> = config
+        .cluster
+        .replica_keys()
+        .iter()
+        .copied()
+        .zip(config.cluster.members())
+        .collect();
+    let caps = Caps::of(Class::Peer, by_key.len());
+    let mut acceptor = Acceptor::new(endpoint, caps);
+    while let Some(accepted) = acceptor.next().await {
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(rejection) => {
+                tracing::debug!(%rejection, "refused a peer connection");
+                continue;
+            }
+        };
+        let caller = by_key.get(&accepted.key).filter(|id| **id > config.me);
+        let Some(link) = caller.and_then(|id| links.get(id)) else {
+            accepted
+                .connection
+                .close(CLOSE_MISBEHAVIOUR, b"the higher id dials");
+            continue;
+        };
+        let link = Arc::clone(link);
+        tokio::spawn(async move {
+            link.carry(accepted.connection).await;
+            drop(accepted.place);
+        });
+    }
+}
+
+/// The way to and from one peer; outlives its connections.
+struct Link {
+    peer: ReplicaId,
+    messages: Queue,
+    bulk: Queue,
+    current: Mutex<Option<Connection>>,
+    /// Bytes of this peer that may enter verification.
+    budget: Arc<Semaphore>,
+    verify: Arc<VerifyInbox>,
+    observer: Arc<Observer>,
+}
+
+impl Link {
+    fn new(peer: ReplicaId, verify: Arc<VerifyInbox>, observer: Arc<Observer>) -> Self {
+        Link {
+            peer,
+            messages: Queue::default(),
+            bulk: Queue::default(),
+            current: Mutex::new(None),
+            budget: Arc::new(Semaphore::new(PEER_VERIFY_BYTES_MAX)),
+            verify,
+            observer,
+        }
+    }
+
+    fn put(&self, lane: Lane, message: Bytes) {
+        let counters = self.observer.peer(self.peer);
+        let connected = counters.connected.value() > 0;
+        let bytes_max = if connected {
+            OUTBOUND_BYTES_MAX
+        } else {
+            OUTBOUND_AWAY_BYTES_MAX
+        };
+        let queue = match lane {
+            Lane::Main => &self.messages,
+            Lane::Bulk => &self.bulk,
+        };
+        let put = queue.put(message, bytes_max);
+        counters.dropped.add(put.dropped);
+        self.observer
+            .counters
+            .outbound_high
+            .raise(put.waiting as u64);
+    }
+
+    /// Dials whenever there is no connection.
+    async fn keep_dialling(
+        self: Arc<Self>,
+        endpoint: quinn::Endpoint,
+        address: SocketAddr,
+        identity: Identity,
+        key: PublicKey,
+    ) {
+        let mut pause = BACKOFF_MIN;
+        loop {
+            let attempt = network::dial(&endpoint, address, &identity, &key, Class::Peer);
+            match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
+                Ok(Ok(connection)) => {
+                    let since = Instant::now();
+                    self.carry(connection).await;
+                    if since.elapsed() >= GOOD_CONNECTION {
+                        pause = BACKOFF_MIN;
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(peer = self.peer.0, %error, "cannot dial"),
+                Err(_) => tracing::debug!(peer = self.peer.0, %address, "no answer"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Sends and receives on a connection until it ends, in place of any older one.
+    async fn carry(self: &Arc<Self>, connection: Connection) {
+        let older = self.replace(Some(connection.clone()));
+        if let Some(older) = older {
+            older.close(CLOSE_SUPERSEDED, b"a newer connection");
+        }
+        let counters = self.observer.peer(self.peer);
+        counters.connections.add(1);
+        counters.connected.set(1);
+        tracing::info!(peer = self.peer.0, address = %connection.remote_address(), "connected");
+        // One consumer for each queue: the writers of an older connection must have ended.
+        let writers = [
+            self.spawn_writer(&connection, StreamKind::Messages),
+            self.spawn_writer(&connection, StreamKind::Bulk),
+        ];
+        let ended = self.receive(&connection).await;
+        if let Err(error) = ended {
+            self.note_end(&connection, &error);
+        }
+        for writer in writers {
+            writer.abort();
+        }
+        if self.is_current(&connection) {
+            self.replace(None);
+            counters.connected.set(0);
+        }
+    }
+
+    fn spawn_writer(
+        self: &Arc<Self>,
+        connection: &Connection,
+        kind: StreamKind,
+    ) -> tokio::task::JoinHandle<()> {
+        let link = Arc::clone(self);
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = connection.closed() => {}
+                result = link.write(&connection, kind) => {
+                    if let Err(error) = result {
+                        tracing::debug!(peer = link.peer.0, %error, "cannot send");
+                        connection.close(CLOSE_MISBEHAVIOUR, b"cannot send");
+                    }
+                }
+            }
+        })
+    }
+
+    /// Everything that waits in one write.
+    async fn write(&self, connection: &Connection, kind: StreamKind) -> Result<(), FrameError> {
+        let queue = match kind {
+            StreamKind::Messages => &self.messages,
+            StreamKind::Bulk => &self.bulk,
+        };
+        let mut frames = queue.take().await;
+        let mut writer = FrameWriter::open(connection, kind).await?;
+        loop {
+            let bytes: usize = frames.iter().map(Bytes::len).sum();
+            writer.write_all(&frames).await?;
+            self.observer.counters.peer_traffic.sent.add(bytes as u64);
+            frames = queue.take().await;
+        }
+    }
+
+    /// Reads every stream that the peer opens.
+    async fn receive(self: &Arc<Self>, connection: &Connection) -> Result<(), FrameError> {
+        let mut readers = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                opened = FrameReader::accept(connection, PEER_FRAME_DEADLINE) => {
+                    let (kind, stream) = opened?;
+                    let (most, deadline) = match kind {
+                        StreamKind::Messages => (PEER_FRAME_MAX, PEER_FRAME_DEADLINE),
+                        StreamKind::Bulk => (FRAME_MAX, BULK_FRAME_DEADLINE),
+                    };
+                    let reader = FrameReader::new(stream, most, deadline);
+                    let link = Arc::clone(self);
+                    readers.spawn(async move { link.read(reader).await });
+                }
+                Some(ended) = readers.join_next() => {
+                    if let Ok(Err(error)) = ended {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read(&self, mut reader: FrameReader) -> Result<(), FrameError> {
+        while let Some(frames) = frames_at_hand(&mut reader, PEER_READ_BYTES_MAX).await? {
+            let bytes: usize = frames.iter().map(Bytes::len).sum();
+            self.observer
+                .counters
+                .peer_traffic
+                .received
+                .add(bytes as u64);
+            let cost = (bytes + frames.len() * MESSAGE_COST).min(PEER_VERIFY_BYTES_MAX);
+            let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+            let Ok(permit) = Arc::clone(&self.budget).acquire_many_owned(cost).await else {
+                return Ok(());
+            };
+            let frames = PeerFrames {
+                from: self.peer,
+                frames,
+                permit: Some(permit),
+            };
+            let waiting = self.verify.put(|backlog| backlog.push_peer(frames));
+            self.observer
+                .counters
+                .verify_peers_high
+                .raise(waiting as u64);
+        }
+        Ok(())
+    }
+
+    /// A broken rule is the peer's fault and counted; a lost connection is nobody's.
+    fn note_end(&self, connection: &Connection, error: &FrameError) {
+        match error {
+            FrameError::TooLong { .. }
+            | FrameError::Slow(_)
+            | FrameError::Truncated
+            | FrameError::UnknownKind(_) => {
+                self.observer.peer(self.peer).misbehaviour.add(1);
+                tracing::warn!(peer = self.peer.0, %error, "closed a peer's connection");
+                connection.close(CLOSE_MISBEHAVIOUR, error.to_string().as_bytes());
+            }
+            _ => {
+                tracing::info!(peer = self.peer.0, %error, "disconnected");
+                connection.close(CLOSE_SUPERSEDED, b"");
+            }
+        }
+    }
+
+    fn replace(&self, connection: Option<Connection>) -> Option<Connection> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, connection)
+    }
+
+    fn is_current(&self, connection: &Connection) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current
+            .as_ref()
+            .is_some_and(|current| current.stable_id() == connection.stable_id())
+    }
+}

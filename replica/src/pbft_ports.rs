@@ -1,0 +1,223 @@
+//! The driver's ports for PBFT over the key-value store: storage threads and QUIC.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use consensus::pbft::message::Wire;
+use consensus::pbft::record::Record;
+use consensus::{Reply, SeqNo, Ticket, View};
+
+use crate::driver::core_loop::CoreInbox;
+use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
+use crate::storage::{
+    Basis, Durable, Group, StateDelta, Storage, StoredRecord, Writer, WriterStats, WriterStopped,
+};
+use crate::transport::clients::ClientSender;
+use crate::transport::peers::PeerSender;
+
+/// The storage threads; empty once they are stopped.
+#[derive(Clone, Default)]
+pub(crate) struct SharedWriter(Arc<Mutex<Option<Writer>>>);
+
+impl SharedWriter {
+    /// Starts the storage threads, which report to `core`.
+    pub(crate) fn start<M: Send + 'static>(&self, storage: Storage, core: Arc<CoreInbox<M>>) {
+        let writer = Writer::spawn(storage, move |durable| {
+            core.put(|burst| match durable {
+                Durable::Records { upto } => burst.durable = burst.durable.max(Some(Ticket(upto))),
+                Durable::State { seq } => burst.saved = burst.saved.max(Some(SeqNo(seq))),
+                Durable::Failed(error) => burst.disk_failed = Some(error.to_string()),
+            });
+        });
+        *self.lock() = Some(writer);
+    }
+
+    /// Counters; zero when the threads are stopped.
+    pub(crate) fn stats(&self) -> WriterStats {
+        self.lock().as_ref().map(Writer::stats).unwrap_or_default()
+    }
+
+    /// Writes what is queued and marks a clean stop.
+    pub(crate) fn stop(&self) -> Result<(), WriterStopped> {
+        let writer = self.lock().take();
+        writer.map_or(Ok(()), |writer| writer.stop().map(|_| ()))
+    }
+
+    /// Ends the threads without the mark of a clean stop.
+    pub(crate) fn abandon(&self) {
+        drop(self.lock().take());
+    }
+
+    fn with(&self, submit: impl FnOnce(&Writer) -> Result<(), WriterStopped>) {
+        if let Some(writer) = &*self.lock() {
+            // A store that has stopped has told the core why; that stops the replica.
+            let _ = submit(writer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The record log and the state store.
+pub(crate) struct StorageDisk {
+    writer: SharedWriter,
+    /// Rides with the next group: it is housekeeping and worth no write of its own.
+    truncate: Option<u64>,
+}
+
+impl StorageDisk {
+    pub(crate) fn new(writer: SharedWriter) -> Self {
+        StorageDisk {
+            writer,
+            truncate: None,
+        }
+    }
+}
+
+impl Disk<Record, kv::Change> for StorageDisk {
+    fn persist(&mut self, records: Vec<Record>, last: Ticket) {
+        let stored = |record: &Record| StoredRecord {
+            seq: record.seq().0,
+            kind: record.kind(),
+            bytes: Bytes::from(crypto::encode(record)),
+        };
+        let group = Group {
+            records: records.iter().map(stored).collect(),
+            truncate_below: self.truncate.take(),
+        };
+        self.writer.with(|writer| writer.submit(last.0, group));
+    }
+
+    fn save(&mut self, checkpoint: Checkpoint<kv::Change>) {
+        let delta = StateDelta {
+            seq: checkpoint.seq.0,
+            digest: checkpoint.digest.0,
+            basis: Basis::Stored,
+            changes: checkpoint.changes.iter().map(stored_change).collect(),
+            sessions: Bytes::from(checkpoint.sessions),
+            // The certificate comes later, as a record in the log.
+            meta: Bytes::new(),
+        };
+        self.writer.with(|writer| writer.submit_state(delta));
+    }
+
+    fn truncate(&mut self, upto: SeqNo) {
+        self.truncate = self.truncate.max(Some(upto.0));
+    }
+}
+
+/// Keys of the state store: what the change is about, so that a later change replaces it.
+const ENTRY: u8 = b'e';
+const LAST_DELETE: u8 = b'd';
+
+fn stored_change(change: &kv::Change) -> (Bytes, Option<Bytes>) {
+    let key = |kind: u8, key: &[u8]| Bytes::from([&[kind], key].concat());
+    let encoded = || Some(Bytes::from(crypto::encode(change)));
+    match change {
+        kv::Change::Set(entry) => (key(ENTRY, &entry.key), encoded()),
+        kv::Change::Removed { key: removed } => (key(ENTRY, removed), None),
+        kv::Change::LastDelete(_) => (key(LAST_DELETE, &[]), encoded()),
+    }
+}
+
+/// The way back of [`stored_change`] for everything that is held.
+pub(crate) fn restored_change(entry: &[u8]) -> Result<kv::Change, crypto::CodecError> {
+    crypto::decode(entry)
+}
+
+/// Peers and clients over QUIC.
+pub(crate) struct QuicNetwork {
+    pub(crate) peers: PeerSender,
+    pub(crate) clients: ClientSender,
+}
+
+impl Network for QuicNetwork {
+    fn send(&mut self, messages: Vec<Outgoing>) {
+        self.peers.send(messages);
+    }
+
+    fn reply(&mut self, replies: Vec<Reply>) {
+        self.clients.reply(replies);
+    }
+
+    fn hint(&mut self, view: View) {
+        self.clients.hint(view);
+    }
+}
+
+impl Describe<Wire> for QuicNetwork {
+    const KINDS: &'static [&'static str] = &[
+        "pre-prepare",
+        "prepare",
+        "commit",
+        "checkpoint",
+        "stable",
+        "status",
+        "decision",
+        "fetch-batch",
+        "batch",
+        "fetch-decisions",
+        "forward",
+        "evidence",
+        "view-change",
+        "new-view",
+    ];
+
+    fn kind(wire: &Wire) -> usize {
+        match wire {
+            Wire::PrePrepare(..) => 0,
+            Wire::Prepare(_) => 1,
+            Wire::Commit(_) => 2,
+            Wire::Checkpoint(_) => 3,
+            Wire::Stable(_) => 4,
+            Wire::Status(_) => 5,
+            Wire::Decision(_) => 6,
+            Wire::FetchBatch(..) => 7,
+            Wire::Batch(_) => 8,
+            Wire::FetchDecisions(..) => 9,
+            Wire::Forward(_) => 10,
+            Wire::Evidence(_) => 11,
+            Wire::ViewChange(_) => 12,
+            Wire::NewView(_) => 13,
+        }
+    }
+
+    fn lane(wire: &Wire) -> Lane {
+        match wire {
+            Wire::Decision(_) | Wire::Batch(_) | Wire::NewView(_) | Wire::ViewChange(_) => {
+                Lane::Bulk
+            }
+            _ => Lane::Main,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_kind_of_message_is_counted_under_its_own_name() {
+        for (index, wire) in [
+            (7, Wire::FetchBatch(SeqNo(1), crypto::Digest::default())),
+            (9, Wire::FetchDecisions(SeqNo(1), SeqNo(2))),
+            (10, Wire::Forward(Vec::new())),
+        ] {
+            assert_eq!(QuicNetwork::kind(&wire), index);
+            assert_eq!(QuicNetwork::KINDS[index], wire.name());
+        }
+    }
+
+    #[test]
+    fn stored_changes_come_back_as_they_were_and_a_removal_clears_its_entry() {
+        let last_delete = kv::Change::LastDelete(SeqNo(7));
+        let (_, entry) = stored_change(&last_delete);
+        assert_eq!(restored_change(&entry.unwrap()).unwrap(), last_delete);
+        let key = crypto::codec::Blob::from(b"k".to_vec());
+        let (removed, entry) = stored_change(&kv::Change::Removed { key });
+        assert_eq!((removed.as_ref(), entry), (b"ek".as_slice(), None));
+    }
+}

@@ -170,6 +170,10 @@ impl StateStore for MemoryState {
         Ok(())
     }
 
+    fn tidy(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
         let contents = self.disk.contents();
         let state = &contents.state;

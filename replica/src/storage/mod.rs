@@ -136,6 +136,8 @@ pub trait RecordLog: Send {
 pub trait StateStore: Send {
     /// Moves on to the next checkpoint: all of the delta is durable on return, or none.
     fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError>;
+    /// Housekeeping that is due.
+    fn tidy(&mut self) -> Result<(), StorageError>;
     /// Reads the whole state; `None` if no checkpoint was ever stored.
     fn load(&mut self) -> Result<Option<LoadedState>, StorageError>;
     /// Sequence number of the checkpoint held durably; 0 if there is none.

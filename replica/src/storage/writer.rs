@@ -334,6 +334,7 @@ fn run_state(
                 // If its queue is full, or it has failed, the log thread needs no waking.
                 log.try_send(LogJob::StateDurable).ok();
                 (shared.on_durable)(Durable::State { seq: delta.seq });
+                state.tidy()?;
             }
             Ok(StateJob::Close) => {
                 state.close()?;

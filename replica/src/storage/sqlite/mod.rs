@@ -16,11 +16,13 @@
 //! Not covered: the whole directory replaced by an older copy of itself. Nothing inside can tell.
 
 mod anchor;
+mod chain;
 mod database;
 mod directory;
 mod record_log;
 mod schema;
 mod state_store;
+mod verification;
 
 use std::path::Path;
 

@@ -14,18 +14,16 @@
 //! the chain would mean to write them anew at each truncation, and a NEW-VIEW can have megabytes.
 //! Both tables draw on one count of positions, which restores the order of all records.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use bytes::Bytes;
-use crypto::{Digest, Hasher};
-use rusqlite::{Connection, OptionalExtension as _, Statement, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::Options;
-use super::anchor::Anchor;
+use super::chain::{Contents, Row, link, promise_digest, promises_digest};
 use super::database::{Database, pages};
 use super::directory::Directory;
 use super::schema::LOG;
+use super::verification::verify;
 use crate::storage::{
     Group, Identity, LoadedLog, Pressure, RecordLog, Stats, StorageError, StoredRecord,
 };
@@ -44,35 +42,6 @@ const DELETED_MIN: u64 = 4;
 pub(super) struct SqliteLog {
     database: Database,
     contents: Contents,
-}
-
-/// What must be known of the stored rows to go on writing.
-struct Contents {
-    base: Base,
-    /// Rows in the table, ascending. As many as fit into the protocol's window.
-    rows: VecDeque<Row>,
-    /// Digest of the promise of each kind; at most 256.
-    promises: BTreeMap<u8, Digest>,
-    /// The last position given to a record.
-    position: u64,
-}
-
-/// Where the chain starts, and what it does not cover.
-#[derive(Clone, Copy)]
-struct Base {
-    /// The last row that was deleted, and its chain value.
-    row: u64,
-    chain: Digest,
-    truncated_below: u64,
-    /// Position of the last change of this row or of the promises: they have positions of their own,
-    /// so that a log which lost one of them is behind its anchor.
-    position: u64,
-}
-
-struct Row {
-    row: u64,
-    seq: u64,
-    chain: Digest,
 }
 
 impl SqliteLog {
@@ -181,14 +150,6 @@ impl RecordLog for SqliteLog {
 }
 
 impl Contents {
-    /// The last row of the chain and its value.
-    fn head(&self) -> (u64, Digest) {
-        match self.rows.back() {
-            Some(last) => (last.row, last.chain),
-            None => (self.base.row, self.base.chain),
-        }
-    }
-
     fn append(
         &mut self,
         insert: &mut Statement<'_>,
@@ -262,195 +223,4 @@ impl Contents {
         )?;
         Ok(())
     }
-
-    fn anchor(&self) -> Anchor {
-        let (row, head) = self.head();
-        Anchor {
-            incarnation: 0, // the database knows it
-            position: self.position,
-            row,
-            head,
-            rest: self.base.digest(&promises_digest(&self.promises)),
-        }
-    }
-}
-
-/// Reads everything in `log.db`, hands each record with its position to `visit` (promises first) and
-/// says what is there, or what does not add up.
-fn verify(
-    database: &Database,
-    mut visit: impl FnMut(u64, StoredRecord),
-) -> Result<Contents, StorageError> {
-    let fail = |error| database.read_error(&error);
-    let db = database.connection();
-    let (base, promises_expected) = read_base(database)?;
-    let mut contents = Contents {
-        base,
-        rows: VecDeque::new(),
-        promises: BTreeMap::new(),
-        position: base.position,
-    };
-
-    let mut promises = db
-        .prepare("SELECT kind, position, bytes FROM promises")
-        .map_err(fail)?;
-    let mut found = promises.query([]).map_err(fail)?;
-    while let Some(row) = found.next().map_err(fail)? {
-        let read = || -> rusqlite::Result<_> {
-            let record = StoredRecord {
-                seq: 0,
-                kind: row.get(0)?,
-                bytes: Bytes::from(row.get::<_, Vec<u8>>(2)?),
-            };
-            Ok((row.get::<_, i64>(1)?.cast_unsigned(), record))
-        };
-        let (position, record) = read().map_err(fail)?;
-        let digest = promise_digest(position, &record);
-        contents.promises.insert(record.kind, digest);
-        visit(position, record);
-    }
-    if promises_digest(&contents.promises) != promises_expected {
-        return Err(database.damaged("the rows of table promises do not match their digest"));
-    }
-
-    let mut log = db
-        .prepare("SELECT id, seq, kind, bytes, chain FROM log ORDER BY id")
-        .map_err(fail)?;
-    let mut found = log.query([]).map_err(fail)?;
-    while let Some(row) = found.next().map_err(fail)? {
-        let read = || -> rusqlite::Result<_> {
-            let record = StoredRecord {
-                seq: row.get::<_, i64>(1)?.cast_unsigned(),
-                kind: row.get(2)?,
-                bytes: Bytes::from(row.get::<_, Vec<u8>>(3)?),
-            };
-            let chain = Digest(row.get(4)?);
-            Ok((row.get::<_, i64>(0)?.cast_unsigned(), record, chain))
-        };
-        let (id, record, chain) = read().map_err(fail)?;
-        let (last, before) = contents.head();
-        if id <= last || link(&before, id, &record) != chain {
-            return Err(database.damaged(format!(
-                "row {id} of table log (sequence number {}) does not continue the hash chain after row {last}",
-                record.seq
-            )));
-        }
-        contents.rows.push_back(Row {
-            row: id,
-            seq: record.seq,
-            chain,
-        });
-        contents.position = contents.position.max(id);
-        visit(id, record);
-    }
-    check_anchor(database, &contents)?;
-    Ok(contents)
-}
-
-fn read_base(database: &Database) -> Result<(Base, Digest), StorageError> {
-    let row = database
-        .connection()
-        .query_row(
-            "SELECT row, chain, truncated_below, position, promises, digest FROM base",
-            [],
-            |row| {
-                let base = Base {
-                    row: row.get::<_, i64>(0)?.cast_unsigned(),
-                    chain: Digest(row.get(1)?),
-                    truncated_below: row.get::<_, i64>(2)?.cast_unsigned(),
-                    position: row.get::<_, i64>(3)?.cast_unsigned(),
-                };
-                Ok((base, Digest(row.get(4)?), Digest(row.get(5)?)))
-            },
-        )
-        .optional()
-        .map_err(|error| database.read_error(&error))?;
-    match row {
-        Some((base, promises, digest)) if base.digest(&promises) == digest => Ok((base, promises)),
-        Some(_) => Err(database.damaged("the row in table base does not match its digest")),
-        // Nothing was truncated or promised yet. Were the row lost, the chain would not start right.
-        None => {
-            let identity = database.owner().identity;
-            let mut genesis = Hasher::new("storage/genesis");
-            genesis
-                .update(&identity.cluster)
-                .u64(u64::from(identity.replica));
-            let base = Base {
-                row: 0,
-                chain: genesis.finish(),
-                truncated_below: 0,
-                position: 0,
-            };
-            Ok((base, promises_digest(&BTreeMap::new())))
-        }
-    }
-}
-
-/// The log must have come as far as its anchor says, by the same way.
-fn check_anchor(database: &Database, contents: &Contents) -> Result<(), StorageError> {
-    let anchor = database.anchor();
-    if anchor.position == 0 {
-        return Ok(());
-    }
-    let reached = if contents.position == anchor.position {
-        let now = contents.anchor();
-        (now.row, now.head, now.rest) == (anchor.row, anchor.head, anchor.rest)
-    } else if contents.position < anchor.position {
-        false
-    } else if anchor.row <= contents.base.row {
-        true
-    } else {
-        let found = contents
-            .rows
-            .binary_search_by_key(&anchor.row, |row| row.row);
-        found.is_ok_and(|at| contents.rows[at].chain == anchor.head)
-    };
-    if !reached {
-        return Err(database.damaged(format!(
-            "it ends at position {}, but its anchor has seen it at position {} (row {}) with another content",
-            contents.position, anchor.position, anchor.row
-        )));
-    }
-    Ok(())
-}
-
-impl Base {
-    fn digest(&self, promises: &Digest) -> Digest {
-        let mut hasher = Hasher::new("storage/base");
-        hasher
-            .u64(self.row)
-            .update(self.chain.as_bytes())
-            .u64(self.truncated_below)
-            .u64(self.position)
-            .update(promises.as_bytes());
-        hasher.finish()
-    }
-}
-
-fn link(before: &Digest, row: u64, record: &StoredRecord) -> Digest {
-    let mut hasher = Hasher::new("storage/chain");
-    hasher
-        .update(before.as_bytes())
-        .u64(row)
-        .u64(record.seq)
-        .u64(u64::from(record.kind))
-        .part(&record.bytes);
-    hasher.finish()
-}
-
-fn promise_digest(position: u64, record: &StoredRecord) -> Digest {
-    let mut hasher = Hasher::new("storage/promise");
-    hasher
-        .u64(position)
-        .u64(u64::from(record.kind))
-        .part(&record.bytes);
-    hasher.finish()
-}
-
-fn promises_digest(promises: &BTreeMap<u8, Digest>) -> Digest {
-    let mut hasher = Hasher::new("storage/promises");
-    for digest in promises.values() {
-        hasher.update(digest.as_bytes());
-    }
-    hasher.finish()
 }

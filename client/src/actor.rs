@@ -7,17 +7,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use consensus::client::{Action, ClientSession, SubmitError, To};
-use consensus::{
-    ByteList, ClientId, Cluster, Instant, Outcome, ReplicaId, Reply, ResultBody, View,
-};
+use consensus::client::{Action, ClientSession, SubmitError};
+use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, View};
 use network::Observation;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::completion::{Completion, Waiter};
 use crate::error::{ObserveError, RequestError};
+use crate::lanes::Lanes;
 use crate::link::{LinkCommand, LinkEvent};
-use crate::outbox::Outbox;
 use crate::state::HubReport;
 
 /// Events and commands that one turn takes of each kind.
@@ -56,26 +54,16 @@ struct Owner {
     backlog: VecDeque<Submission>,
 }
 
-/// A link as the actor sees it.
-struct Lane {
-    commands: mpsc::Sender<LinkCommand>,
-    connected: bool,
-    outbox: Outbox,
-    /// A first contradiction of this replica has been logged.
-    suspected: bool,
-}
-
 /// See the module.
 pub(crate) struct Actor {
     cluster: Arc<Cluster>,
     origin: tokio::time::Instant,
     owners: Vec<Owner>,
     owner_of: BTreeMap<ClientId, usize>,
-    lanes: Vec<Lane>,
+    lanes: Lanes,
     events: mpsc::Receiver<LinkEvent>,
     commands: mpsc::Receiver<Command>,
     actions: Vec<Action>,
-    frames_dropped: u64,
 }
 
 impl Actor {
@@ -86,14 +74,7 @@ impl Actor {
         events: mpsc::Receiver<LinkEvent>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        let limits = cluster.limits();
-        let lane = |commands| Lane {
-            commands,
-            connected: false,
-            outbox: Outbox::new(limits),
-            suspected: false,
-        };
-        let lanes = links.into_iter().map(lane).collect();
+        let lanes = Lanes::new(cluster.limits(), links);
         let owner_of = sessions
             .iter()
             .enumerate()
@@ -117,7 +98,6 @@ impl Actor {
             events,
             commands,
             actions: Vec::new(),
-            frames_dropped: 0,
         }
     }
 
@@ -157,7 +137,7 @@ impl Actor {
                 return;
             }
             self.tick();
-            self.flush();
+            self.lanes.flush();
         }
     }
 
@@ -195,12 +175,12 @@ impl Actor {
             }
             LinkEvent::Hint(replica, view) => self.on_hint(replica, view, now),
             LinkEvent::Connected { replica, view } => {
-                self.set_connected(replica, true);
+                self.lanes.set_connected(replica, true);
                 self.for_each_session(|session, out| session.on_connected(replica, now, out));
                 self.on_hint(replica, view, now);
             }
             LinkEvent::Disconnected(replica) => {
-                self.set_connected(replica, false);
+                self.lanes.set_connected(replica, false);
                 self.for_each_session(|session, out| session.on_disconnected(replica, now, out));
             }
         }
@@ -219,12 +199,6 @@ impl Actor {
 
     fn on_hint(&mut self, from: ReplicaId, view: View, now: Instant) {
         self.for_each_session(|session, out| session.on_hint(from, view, now, out));
-    }
-
-    fn set_connected(&mut self, replica: ReplicaId, connected: bool) {
-        if let Some(lane) = self.lanes.get_mut(replica.index()) {
-            lane.connected = connected;
-        }
     }
 
     fn for_each_session(&mut self, mut step: impl FnMut(&mut ClientSession, &mut Vec<Action>)) {
@@ -260,7 +234,7 @@ impl Actor {
                 answer,
             } => {
                 // Whoever asked has stopped waiting.
-                let _ = answer.send(self.observe(replica, from_seq));
+                let _ = answer.send(self.lanes.observe(replica, from_seq));
             }
             Command::Report(answer) => {
                 // As above.
@@ -305,7 +279,7 @@ impl Actor {
         }
         for action in self.actions.drain(..) {
             if let Action::Send { to, raw } = action {
-                send(&mut self.lanes, to, raw);
+                self.lanes.send(to, raw);
             }
         }
     }
@@ -320,10 +294,10 @@ impl Actor {
         };
         for action in self.actions.drain(..) {
             match action {
-                Action::Send { to, raw } => send(&mut self.lanes, to, raw),
+                Action::Send { to, raw } => self.lanes.send(to, raw),
                 Action::Completed(completed) => {
                     if let Some(waiter) = owner.waiting.remove(&completed.number) {
-                        waiter.answer(completion(completed, self.origin));
+                        waiter.answer(Completion::of(completed, self.origin));
                     }
                 }
                 Action::TimedOut(timed_out) => {
@@ -331,18 +305,7 @@ impl Actor {
                         waiter.answer(Err(RequestError::TimedOut(Box::new(timed_out))));
                     }
                 }
-                Action::Contradicted(contradiction) => {
-                    let lane = self.lanes.get_mut(contradiction.said.replica.index());
-                    let first =
-                        lane.is_some_and(|lane| !std::mem::replace(&mut lane.suspected, true));
-                    if first {
-                        tracing::warn!(
-                            "{contradiction}; further ones of this replica are only counted"
-                        );
-                    } else {
-                        tracing::debug!("{contradiction}");
-                    }
-                }
+                Action::Contradicted(contradiction) => self.lanes.suspect(&contradiction),
             }
         }
         while let Some(owner) = self.owners.get_mut(at)
@@ -353,36 +316,9 @@ impl Actor {
         }
     }
 
-    fn flush(&mut self) {
-        for lane in &mut self.lanes {
-            for frame in lane.outbox.frames() {
-                if lane.commands.try_send(LinkCommand::Frame(frame)).is_err() {
-                    self.frames_dropped += 1;
-                }
-            }
-        }
-    }
-
-    fn observe(
-        &mut self,
-        replica: ReplicaId,
-        from_seq: consensus::SeqNo,
-    ) -> Result<oneshot::Receiver<Observation>, ObserveError> {
-        let lane = self.lanes.get(replica.index());
-        let lane = lane.ok_or(ObserveError::NoSuchReplica(replica))?;
-        if !lane.connected {
-            return Err(ObserveError::NotConnected(replica));
-        }
-        let (answer, observation) = oneshot::channel();
-        lane.commands
-            .try_send(LinkCommand::Observe { from_seq, answer })
-            .map_err(|_| ObserveError::NotConnected(replica))?;
-        Ok(observation)
-    }
-
     fn report(&self) -> HubReport {
         let mut report = HubReport {
-            frames_dropped: self.frames_dropped,
+            frames_dropped: self.lanes.frames_dropped(),
             ..HubReport::default()
         };
         for Owner { session, .. } in &self.owners {
@@ -396,51 +332,4 @@ impl Actor {
         }
         report
     }
-}
-
-fn send(lanes: &mut [Lane], to: To, raw: bytes::Bytes) {
-    match to {
-        To::One(replica) => {
-            if let Some(lane) = lanes.get_mut(replica.index())
-                && lane.connected
-            {
-                lane.outbox.push(raw);
-            }
-        }
-        To::All => {
-            for lane in lanes.iter_mut().filter(|lane| lane.connected) {
-                lane.outbox.push(raw.clone());
-            }
-        }
-    }
-}
-
-fn completion(
-    completed: consensus::client::Completed,
-    origin: tokio::time::Instant,
-) -> Result<Completion, RequestError> {
-    let at = |instant: Instant| (origin + std::time::Duration::from_nanos(instant.0)).into_std();
-    let results = match completed.outcome {
-        Outcome::Executed(ResultBody::Full(results)) => results,
-        Outcome::Denied => return Err(RequestError::Denied),
-        Outcome::StaleSession(newer) => return Err(RequestError::StaleSession(newer)),
-        Outcome::AlreadyAcked => return Err(RequestError::AlreadyAcked),
-        outcome @ (Outcome::Executed(ResultBody::Hash(_))
-        | Outcome::OutOfWindow
-        | Outcome::Busy { .. }) => {
-            // A session completes with none of these.
-            return Err(RequestError::UnreadableResult(format!("{outcome:?}")));
-        }
-    };
-    Ok(Completion {
-        results,
-        seq: completed.seq,
-        view: completed.view,
-        matching: completed.matching,
-        differing: completed.differing,
-        retransmissions: completed.retransmissions,
-        busy: completed.busy,
-        sent_at: at(completed.sent_at),
-        completed_at: at(completed.completed_at),
-    })
 }

@@ -1,10 +1,10 @@
 //! A request's result on its way to whoever asked.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use consensus::client::Answer;
-use consensus::{ByteList, ReplicaId, SeqNo, View};
+use consensus::client::{Answer, Completed};
+use consensus::{ByteList, Outcome, ReplicaId, ResultBody, SeqNo, View};
 use kv::OpResult;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,6 +34,37 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// What the session of a hub that began at `origin` accepted.
+    pub(crate) fn of(
+        completed: Completed,
+        origin: tokio::time::Instant,
+    ) -> Result<Completion, RequestError> {
+        let at = |then: consensus::Instant| (origin + Duration::from_nanos(then.0)).into_std();
+        let results = match completed.outcome {
+            Outcome::Executed(ResultBody::Full(results)) => results,
+            Outcome::Denied => return Err(RequestError::Denied),
+            Outcome::StaleSession(newer) => return Err(RequestError::StaleSession(newer)),
+            Outcome::AlreadyAcked => return Err(RequestError::AlreadyAcked),
+            // A session completes with none of these.
+            outcome @ (Outcome::Executed(ResultBody::Hash(_))
+            | Outcome::OutOfWindow
+            | Outcome::Busy { .. }) => {
+                return Err(RequestError::UnreadableResult(format!("{outcome:?}")));
+            }
+        };
+        Ok(Completion {
+            results,
+            seq: completed.seq,
+            view: completed.view,
+            matching: completed.matching,
+            differing: completed.differing,
+            retransmissions: completed.retransmissions,
+            busy: completed.busy,
+            sent_at: at(completed.sent_at),
+            completed_at: at(completed.completed_at),
+        })
+    }
+
     /// The results, decoded, in order of the operations.
     pub fn results(&self) -> impl Iterator<Item = Result<OpResult, RequestError>> + '_ {
         self.results.iter().map(|bytes| {

@@ -18,6 +18,7 @@ mod actor;
 mod completion;
 mod error;
 mod hub;
+mod lanes;
 mod link;
 mod operations;
 mod outbox;

@@ -1,18 +1,14 @@
 //! The library against replicas that answer as they please.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
-
-mod fake;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fake::{Behaviour, FakeCluster, client_key};
 use client::{
     CompletionSink, ConnectError, Hub, HubSettings, ObserveError, Pace, RequestError, SubmitError,
 };
 use consensus::{ByteList, ReplicaId, SeqNo};
 use crypto::codec::Blob;
-use fake::{Behaviour, FakeCluster, client_key};
 use kv::{Op, OpResult};
 use tokio::sync::mpsc;
 

@@ -19,8 +19,8 @@ use crypto::tls::Identity;
 use kv::{Op, OpResult, Version};
 use network::wire_client::attachment_holds;
 use network::{
-    Class, ClientEntry, ClusterFile, FrameReader, FrameWriter, Observation, ReplicaEntry,
-    StreamKind, ToClient, ToReplica, listen, pinned_clients, remote_key,
+    Class, ClientEntry, ClusterFile, EndpointError, FrameReader, FrameWriter, Observation,
+    ReplicaEntry, StreamKind, ToClient, ToReplica, listen, pinned_clients, remote_key,
 };
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::sync::broadcast;
@@ -90,13 +90,14 @@ impl FakeCluster {
                 endpoint: None,
                 shared,
             };
-            fake.start(&cluster, &told);
+            fake.start(&cluster, &told).unwrap();
             fakes.push(fake);
         }
         let entry = |fake: &Fake| ReplicaEntry {
             id: fake.id,
             key: replica_key(fake.id.0).public(),
-            peer: fake.address,
+            // Never used, but a cluster file wants every port to be another.
+            peer: SocketAddr::from(([127, 0, 0, 2], fake.address.port())),
             client: fake.address,
         };
         let client = |(id, key)| ClientEntry {
@@ -136,11 +137,18 @@ impl FakeCluster {
         endpoint.close(VarInt::from_u32(9), b"killed");
     }
 
-    /// Starts a killed replica at its old address, as soon as the port is free.
+    /// Starts a killed replica at its old address; its last life has the port until its
+    /// connections have drained.
     pub(crate) async fn restart(&mut self, replica: usize) {
         let (cluster, told) = (self.cluster.clone(), self.told.clone());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        self.replicas[replica].start(&cluster, &told);
+        let started = async {
+            while self.replicas[replica].start(&cluster, &told).is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), started)
+            .await
+            .unwrap();
     }
 
     /// A hub with the first `clients` keys and short time-outs, connected to all.
@@ -168,10 +176,14 @@ impl FakeCluster {
 }
 
 impl Fake {
-    fn start(&mut self, cluster: &Arc<Cluster>, told: &broadcast::Sender<Bytes>) {
+    fn start(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        told: &broadcast::Sender<Bytes>,
+    ) -> Result<(), EndpointError> {
         let identity = Identity::new(&replica_key(self.id.0)).unwrap();
         let accepted = pinned_clients(cluster);
-        let endpoint = listen(self.address, &identity, accepted, Class::Client).unwrap();
+        let endpoint = listen(self.address, &identity, accepted, Class::Client)?;
         self.address = endpoint.local_addr().unwrap();
         self.endpoint = Some(endpoint.clone());
         let (id, cluster, told) = (self.id, cluster.clone(), told.clone());
@@ -188,6 +200,7 @@ impl Fake {
                 });
             }
         });
+        Ok(())
     }
 }
 

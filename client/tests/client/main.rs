@@ -1,0 +1,7 @@
+//! The library and the command against five replicas that answer as they please.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod cli;
+mod fake;
+mod library;

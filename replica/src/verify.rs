@@ -26,9 +26,11 @@ pub const ROUND_REQUESTS_MAX: usize = 256;
 /// a budget of bytes, whose permits travel with the bytes.
 #[derive(Default)]
 pub struct Unverified {
-    peers: Vec<PeerFrames>,
+    /// From peers, in order of arrival.
+    pub peers: Vec<PeerFrames>,
+    /// From clients, in order of arrival.
+    pub clients: Vec<ClientRequests>,
     peer_frames: usize,
-    clients: Vec<ClientRequests>,
     client_requests: usize,
 }
 

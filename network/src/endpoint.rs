@@ -123,7 +123,7 @@ where
         .map_err(|source| EndpointError::of_socket(address, source))
 }
 
-/// An endpoint that only dials, from `bind`, or from any port for [`any_port`].
+/// An endpoint that only dials, from `bind`; [`any_port`] is one where it does not matter.
 ///
 /// # Errors
 /// If the port is taken or the address is not of this machine.

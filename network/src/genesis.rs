@@ -118,8 +118,7 @@ pub enum GenesisError {
 }
 
 impl Genesis {
-    /// A cluster of 3f + 2 replicas on this machine's loopback, where one round of votes decides
-    /// also with f replicas silent, with random keys and everything else at its default.
+    /// A cluster on this machine's loopback with random keys and everything else at its default.
     pub fn local(f: u16, n: u16, base_port: u16, clients: u32) -> Self {
         let hosts = vec![IpAddr::from([127, 0, 0, 1])];
         Genesis {

@@ -243,3 +243,140 @@ pub fn attachment_holds(
     let check = keyring.client_check(Kind::Attach, client, &value, signature);
     Ok(check.is_some_and(|check| keyring.scheme().verify(&check)))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )]
+
+    use super::*;
+    use consensus::{Outcome, RequestId, report};
+
+    fn reply() -> Reply {
+        Reply {
+            view: View(3),
+            replica: ReplicaId(2),
+            id: RequestId {
+                client: ClientId(1),
+                session: 9,
+                number: 4,
+            },
+            seq: SeqNo(70),
+            outcome: Outcome::Busy { retry_after_ms: 20 },
+        }
+    }
+
+    fn entry() -> CommittedEntry {
+        let path = path_code(report::Path::Slow);
+        CommittedEntry {
+            seq: SeqNo(5),
+            view: View(1),
+            digest: Digest([4; 32]),
+            path,
+            ops: 17,
+        }
+    }
+
+    fn observation(entries: usize) -> ToClient {
+        ToClient::Observation(Observation {
+            status_json: Blob::from(b"{}".to_vec()),
+            committed: vec![entry(); entries],
+            next_seq: SeqNo(6),
+            checkpoints: vec![(SeqNo(64), Digest([5; 32]))],
+        })
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_was() {
+        let to_replica = [
+            ToReplica::Attach {
+                client: ClientId(7),
+                signature: Signature([6; 64]),
+            },
+            ToReplica::Requests(vec![Blob::from(vec![1, 2, 3]), Blob::from(Vec::new())]),
+            ToReplica::Observe {
+                from_seq: SeqNo(12),
+            },
+        ];
+        for message in to_replica {
+            assert_eq!(
+                ToReplica::from_frame(&crypto::encode(&message)),
+                Ok(message)
+            );
+        }
+        let to_client = [
+            ToClient::Hello {
+                replica: ReplicaId(1),
+                view: View(2),
+            },
+            ToClient::Replies(vec![reply(), reply()]),
+            ToClient::Hint { view: View(8) },
+            observation(3),
+        ];
+        for message in to_client {
+            assert_eq!(ToClient::from_frame(&crypto::encode(&message)), Ok(message));
+        }
+    }
+
+    #[test]
+    fn more_than_a_frame_may_hold_is_refused() {
+        let full = ToReplica::Requests(vec![Blob::default(); REQUESTS_PER_FRAME_MAX]);
+        assert!(ToReplica::from_frame(&crypto::encode(&full)).is_ok());
+        let over = ToReplica::Requests(vec![Blob::default(); REQUESTS_PER_FRAME_MAX + 1]);
+        assert!(ToReplica::from_frame(&crypto::encode(&over)).is_err());
+        let over = ToClient::Replies(vec![reply(); REPLIES_PER_FRAME_MAX + 1]);
+        assert!(ToClient::from_frame(&crypto::encode(&over)).is_err());
+        let over = observation(OBSERVED_ENTRIES_MAX + 1);
+        assert!(ToClient::from_frame(&crypto::encode(&over)).is_err());
+    }
+
+    #[test]
+    fn damaged_frames_are_refused_or_are_what_they_say() {
+        let honest = crypto::encode(&ToReplica::Requests(vec![Blob::from(vec![7; 40]); 3]));
+        let mut state = 1u64;
+        let (mut refused, mut taken) = (0, 0);
+        for _ in 0..20_000 {
+            // A linear congruential generator: the same damage in every run.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let mut frame = honest.clone();
+            let at = usize::try_from(state >> 33).unwrap() % frame.len();
+            frame[at] ^= u8::try_from(state >> 25 & 0xff).unwrap();
+            frame.truncate(frame.len() - usize::try_from(state >> 20 & 1).unwrap());
+            match ToReplica::from_frame(&frame) {
+                Ok(message) => {
+                    assert_eq!(crypto::encode(&message), frame);
+                    taken += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 0 && taken > 0);
+    }
+
+    #[test]
+    fn every_path_has_its_number() {
+        for path in [
+            report::Path::Fast,
+            report::Path::Slow,
+            report::Path::Transfer,
+        ] {
+            assert_eq!(path_of(path_code(path)), Some(path));
+        }
+        assert_eq!(path_of(3), None);
+    }
+
+    #[test]
+    fn a_frame_holds_the_largest_batch_that_limits_allow() {
+        let limits = Limits {
+            batch_bytes_max: 8 << 20,
+            ..Limits::default()
+        };
+        limits.validate().unwrap();
+        assert!(to_replica_max(&limits) > 8 << 20);
+    }
+}

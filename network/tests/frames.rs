@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Pair, pair};
+use common::{ANY_PORT, Pair, pair, pair_at};
 use network::frame::{FRAME_MAX, PEER_FRAME_DEADLINE};
 use network::{Class, FrameError, FrameReader, FrameWriter, StreamKind};
 
@@ -36,8 +36,14 @@ fn pattern(len: usize, salt: usize) -> Bytes {
 
 #[tokio::test]
 async fn frames_of_every_size_arrive_whole_and_in_order() {
-    for class in [Class::Peer, Class::Client] {
-        let pair = pair(class).await;
+    // Bound to every address a listener uses a network's options, its dialer those of loopback.
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    for (class, bind) in [
+        (Class::Peer, ANY_PORT),
+        (Class::Client, ANY_PORT),
+        (Class::Peer, everywhere),
+    ] {
+        let pair = pair_at(class, bind).await;
         let sizes = [
             0,
             1,

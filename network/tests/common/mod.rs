@@ -39,9 +39,15 @@ pub struct Pair {
 }
 
 pub async fn pair(class: Class) -> Pair {
-    let listener = network::listen(ANY_PORT, &identity(0), accepts(&[1]), class).unwrap();
+    pair_at(class, ANY_PORT).await
+}
+
+/// A pair whose listener is bound to `bind` and dialled over loopback.
+pub async fn pair_at(class: Class, bind: SocketAddr) -> Pair {
+    let listener = network::listen(bind, &identity(0), accepts(&[1]), class).unwrap();
     let dialer = network::dial_endpoint(ANY_PORT).unwrap();
-    let address = listener.local_addr().unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let address = SocketAddr::new(ANY_PORT.ip(), port);
     let me = identity(1);
     let expected = key(0);
     let (listening, dialing) = tokio::join!(

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use consensus::client::{Action, ClientSession, SubmitError};
 use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, View};
@@ -22,7 +23,7 @@ use crate::state::HubReport;
 const TURN_MAX: usize = 1024;
 
 /// A timer that has never been set fires in this time, and finds nothing to do.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// What handles ask of the actor.
 pub(crate) enum Command {
@@ -50,8 +51,29 @@ struct Owner {
     session: ClientSession,
     /// Who waits for which number.
     waiting: BTreeMap<u64, Waiter>,
-    /// Submissions that find no room in the window; bounded by W.
-    backlog: VecDeque<Submission>,
+    /// Submissions that find no room in the window, and since when they wait; bounded by W.
+    backlog: VecDeque<(Instant, Submission)>,
+}
+
+impl Owner {
+    /// When a timer of the session, or the patience of who waits for room, has run out.
+    fn due(&self, patience: Duration) -> Option<Instant> {
+        let overdue = self.backlog.front().map(|(since, _)| *since + patience);
+        let timers = [self.session.next_deadline(), overdue];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Tells those who have waited for room as long as for a result that there is none: nothing
+    /// was sent.
+    fn refuse_overdue(&mut self, now: Instant, patience: Duration) {
+        while let Some((since, _)) = self.backlog.front()
+            && *since + patience <= now
+            && let Some((_, submission)) = self.backlog.pop_front()
+        {
+            let full = SubmitError::WindowFull(self.session.outstanding());
+            submission.waiter.answer(Err(full.into()));
+        }
+    }
 }
 
 /// See the module.
@@ -64,6 +86,8 @@ pub(crate) struct Actor {
     events: mpsc::Receiver<LinkEvent>,
     commands: mpsc::Receiver<Command>,
     actions: Vec<Action>,
+    /// How long a submission may wait for room in the window.
+    patience: Duration,
 }
 
 impl Actor {
@@ -73,6 +97,7 @@ impl Actor {
         links: Vec<mpsc::Sender<LinkCommand>>,
         events: mpsc::Receiver<LinkEvent>,
         commands: mpsc::Receiver<Command>,
+        patience: Duration,
     ) -> Self {
         let lanes = Lanes::new(cluster.limits(), links);
         let owner_of = sessions
@@ -98,6 +123,7 @@ impl Actor {
             events,
             commands,
             actions: Vec::new(),
+            patience,
         }
     }
 
@@ -106,13 +132,12 @@ impl Actor {
         let timer = tokio::time::sleep(IDLE);
         tokio::pin!(timer);
         loop {
-            if let Some(due) = self
+            let dues = self
                 .owners
                 .iter()
-                .filter_map(|o| o.session.next_deadline())
-                .min()
-            {
-                let due = self.origin + std::time::Duration::from_nanos(due.0);
+                .filter_map(|owner| owner.due(self.patience));
+            if let Some(due) = dues.min() {
+                let due = self.origin + Duration::from_nanos(due.0);
                 // A timer that fires too early finds nothing to do; setting it each turn to a
                 // later time would cost more.
                 if due < timer.deadline() || timer.is_elapsed() {
@@ -217,7 +242,8 @@ impl Actor {
             let Some(owner) = self.owners.get_mut(at) else {
                 continue;
             };
-            if owner.session.next_deadline().is_some_and(|due| due <= now) {
+            if owner.due(self.patience).is_some_and(|due| due <= now) {
+                owner.refuse_overdue(now, self.patience);
                 owner.session.tick(now, &mut self.actions);
                 self.perform(at, now);
             }
@@ -254,7 +280,7 @@ impl Actor {
         if owner.backlog.is_empty() && owner.session.has_room() {
             self.submit(at, submission, now);
         } else if owner.backlog.len() < most {
-            owner.backlog.push_back(submission);
+            owner.backlog.push_back((now, submission));
         } else {
             let full = SubmitError::WindowFull(owner.session.outstanding());
             submission.waiter.answer(Err(full.into()));
@@ -310,7 +336,7 @@ impl Actor {
         }
         while let Some(owner) = self.owners.get_mut(at)
             && owner.session.has_room()
-            && let Some(submission) = owner.backlog.pop_front()
+            && let Some((_, submission)) = owner.backlog.pop_front()
         {
             self.submit(at, submission, now);
         }

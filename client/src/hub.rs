@@ -131,7 +131,15 @@ impl Hub {
             };
             tokio::spawn(link.run());
         }
-        let actor = Actor::new(cluster.clone(), sessions, links, events_seen, commands_seen);
+        let patience = settings.pace.request_timeout;
+        let actor = Actor::new(
+            cluster.clone(),
+            sessions,
+            links,
+            events_seen,
+            commands_seen,
+            patience,
+        );
         tokio::spawn(actor.run());
         Ok(Hub {
             cluster,

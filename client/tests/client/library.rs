@@ -213,6 +213,46 @@ async fn a_client_that_asks_for_far_too_much_is_told_so_and_the_rest_completes()
 }
 
 #[tokio::test]
+async fn while_the_cluster_is_silent_everybody_is_told_in_time_also_who_waits_for_room() {
+    let cluster = FakeCluster::start(1);
+    for replica in 0..5 {
+        cluster.behave(replica, Behaviour::Silent);
+    }
+    let pace = Pace {
+        request_timeout: Duration::from_millis(300),
+        ..Pace::default()
+    };
+    let hub = cluster.hub_with(1, pace).await;
+    let handle = hub.client(0).unwrap();
+    let (sender, mut results) = mpsc::unbounded_channel();
+    let sink: Arc<dyn CompletionSink> = Arc::new(sender);
+    for token in 0..300 {
+        handle.submit_with(read("k"), false, token, &sink).unwrap();
+    }
+    let (mut timed_out, mut unsent) = (0, 0);
+    for _ in 0..300 {
+        match results.recv().await.unwrap().1 {
+            Err(RequestError::TimedOut(_)) => timed_out += 1,
+            Err(RequestError::Submit(SubmitError::WindowFull(_))) => unsent += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(timed_out > 0 && unsent > 0, "{timed_out} {unsent}");
+    // Those that timed out keep their places until the cluster is back, and then free them.
+    for replica in 0..5 {
+        cluster.behave(replica, Behaviour::Honest);
+    }
+    let done = loop {
+        match handle.submit(read("k"), false).await {
+            Ok(done) => break done,
+            Err(RequestError::Submit(SubmitError::WindowFull(_))) => {}
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(done.seq.0 > timed_out);
+}
+
+#[tokio::test]
 async fn closing_tells_whoever_waits() {
     let cluster = FakeCluster::start(1);
     for replica in 0..5 {

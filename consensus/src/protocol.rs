@@ -243,6 +243,14 @@ impl<P: Protocol> Outbox<P> {
         self.actions.push(action);
     }
 
+    /// Drops what was appended after a [`Action::Halt`].
+    pub fn end_at_halt(&mut self) {
+        let halt = |action: &Action<_, _>| matches!(action, Action::Halt(_));
+        if let Some(at) = self.actions.iter().position(halt) {
+            self.actions.truncate(at + 1);
+        }
+    }
+
     /// Takes all actions in order; the outbox keeps its memory.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Action<P::Wire, P::Record>> {
         self.actions.drain(..)

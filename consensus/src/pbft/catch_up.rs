@@ -6,7 +6,7 @@ use crypto::codec::Blob;
 
 use super::Pbft;
 use super::admission::{DECISIONS_MAX, bitmap_len};
-use super::message::{Decision, Status, Wire};
+use super::message::{Decision, Header, Prepare, Status, Wire};
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Outbox, Timer, When};
@@ -18,6 +18,8 @@ use std::sync::Arc;
 const RETRANSMIT_SLOTS_MAX: usize = 32;
 /// Batches fetched for one own STATUS.
 const FETCH_MAX: usize = 8;
+/// Attached headers that are verified for one own STATUS: liars can attach what they like.
+const HEADER_CHECKS_MAX: usize = 64;
 
 /// What a peer's last STATUS said.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +71,8 @@ impl Pbft {
     /// Asks for what votes show to exist and is not here: headers that votes carry along, bodies
     /// of accepted headers and of decided slots.
     fn fetch_missing(&mut self, out: &mut Outbox<Self>) {
-        let mut adopt = Vec::new();
+        let mut adopt: Vec<Header> = Vec::new();
+        let mut header_checks = 0;
         let mut missing: Vec<(SeqNo, Digest, ReplicaId)> = Vec::new();
         for (seq, slot) in self.window.iter() {
             if missing.len() >= FETCH_MAX {
@@ -78,15 +81,23 @@ impl Pbft {
             if seq <= self.execute_sent {
                 continue;
             }
-            let vote = slot.prepares.iter().find(|vote| vote.replica != self.me);
             let wanted = match (&slot.decided, slot.header) {
                 (Some(decided), _) => Some(decided.statement.digest),
                 (None, Some(header)) => Some(header.statement.digest),
                 (None, None) => {
-                    if let Some(vote) = vote.filter(|vote| vote.statement.view == self.view) {
-                        adopt.push(vote.header());
-                    }
-                    vote.map(|vote| vote.statement.digest)
+                    // The first that the primary did sign: a liar's vote must hide no other.
+                    let header = slot
+                        .prepares
+                        .iter()
+                        .filter(|vote| vote.replica != self.me && vote.statement.view == self.view)
+                        .map(Prepare::header)
+                        .take(HEADER_CHECKS_MAX.saturating_sub(header_checks))
+                        .find(|header| {
+                            header_checks += 1;
+                            self.verify(header.check(&self.keyring))
+                        });
+                    adopt.extend(header);
+                    header.map(|header| header.statement.digest)
                 }
             };
             if let Some(digest) = wanted
@@ -102,9 +113,7 @@ impl Pbft {
             }
         }
         for header in adopt {
-            if self.verify(header.check(&self.keyring))
-                && let Some(slot) = self.window.slot(header.statement.seq)
-            {
+            if let Some(slot) = self.window.slot(header.statement.seq) {
                 slot.header = Some(header);
             }
         }

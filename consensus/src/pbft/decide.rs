@@ -242,12 +242,7 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let statement = certificate.statement;
-        let Some(slot) = self.window.slot(statement.seq) else {
-            return;
-        };
-        if slot.decided.is_none() {
-            self.decide(now, statement, Path::Transfer, Some(certificate), out);
-        }
+        self.decide(now, statement, Path::Transfer, Some(certificate), out);
         if let Some(batch) = batch
             && let Some(slot) = self.window.slot(statement.seq)
         {

@@ -324,6 +324,9 @@ impl Protocol for Pbft {
             }
             Event::StateSaved { seq, digest } => self.on_state_saved(now, seq, digest, out),
         }
+        if self.halted {
+            out.end_at_halt();
+        }
     }
 }
 

@@ -44,10 +44,31 @@ impl Pbft {
                 Offer::Queued | Offer::Known | Offer::Full => {}
             }
         }
-        for chunk in forwarded.chunks(FORWARD_MAX) {
-            self.send(self.primary(), Wire::Forward(chunk.to_vec()), out);
-        }
+        self.forward(forwarded, out);
         self.propose(now, out);
+    }
+
+    /// Passes requests on to the primary in pieces of no more bytes than a batch has, so that each
+    /// piece fits where a proposal fits.
+    fn forward(&self, requests: Vec<Blob>, out: &mut Outbox<Self>) {
+        let bytes_max = self.cluster().limits().batch_bytes_max as usize;
+        let mut piece = Vec::new();
+        let mut bytes = 0;
+        for raw in requests {
+            if piece.len() == FORWARD_MAX || bytes + raw.len() > bytes_max {
+                self.send(
+                    self.primary(),
+                    Wire::Forward(std::mem::take(&mut piece)),
+                    out,
+                );
+                bytes = 0;
+            }
+            bytes += raw.len();
+            piece.push(raw);
+        }
+        if !piece.is_empty() {
+            self.send(self.primary(), Wire::Forward(piece), out);
+        }
     }
 
     /// PROPOSE (R7.1): as many batches as the pipeline, the window and the requests allow. A

@@ -1,0 +1,215 @@
+//! R9: checkpoints, the low watermark, and what is forgotten below it.
+
+use consensus::pbft::message::Wire;
+use consensus::{Misbehaviour, SeqNo};
+use crypto::Digest;
+
+use crate::fixture::{Fixture, state_at};
+use crate::node::Node;
+use crate::voting::decide;
+
+const NOTHING: [&str; 0] = [];
+
+fn claim(
+    fixture: &Fixture,
+    node: &mut Node,
+    replica: u16,
+    seq: u64,
+    digest: Digest,
+) -> Vec<String> {
+    let claim = Wire::Checkpoint(fixture.checkpoint(replica, seq, digest));
+    node.receive(replica, &claim)
+}
+
+/// Replica 1, at K = 4 slots executed.
+fn at_checkpoint(fixture: &Fixture) -> Node {
+    let mut node = fixture.node(1);
+    let lines = decide(fixture, &mut node, 1..=4);
+    let last = lines.iter().rfind(|line| line.starts_with("execute"));
+    assert_eq!(last.unwrap(), "execute s4 (1) checkpoint");
+    node
+}
+
+#[test]
+fn a_checkpoint_is_claimed_when_the_state_is_durable_not_when_it_is_executed() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    assert!(!node.sent.iter().any(|wire| wire.name() == "checkpoint"));
+    assert_eq!(
+        node.state_saved(4, state_at(4)),
+        ["send CHECKPOINT s4 to all"]
+    );
+}
+
+#[test]
+fn q_equal_claims_make_it_stable_and_the_watermark_moves() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    for replica in [0, 2] {
+        assert_eq!(claim(&fixture, &mut node, replica, 4, state_at(4)), NOTHING);
+    }
+    assert_eq!(
+        claim(&fixture, &mut node, 3, 4, state_at(4)),
+        ["stable s4", "persist stable s4", "truncate s4"]
+    );
+    assert_eq!(node.core.stable(), SeqNo(4));
+    assert_eq!(claim(&fixture, &mut node, 4, 4, state_at(4)), NOTHING);
+}
+
+#[test]
+fn the_stable_certificate_that_is_kept_convinces_others() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    for replica in [0, 2, 3] {
+        claim(&fixture, &mut node, replica, 4, state_at(4));
+    }
+    let Some(consensus::pbft::record::Record::Stable(certificate)) = node.records.last() else {
+        panic!("the certificate was persisted");
+    };
+    let mut other = at_checkpoint(&fixture);
+    other.state_saved(4, state_at(4));
+    assert_eq!(
+        other.receive(1, &Wire::Stable(certificate.clone())),
+        ["stable s4", "persist stable s4", "truncate s4"]
+    );
+}
+
+#[test]
+fn repeated_claims_of_one_replica_count_once() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    for _ in 0..4 {
+        for replica in [0, 2] {
+            assert_eq!(claim(&fixture, &mut node, replica, 4, state_at(4)), NOTHING);
+        }
+    }
+}
+
+#[test]
+fn conflicting_claims_of_one_replica_are_reported_and_the_first_stands() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    claim(&fixture, &mut node, 0, 4, Digest([9; 32]));
+    assert_eq!(
+        claim(&fixture, &mut node, 0, 4, state_at(4)),
+        ["dropped r0: unexpected message: two checkpoints for one sequence number"]
+    );
+    assert_eq!(claim(&fixture, &mut node, 2, 4, state_at(4)), NOTHING);
+    assert_eq!(claim(&fixture, &mut node, 3, 4, state_at(4)), NOTHING);
+    assert_eq!(
+        claim(&fixture, &mut node, 4, 4, state_at(4))[0],
+        "stable s4"
+    );
+}
+
+#[test]
+fn claims_for_other_slots_than_checkpoints_or_far_ahead_are_ignored() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    for seq in [3, 5, 20, u64::MAX - 3] {
+        for replica in [0, 2, 3, 4] {
+            let lines = claim(&fixture, &mut node, replica, seq, state_at(seq));
+            assert_eq!(lines, NOTHING, "slot {seq}");
+        }
+    }
+}
+
+#[test]
+fn a_certified_state_that_differs_from_the_own_one_halts() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, Digest([9; 32]));
+    let certificate = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
+    let lines = node.receive(2, &certificate);
+    assert!(
+        lines[0].starts_with("halt: state after slot 4 has digest 0909"),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 1);
+}
+
+#[test]
+fn a_certificate_ahead_of_the_own_execution_is_kept_until_the_state_is_there() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let certificate = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
+    assert_eq!(node.receive(2, &certificate), ["behind s4"]);
+    assert_eq!(node.receive(3, &certificate), NOTHING, "said once");
+    assert_eq!(node.core.stable(), SeqNo(0), "nothing is discarded");
+    decide(&fixture, &mut node, 1..=4);
+    assert_eq!(
+        node.state_saved(4, state_at(4)),
+        [
+            "send CHECKPOINT s4 to all",
+            "stable s4",
+            "persist stable s4",
+            "truncate s4",
+        ]
+    );
+}
+
+#[test]
+fn a_kept_certificate_is_compared_with_the_own_state_as_well() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let certificate = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
+    node.receive(2, &certificate);
+    decide(&fixture, &mut node, 1..=4);
+    let lines = node.state_saved(4, Digest([9; 32]));
+    assert!(lines.last().unwrap().starts_with("halt"), "{lines:?}");
+}
+
+#[test]
+fn certificates_of_stable_checkpoints_need_q_distinct_signers() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    for signers in [&[0, 2, 3][..], &[0, 2, 2, 3], &[3, 2, 1, 0], &[]] {
+        let certificate = Wire::Stable(fixture.stable(signers, 4, state_at(4)));
+        let refused = node.try_receive(2, &certificate);
+        assert_eq!(refused, Err(Misbehaviour::NoQuorum), "{signers:?}");
+    }
+    let mut moved = fixture.stable(&[0, 2, 3, 4], 4, state_at(4));
+    moved.seq = SeqNo(8);
+    let refused = node.try_receive(2, &Wire::Stable(moved));
+    assert_eq!(refused, Err(Misbehaviour::BadSignature));
+    let mut other_epoch = fixture.stable(&[0, 2, 3, 4], 4, state_at(4));
+    other_epoch.epoch.0 = 1;
+    let refused = node.try_receive(2, &Wire::Stable(other_epoch));
+    assert_eq!(refused, Err(Misbehaviour::WrongEpoch));
+}
+
+#[test]
+fn below_the_watermark_votes_and_proposals_are_forgotten_for_good() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    node.receive(
+        2,
+        &Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4))),
+    );
+    let old = fixture.other_proposal(4);
+    assert_eq!(node.receive(0, &old.wire()), NOTHING);
+    let vote = Wire::Prepare(fixture.prepare(2, &old.header));
+    assert_eq!(node.receive(2, &vote), NOTHING);
+    assert_eq!(node.state_saved(4, state_at(4)), NOTHING);
+}
+
+#[test]
+fn a_later_checkpoint_may_become_stable_first() {
+    let fixture = Fixture::strong();
+    let mut node = at_checkpoint(&fixture);
+    node.state_saved(4, state_at(4));
+    decide(&fixture, &mut node, 5..=8);
+    node.state_saved(8, state_at(8));
+    let later = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 8, state_at(8)));
+    assert_eq!(
+        node.receive(2, &later),
+        ["stable s8", "persist stable s8", "truncate s8"]
+    );
+    let earlier = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
+    assert_eq!(node.receive(2, &earlier), NOTHING, "h never goes back");
+}

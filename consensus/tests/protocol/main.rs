@@ -1,0 +1,14 @@
+//! The protocol core, rule by rule (docs/protocol.md): events in, lists of actions out.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod fixture;
+mod node;
+
+mod checkpoints;
+mod commits;
+mod counting;
+
+mod proposing;
+mod quorums;
+mod voting;

@@ -315,6 +315,13 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "for example errors = \"< 0.1%\"",
         ),
         (
+            "[slo]\nread.errors = \"< 1%\"\n",
+            "4:6 errors",
+            "`slo.read.errors` is not available in this version: it does not know failures of one kind of operation yet",
+            "not available yet",
+            "remove it, or use a later version",
+        ),
+        (
             "[slo]\nraed.p99 = \"< 5ms\"\n",
             "4:1 raed",
             "unknown key `raed` in [slo]",

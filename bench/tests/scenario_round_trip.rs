@@ -110,7 +110,7 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
             .prop_map(|text| text.replace("=\"", "=\"< "))
             .boxed(),
         (0..=1_000_u32)
-            .prop_map(|share| format!("slo.update.errors=\"<= {}%\"", f64::from(share) / 10.0))
+            .prop_map(|share| format!("slo.errors=\"<= {}%\"", f64::from(share) / 10.0))
             .boxed(),
         number("expect.view_changes", 0..=9),
         word("expect.verdict", &["pass", "safety-violation"]),

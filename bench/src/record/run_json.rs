@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Counters, Environment, Estimate, HistoryCounts, HistoryMode, Recording};
 use crate::check::{CheckResult, Verdict};
+use crate::judge::Miss;
 
 /// The value of the field `schema`.
 pub const RUN_SCHEMA: &str = "bench.run/v1";
@@ -35,6 +36,15 @@ pub struct Run {
     pub repeats: Vec<Repeat>,
     /// Medians over the repeats.
     pub summary: Summary,
+    /// The cluster file, if the cluster was not started by this run (`--attach`).
+    #[serde(default)]
+    pub attached: Option<String>,
+    /// Objectives and expectations that were missed.
+    #[serde(default)]
+    pub misses: Vec<Miss>,
+    /// What makes the numbers doubtful or the scenario odd, one sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Whether a run came to its end.
@@ -284,6 +294,9 @@ impl Default for Run {
             environment: Environment::default(),
             repeats: Vec::new(),
             summary: Summary::default(),
+            attached: None,
+            misses: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }

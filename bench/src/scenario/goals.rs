@@ -73,7 +73,7 @@ pub enum Bound {
     Latency(LatencyPoint, Comparison<Duration>),
     /// Operations answered a second.
     Throughput(Comparison<Rate>),
-    /// Operations that failed or stayed unknown, of those sent.
+    /// Operations that failed or stayed unknown, of those sent; over all kinds only.
     Errors(Comparison<Share>),
 }
 
@@ -198,17 +198,15 @@ impl JsonSchema for Slo {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let condition = json_schema!({ "type": "string", "pattern": "^(<=|>=|!=|==|<|>|=)" });
-        let measures = || {
-            let names = LatencyPoint::ALL
-                .map(LatencyPoint::name)
-                .into_iter()
-                .chain(["throughput", "errors"]);
-            names.map(|name| (name.to_owned(), condition.clone().to_value()))
+        let property = |name: &str| (name.to_owned(), condition.clone().to_value());
+        let of_a_kind = || {
+            let names = LatencyPoint::ALL.map(LatencyPoint::name).into_iter();
+            names.chain(["throughput"]).map(property)
         };
-        let row = json_schema!({ "type": "object", "properties": measures().collect::<serde_json::Map<_, _>>() });
+        let row = json_schema!({ "type": "object", "properties": of_a_kind().collect::<serde_json::Map<_, _>>() });
         let rows = OpKind::ALL
             .into_iter()
             .map(|op| (op.name().to_owned(), row.clone().to_value()));
-        json_schema!({ "type": "object", "properties": measures().chain(rows).collect::<serde_json::Map<_, _>>() })
+        json_schema!({ "type": "object", "properties": of_a_kind().chain([property("errors")]).chain(rows).collect::<serde_json::Map<_, _>>() })
     }
 }

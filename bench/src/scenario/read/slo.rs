@@ -26,7 +26,11 @@ fn row(table: &mut Section<'_, '_>, op: Option<OpKind>) -> Vec<Objective> {
         bounds.extend(wanted.map(|wanted| Bound::Latency(point, wanted)));
     }
     bounds.extend(comparison::<Rate>(table, "throughput").map(Bound::Throughput));
-    bounds.extend(comparison::<Share>(table, "errors").map(Bound::Errors));
+    match op {
+        None => bounds.extend(comparison::<Share>(table, "errors").map(Bound::Errors)),
+        // Refused rather than never judged: failures are counted over all kinds together.
+        Some(_) => table.later(&[("errors", "failures of one kind of operation")]),
+    }
     bounds
         .into_iter()
         .map(|bound| Objective { op, bound })

@@ -1,0 +1,180 @@
+//! The facts of `[expect]`.
+
+use super::Met;
+use super::objective::met;
+use crate::check::{CheckResult, Verdict};
+use crate::record::{Repeat, RunVerdict};
+use crate::scenario::schema::{Condition, Expectation, Fact};
+
+/// The number that a check may put beside its verdict: acknowledged operations that it knows to be gone.
+pub(super) const LOST: &str = "lost_operations";
+
+/// The condition as the scenario writes it.
+pub(super) fn wanted(condition: &Condition) -> String {
+    match condition {
+        Condition::Number(wanted) => wanted.to_string(),
+        Condition::Share(wanted) => wanted.to_string(),
+        Condition::Replicas(ids) => replicas(ids),
+        Condition::Word(word) => word.clone(),
+    }
+}
+
+/// Looks at one expectation in one repeat.
+pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
+    let counts = &repeat.operations;
+    let facts = &repeat.consensus;
+    let condition = &expectation.condition;
+    let number = |count: u64| met(condition.admits_number(count as f64), || count.to_string());
+    // Without a report of the replicas every count of theirs is 0, which says nothing.
+    let reported = || {
+        if facts.slots == 0 && counts.ok > 0 {
+            Err("nothing: no replica reported what it decided".to_owned())
+        } else {
+            Ok(())
+        }
+    };
+    let report = |count: u64| reported().and_then(|()| number(count));
+    match expectation.fact {
+        Fact::Verdict => {
+            let word = verdict_word(repeat.verdict());
+            met(condition.admits_word(word), || word.to_owned())
+        }
+        Fact::OkOperations => number(counts.ok),
+        Fact::FailedOperations => number(counts.failed),
+        Fact::UnknownOperations => number(counts.unknown),
+        Fact::DroppedOperations => number(counts.dropped),
+        Fact::BusyReplies => number(counts.busy_replies),
+        Fact::TurnedAway => number(counts.busy_replies + counts.dropped),
+        Fact::LostOperations => match lost(repeat) {
+            Lost::None { .. } => number(0),
+            Lost::Some { count, why } => {
+                // A failed check proves a loss of at least one, which only a lower bound can welcome.
+                met(condition.admits_number(count as f64), || {
+                    format!("at least {count}: {why}")
+                })
+            }
+            Lost::NotJudged(why) => Err(format!("no judgement: {why}")),
+        },
+        Fact::Slots => report(facts.slots),
+        Fact::FastPathSlots => report(facts.fast_path_slots),
+        Fact::SlowPathSlots => report(facts.slow_path_slots),
+        Fact::ViewChanges => report(facts.view_changes),
+        Fact::FinalView => report(facts.final_view),
+        Fact::Checkpoints => report(facts.checkpoints),
+        Fact::StateTransfers => report(facts.state_transfers),
+        Fact::FastPathShare => decided(repeat).and_then(|()| {
+            met(condition.admits_number(facts.fast_path_share), || {
+                let (fast, slow) = (facts.fast_path_slots, facts.slow_path_slots);
+                format!(
+                    "{:.2}%: {fast} slots fast, {slow} slow",
+                    facts.fast_path_share * 100.0
+                )
+            })
+        }),
+        Fact::BatchOpsMean => decided(repeat).and_then(|()| {
+            met(condition.admits_number(facts.batch_ops_mean), || {
+                format!("{:.2}", facts.batch_ops_mean)
+            })
+        }),
+        Fact::Culprits => {
+            let mut culprits: Vec<u32> = repeat.evidence.iter().map(|fact| fact.culprit).collect();
+            culprits.sort_unstable();
+            culprits.dedup();
+            met(condition.admits_replicas(&culprits), || replicas(&culprits))
+        }
+    }
+}
+
+/// What a reader must know about how a fact was judged.
+pub(super) fn note(fact: Fact, repeat: &Repeat) -> Option<String> {
+    match (fact, lost(repeat)) {
+        (Fact::LostOperations, Lost::None { note }) => note,
+        _ => None,
+    }
+}
+
+/// A share or mean over no slots is no number.
+fn decided(repeat: &Repeat) -> Met {
+    let facts = &repeat.consensus;
+    if facts.fast_path_slots + facts.slow_path_slots > 0 {
+        Ok(())
+    } else {
+        Err("nothing: no replica reported a decided slot".to_owned())
+    }
+}
+
+const fn verdict_word(verdict: RunVerdict) -> &'static str {
+    match verdict {
+        RunVerdict::Pass | RunVerdict::SloMissed => "pass",
+        RunVerdict::LivenessViolation => "liveness-violation",
+        RunVerdict::SafetyViolation => "safety-violation",
+    }
+}
+
+fn replicas(ids: &[u32]) -> String {
+    format!("{ids:?}")
+}
+
+/// Acknowledged operations that are gone.
+enum Lost {
+    /// None, perhaps with a word about what that rests on.
+    None { note: Option<String> },
+    /// This many at least.
+    Some { count: u64, why: String },
+    /// Nobody looked.
+    NotJudged(String),
+}
+
+/// Judged by three checks: an acknowledged write that is gone shows as a stale read in the history (`linearizable`), as a
+/// request without its one execution (`exactly_once`), or as replicas with different final states (`state`). The history
+/// says so by itself; without one the other two must both have passed, since all replicas may have lost the same write.
+fn lost(repeat: &Repeat) -> Lost {
+    let checks = &repeat.checks;
+    let all = [
+        ("exactly_once", &checks.exactly_once),
+        ("state", &checks.state),
+        ("linearizable", &checks.linearizable),
+    ];
+    if let Some((name, check)) = all.iter().find(|(_, check)| check.verdict == Verdict::Fail) {
+        let count = all.iter().filter_map(|(_, check)| known_lost(check)).max();
+        return Lost::Some {
+            count: count.unwrap_or(1).max(1),
+            why: format!("check.{name} failed: {}", check.detail),
+        };
+    }
+    let skipped: Vec<String> = all
+        .iter()
+        .filter(|(_, check)| check.verdict == Verdict::Skipped)
+        .map(|(name, check)| format!("check.{name} was skipped ({})", reason(check)))
+        .collect();
+    if skipped.is_empty() {
+        return Lost::None { note: None };
+    }
+    let passed: Vec<&str> = all
+        .iter()
+        .filter(|(_, check)| check.verdict == Verdict::Pass)
+        .map(|(name, _)| *name)
+        .collect();
+    if passed.contains(&"linearizable") || passed == ["exactly_once", "state"] {
+        return Lost::None {
+            note: Some(format!(
+                "expect.lost_operations was judged by {} alone: {}",
+                passed.join(" and "),
+                skipped.join("; ")
+            )),
+        };
+    }
+    Lost::NotJudged(skipped.join("; "))
+}
+
+fn known_lost(check: &CheckResult) -> Option<u64> {
+    check.facts.get(LOST).and_then(serde_json::Value::as_u64)
+}
+
+fn reason(check: &CheckResult) -> &str {
+    if check.detail.is_empty() {
+        "no reason given"
+    } else {
+        &check.detail
+    }
+}

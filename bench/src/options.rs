@@ -1,0 +1,72 @@
+//! What a run is asked to do, and what comes back: the seam between the command line and the runner.
+
+use std::path::PathBuf;
+
+use crate::exit::Exit;
+use crate::record::{HistoryMode, Run};
+use crate::scenario::Loaded;
+
+/// One run as the command line asks for it.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The scenario; `--set`, `--repeat`, `--seed` and `--name` are part of it already.
+    pub loaded: Loaded,
+    /// The directory that gets the run's directory.
+    pub out: PathBuf,
+    /// How much history is kept; `None`: as much as the scenario's check for linearizability needs.
+    pub history: Option<HistoryMode>,
+    /// The cluster file of a running cluster to measure instead of starting one.
+    pub attach: Option<PathBuf>,
+    /// Whether the replicas' data directories are kept after the run.
+    pub keep_data: bool,
+    /// How progress is shown.
+    pub display: Display,
+}
+
+/// How progress is shown on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Display {
+    /// One line that redraws itself: stderr is a terminal.
+    Tty,
+    /// One heartbeat line a second.
+    Plain,
+    /// Nothing.
+    Quiet,
+}
+
+/// A run that left results, complete or partial: see `run.status`.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The content of run.json, with verdict, misses and warnings.
+    pub run: Run,
+    /// The run's directory.
+    pub directory: PathBuf,
+}
+
+impl Finished {
+    /// What this run calls for.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        Exit::of(&self.run)
+    }
+}
+
+/// Why a run left no results.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RunError {
+    /// Whose fault it is, as an exit code.
+    pub exit: Exit,
+    /// What is wrong, where, and the remedy, in one sentence.
+    pub message: String,
+}
+
+impl RunError {
+    /// A failure with its kind.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+        }
+    }
+}

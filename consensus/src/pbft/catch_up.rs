@@ -296,7 +296,9 @@ impl Pbft {
 
 /// Does the bitmap say that `seq` is undecided? Slots beyond the bitmap are.
 fn undecided(status: &Status, seq: SeqNo) -> bool {
-    let Some(offset) = seq.0.checked_sub(status.stable.0 + 1) else {
+    // The peer chose its watermark: up to the largest number there is.
+    let above = seq.0.checked_sub(status.stable.0);
+    let Some(offset) = above.and_then(|above| above.checked_sub(1)) else {
         return false;
     };
     let byte = usize::try_from(offset / 8)

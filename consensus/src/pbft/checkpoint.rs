@@ -18,6 +18,11 @@ use crate::time::Instant;
 pub(super) struct Claims(BTreeMap<ReplicaId, Checkpoint>);
 
 impl Claims {
+    /// Takes the first claim of its replica.
+    pub(super) fn keep(&mut self, claim: Checkpoint) {
+        self.0.entry(claim.replica).or_insert(claim);
+    }
+
     fn signers(&self, digest: &Digest, quorum: usize) -> Option<Signers> {
         let signers: Vec<_> = self
             .0
@@ -85,9 +90,7 @@ impl Pbft {
                 return;
             }
             Some(_) => return,
-            None => {
-                claims.0.insert(claim.replica, claim);
-            }
+            None => claims.keep(claim),
         }
         let quorum = self.keyring.cluster().quorums().slow();
         if let Some(signers) = claims.signers(&claim.digest, quorum) {

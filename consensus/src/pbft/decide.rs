@@ -188,18 +188,23 @@ impl Pbft {
         if let Some(certificate) = unsaved {
             self.persist(Record::Prepared(certificate), out);
         }
-        let vote = Commit {
-            epoch: self.cluster().epoch(),
-            statement,
-            replica: self.me,
-            signature: self.sign(Kind::Commit, &statement.body()),
-        };
+        let vote = self.own_commit(statement);
         if let Some(slot) = self.window.slot(seq) {
             slot.commit = Some(vote);
         }
         self.promised
             .push_back((self.tickets, OwnVote::Commit(vote)));
         self.broadcast(Wire::Commit(vote), When::Durable, out);
+    }
+
+    /// This replica's COMMIT for what is prepared here.
+    pub(super) fn own_commit(&self, statement: Statement) -> Commit {
+        Commit {
+            epoch: self.cluster().epoch(),
+            statement,
+            replica: self.me,
+            signature: self.sign(Kind::Commit, &statement.body()),
+        }
     }
 
     /// COMMIT from its voter (R7.4).

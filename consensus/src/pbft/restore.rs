@@ -48,9 +48,18 @@ impl Pbft {
                 self.next = self.next.max(statement.seq.next());
             }
             Record::Prepared(certificate) => {
-                let Some(slot) = self.window.slot(certificate.statement.seq) else {
+                let statement = certificate.statement;
+                let current = statement.view == self.view;
+                // The certificate became durable for the sake of a COMMIT. Whether that left is
+                // not known: it counts here, and STATUS brings it to whoever lacks it.
+                let commit = current.then(|| self.own_commit(statement));
+                let Some(slot) = self.window.slot(statement.seq) else {
                     return;
                 };
+                if let Some(commit) = commit {
+                    slot.commits.cast(commit);
+                    slot.commit = Some(commit);
+                }
                 slot.prepared = Some(Prepared {
                     certificate,
                     at: Instant(0),
@@ -77,6 +86,9 @@ impl Pbft {
         self.next = self.next.max(seq.next());
         if seq > self.window.low() {
             self.own_states.insert(seq, digest);
+            // It counts towards stability as it did before: peers will not send it back.
+            let claim = self.checkpoint_claim(seq, digest);
+            self.claims.entry(seq).or_default().keep(claim);
         }
     }
 

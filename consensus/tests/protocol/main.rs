@@ -5,9 +5,14 @@
 mod fixture;
 mod node;
 
+mod net;
+
+mod catching_up;
 mod checkpoints;
 mod commits;
 mod counting;
+mod durability;
+mod flows;
 
 mod proposing;
 mod quorums;

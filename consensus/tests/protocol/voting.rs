@@ -296,7 +296,16 @@ pub(crate) fn decide(
             let vote = Wire::Prepare(fixture.prepare(voter, &proposal.header));
             lines.extend(backup.receive(voter, &vote));
         }
+    }
+    let executed: Vec<u64> = lines.iter().filter_map(|line| executed(line)).collect();
+    for seq in executed {
         lines.extend(backup.executed(seq));
     }
     lines
+}
+
+/// The slot of an `execute` line.
+fn executed(line: &str) -> Option<u64> {
+    let (seq, _) = line.strip_prefix("execute s")?.split_once(' ')?;
+    seq.parse().ok()
 }

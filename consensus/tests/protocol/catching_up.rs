@@ -1,0 +1,287 @@
+//! R10.7 and R13: STATUS makes lossy links reliable in effect, and brings laggards up to date.
+
+use consensus::SeqNo;
+use consensus::pbft::message::{Mode, Status, Wire};
+use consensus::{FastQuorum, Misbehaviour, Timer, View};
+use crypto::codec::Blob;
+
+use crate::fixture::{Fixture, state_at};
+use crate::net::{Net, long};
+use crate::node::Node;
+use crate::voting::decide;
+
+const NOTHING: [&str; 0] = [];
+
+/// STATUS of a replica that has executed `last_executed` slots and nothing beyond.
+fn status(stable: u64, last_executed: u64) -> Wire {
+    Wire::Status(Status {
+        epoch: consensus::Epoch(0),
+        view: View(0),
+        mode: Mode::Normal,
+        stable: SeqNo(stable),
+        last_executed: SeqNo(last_executed),
+        undecided: Blob::from(vec![0xff]),
+    })
+}
+
+fn own_status(node: &mut Node) -> Status {
+    node.fire(Timer::Status);
+    match node.sent.iter().rfind(|wire| wire.name() == "status") {
+        Some(Wire::Status(status)) => status.clone(),
+        _ => panic!("a STATUS was sent"),
+    }
+}
+
+#[test]
+fn status_says_view_watermark_execution_and_which_slots_are_undecided() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let fresh = own_status(&mut node);
+    assert_eq!(fresh.undecided.to_vec(), [0b1111_1111]);
+    decide(&fixture, &mut node, 1..=2);
+    decide(&fixture, &mut node, 5..=5);
+    let later = own_status(&mut node);
+    assert_eq!(later.undecided.to_vec(), [0b1110_1100]);
+    assert_eq!((later.stable, later.last_executed), (SeqNo(0), SeqNo(2)));
+}
+
+#[test]
+fn a_started_replica_tells_everybody_where_it_stands() {
+    let fixture = Fixture::strong();
+    assert_eq!(
+        fixture.node(1).step(consensus::Event::Started),
+        ["set Status 50ms", "entered v0", "send STATUS to all"]
+    );
+}
+
+#[test]
+fn a_stuck_peer_is_sent_decisions_and_one_that_moves_is_not() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=3);
+    assert_eq!(
+        node.receive(2, &status(0, 1)),
+        NOTHING,
+        "it was at 0 before"
+    );
+    assert_eq!(
+        node.receive(2, &status(0, 1)),
+        [
+            "send DECISION s2 to r2",
+            "send DECISION s3 to r2",
+            "retransmitted 2 to r2",
+        ]
+    );
+    assert_eq!(node.receive(2, &status(0, 3)), NOTHING);
+    assert_eq!(node.receive(2, &status(0, 3)), NOTHING, "it has everything");
+}
+
+#[test]
+fn decisions_that_are_sent_convince_their_receiver() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=2);
+    node.receive(2, &status(0, 0));
+    let decisions: Vec<Wire> = node
+        .sent
+        .iter()
+        .filter(|wire| wire.name() == "decision")
+        .cloned()
+        .collect();
+    let mut stuck = fixture.node(2);
+    for (decision, seq) in decisions.iter().zip(1..) {
+        assert_eq!(
+            stuck.receive(1, decision),
+            [
+                format!("decided s{seq} transfer"),
+                format!("execute s{seq} (1)")
+            ]
+        );
+    }
+    assert_eq!(decisions.len(), 2);
+    // What came as a certificate can be passed on as one.
+    stuck.receive(3, &status(0, 0));
+    assert_eq!(
+        stuck
+            .sent
+            .iter()
+            .filter(|wire| wire.name() == "decision")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn an_undecided_slots_durable_votes_are_sent_again_and_the_proposal_by_the_primary() {
+    let fixture = Fixture::strong();
+    let proposal = fixture.proposal(1).wire();
+    let mut backup = fixture.node(1);
+    backup.receive(0, &proposal);
+    assert_eq!(
+        backup.receive(2, &status(0, 0)),
+        NOTHING,
+        "a vote that is not durable is no promise yet"
+    );
+    backup.persisted();
+    assert_eq!(
+        backup.receive(2, &status(0, 0)),
+        ["send PREPARE s1 to r2", "retransmitted 1 to r2"]
+    );
+    let mut primary = fixture.node(0);
+    primary.request([fixture.request(0, 1)]);
+    primary.persisted();
+    assert_eq!(
+        primary.receive(2, &status(0, 0)),
+        [
+            "send PRE-PREPARE s1 to r2",
+            "send PREPARE s1 to r2",
+            "retransmitted 2 to r2",
+        ]
+    );
+}
+
+#[test]
+fn commits_are_sent_again_when_they_are_durable() {
+    let fixture = Fixture::new(5, 1, FastQuorum::Off);
+    let mut node = fixture.node(1);
+    let proposal = fixture.proposal(1);
+    node.receive(0, &proposal.wire());
+    node.persisted();
+    for voter in [0, 2, 3] {
+        node.receive(
+            voter,
+            &Wire::Prepare(fixture.prepare(voter, &proposal.header)),
+        );
+    }
+    let prepare_only = ["send PREPARE s1 to r4", "retransmitted 1 to r4"];
+    assert_eq!(node.receive(4, &status(0, 0)), prepare_only);
+    node.persisted();
+    assert_eq!(
+        node.receive(4, &status(0, 0)),
+        [
+            "send PREPARE s1 to r4",
+            "send COMMIT s1 to r4",
+            "retransmitted 2 to r4",
+        ]
+    );
+}
+
+#[test]
+fn a_peer_below_the_watermark_is_sent_the_certificate_and_archived_decisions() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=4);
+    node.state_saved(4, state_at(4));
+    node.receive(
+        2,
+        &Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4))),
+    );
+    let lines = node.receive(3, &status(0, 0));
+    assert_eq!(lines[0], "send STABLE s4 to r3");
+    let decisions: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("DECISION"))
+        .collect();
+    assert_eq!(decisions.len(), 4, "{lines:?}");
+}
+
+#[test]
+fn a_fetched_body_is_answered_with_its_proposal() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let proposal = fixture.proposal(1);
+    node.receive(0, &proposal.wire());
+    let fetch = |digest| Wire::FetchBatch(SeqNo(1), digest);
+    let ours = fetch(proposal.batch.digest());
+    assert_eq!(node.receive(2, &ours), ["send PRE-PREPARE s1 to r2"]);
+    let unknown = fetch(fixture.other_proposal(1).batch.digest());
+    assert_eq!(node.receive(2, &unknown), NOTHING);
+}
+
+#[test]
+fn decisions_are_fetched_by_short_ranges() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=3);
+    let fetch = |first, last| Wire::FetchDecisions(SeqNo(first), SeqNo(last));
+    assert_eq!(
+        node.receive(2, &fetch(2, 17)),
+        ["send DECISION s2 to r2", "send DECISION s3 to r2"]
+    );
+    for (first, last) in [(1, 17), (3, 2), (0, u64::MAX)] {
+        let refused = node.try_receive(2, &fetch(first, last));
+        assert!(matches!(refused, Err(Misbehaviour::Malformed(_))));
+    }
+    assert_eq!(node.receive(2, &fetch(u64::MAX - 1, u64::MAX)), NOTHING);
+}
+
+#[test]
+fn no_status_can_bring_a_replica_down() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=2);
+    node.receive(0, &fixture.proposal(3).wire());
+    node.persisted();
+    let ends = [0, 1, 2, 8, u64::MAX - 1, u64::MAX];
+    for stable in ends {
+        for last_executed in ends {
+            for _ in 0..2 {
+                node.receive(4, &status(stable, last_executed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_status_with_a_bitmap_longer_than_the_window_is_refused() {
+    let fixture = Fixture::strong();
+    let Wire::Status(mut long_status) = status(0, 0) else {
+        unreachable!("it was made as one")
+    };
+    long_status.undecided = Blob::from(vec![0; 2]);
+    let refused = fixture
+        .node(1)
+        .try_receive(2, &Wire::Status(long_status.clone()));
+    assert!(matches!(refused, Err(Misbehaviour::Malformed(_))));
+    long_status.undecided = Blob::default();
+    long_status.epoch.0 = 1;
+    let refused = fixture.node(1).try_receive(2, &Wire::Status(long_status));
+    assert_eq!(refused, Err(Misbehaviour::WrongEpoch));
+}
+
+#[test]
+fn lost_proposals_votes_and_bodies_are_made_good() {
+    for lost in ["pre-prepare", "prepare", "forward"] {
+        let fixture = Fixture::strong();
+        let mut net = Net::new(&fixture, &[]);
+        // Everything of this kind is lost for a while.
+        net.loses = Box::new(move |_, _, wire| wire.name() == lost);
+        net.request(0, fixture.request(0, 1));
+        net.request(1, fixture.request(1, 1));
+        net.run(long() / 4);
+        net.loses = Box::new(|_, _, _| false);
+        net.request(1, fixture.request(1, 1));
+        net.run(long());
+        for id in 0..5 {
+            assert!(net.executed(id, 2), "r{id} after the loss of {lost}");
+        }
+    }
+}
+
+#[test]
+fn a_replica_that_was_cut_off_catches_up_below_the_watermark_of_the_others() {
+    let fixture = Fixture::strong();
+    let mut net = Net::new(&fixture, &[]);
+    net.loses = Box::new(|_, to, _| to == 3);
+    for number in 1..=6 {
+        net.request(0, fixture.request(0, number));
+        net.run(long() / 10);
+    }
+    assert_eq!(net.core(0).stable(), SeqNo(4));
+    assert!(!net.executed(3, 1));
+    net.loses = Box::new(|_, _, _| false);
+    net.run(long());
+    assert!(net.executed(3, 6));
+    assert_eq!(net.core(3).stable(), SeqNo(4));
+    assert_eq!(net.halts, Vec::<String>::new());
+}

@@ -304,6 +304,24 @@ impl Recording {
         self.bucket_latencies.merge(other.bucket_latencies);
     }
 
+    /// The longest run of 100 ms buckets within the first `measured` of the measured phase in which
+    /// no operation succeeded; all of it if none ever did.
+    #[must_use]
+    pub fn longest_stall(&self, measured: std::time::Duration) -> std::time::Duration {
+        let buckets = measured.as_nanos() / super::timeseries::BUCKET.as_nanos();
+        let buckets = usize::try_from(buckets).unwrap_or(usize::MAX);
+        let (mut longest, mut current) = (0u32, 0u32);
+        for bucket in 0..buckets {
+            let answered = self
+                .bucket_counts
+                .get(bucket)
+                .is_some_and(|counts| counts.ok + counts.failed > 0);
+            current = if answered { 0 } else { current + 1 };
+            longest = longest.max(current);
+        }
+        super::timeseries::BUCKET * longest
+    }
+
     /// The kinds that succeeded at least once, in the order of tables.
     pub fn kinds(&self) -> impl Iterator<Item = OperationKind> + '_ {
         OperationKind::ALL

@@ -1,0 +1,134 @@
+//! A replica as a child process: `bench` starts itself again with these arguments, so that one
+//! build has all there is, and `kill -9` and lost disks are real.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use replica::Engine;
+use replica::storage::Durability;
+
+/// The hidden subcommand that makes `bench` a replica.
+pub const SUBCOMMAND: &str = "replica-process";
+
+/// Arguments of the child; made by [`Arguments::to_command_line`] only.
+#[derive(Clone, Debug, Parser, PartialEq, Eq)]
+#[command(no_binary_name = true)]
+pub struct Arguments {
+    /// The replica's directory.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// File for the committed log.
+    #[arg(long)]
+    pub committed: PathBuf,
+    /// Does a vote wait for the disk?
+    #[arg(long)]
+    pub durability: DurabilityName,
+    /// Where records are kept.
+    #[arg(long)]
+    pub storage: EngineName,
+    /// Filter of the log on standard error.
+    #[arg(long, default_value = "warn")]
+    pub log: String,
+}
+
+/// `full` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityName {
+    /// fsync before a vote leaves.
+    Full,
+    /// No fsync.
+    Off,
+}
+
+/// `sqlite` or `memory`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// SQLite files.
+    Sqlite,
+    /// Nothing survives the process.
+    Memory,
+}
+
+impl Arguments {
+    /// The arguments as `bench` passes them to itself.
+    pub fn to_command_line(&self) -> Vec<OsString> {
+        let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value()
+                .map(|value| value.get_name().to_owned())
+                .unwrap_or_default()
+        };
+        vec![
+            SUBCOMMAND.into(),
+            "--dir".into(),
+            self.dir.clone().into(),
+            "--committed".into(),
+            self.committed.clone().into(),
+            "--durability".into(),
+            name(&|| self.durability.to_possible_value()).into(),
+            "--storage".into(),
+            name(&|| self.storage.to_possible_value()).into(),
+            "--log".into(),
+            self.log.clone().into(),
+        ]
+    }
+}
+
+/// Runs a replica in this process until it is told to stop or its parent is gone.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Standard error may be closed; then nobody reads it.
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+    debug_assert!(started.is_ok(), "a child starts its log once");
+    let mut options = replica::Options::new(&arguments.dir);
+    options.durability = match arguments.durability {
+        DurabilityName::Full => Durability::Full,
+        DurabilityName::Off => Durability::Off,
+    };
+    options.engine = match arguments.storage {
+        EngineName::Sqlite => Engine::Sqlite,
+        EngineName::Memory => Engine::Memory,
+    };
+    options.committed_log = Some(arguments.committed);
+    // The parent holds the other end: when it dies, however it dies, the replica stops.
+    options.exit_with_stdin = true;
+    match replica::run(&options) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("replica: {error:#}");
+            ExitCode::from(replica::exit_code(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_says_what_it_was_made_from() {
+        let arguments = Arguments {
+            dir: "a dir".into(),
+            committed: "c.jsonl".into(),
+            durability: DurabilityName::Off,
+            storage: EngineName::Memory,
+            log: "info".to_owned(),
+        };
+        let line = arguments.to_command_line();
+        let parsed = Arguments::try_parse_from(line.into_iter().skip(1)).ok();
+        assert_eq!(parsed, Some(arguments));
+    }
+}

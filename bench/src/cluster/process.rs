@@ -1,0 +1,149 @@
+//! One replica process: started with a pipe on its standard input, whose end tells it that its
+//! parent is gone; stopped by SIGTERM, and by SIGKILL if that does not help.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use replica::Ready;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::child::Arguments;
+
+/// Bytes of a replica's log that an error message quotes.
+const LOG_TAIL: usize = 600;
+/// Between two looks at whether a process has ended.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A running replica process.
+pub(super) struct Process {
+    id: usize,
+    child: Child,
+    /// Kept open for as long as the replica shall live.
+    _stdin: Option<ChildStdin>,
+    log: PathBuf,
+    ready: mpsc::Receiver<Ready>,
+}
+
+impl Process {
+    /// Starts replica `id`; its log goes to `log`.
+    pub(super) fn start(id: usize, arguments: &Arguments, log: &Path) -> std::io::Result<Self> {
+        let stderr = std::fs::File::create(log)?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments.to_command_line())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let (found, ready) = mpsc::channel();
+        std::thread::Builder::new()
+            .name(format!("stdout-{id}"))
+            .spawn(move || {
+                let lines = stdout
+                    .into_iter()
+                    .flat_map(|stdout| BufReader::new(stdout).lines());
+                for line in lines.map_while(Result::ok) {
+                    let parsed = line
+                        .strip_prefix("ready ")
+                        .and_then(|json| serde_json::from_str(json).ok());
+                    if let Some(ready) = parsed {
+                        // Nobody waits any more once the start has failed.
+                        let _ = found.send(ready);
+                    }
+                }
+            })?;
+        Ok(Process {
+            id,
+            child,
+            _stdin: stdin,
+            log: log.to_owned(),
+            ready,
+        })
+    }
+
+    /// Waits until the replica listens on both ports.
+    ///
+    /// # Errors
+    /// If it ends or says nothing before `deadline`: with the end of its log.
+    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Ready, NotReady> {
+        loop {
+            match self.ready.recv_timeout(POLL) {
+                Ok(ready) => return Ok(ready),
+                Err(_) if self.ended().is_some() => {
+                    let status = self.ended();
+                    return Err(NotReady {
+                        code: status.and_then(|status| status.code()),
+                        message: format!("replica {} ended at its start{}", self.id, self.tail()),
+                    });
+                }
+                Err(_) if Instant::now() >= deadline => {
+                    return Err(NotReady {
+                        code: None,
+                        message: format!("replica {} is not ready{}", self.id, self.tail()),
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// How the process ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks the process to stop.
+    pub(super) fn terminate(&mut self) {
+        if self.ended().is_none()
+            && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        {
+            // It may end between the look and the signal; then there is nobody to ask.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Waits for the end, then kills. Returns how it ended, and whether it had to be killed.
+    pub(super) fn reap(&mut self, deadline: Instant) -> (Option<ExitStatus>, bool) {
+        while Instant::now() < deadline {
+            if let Some(status) = self.ended() {
+                return (Some(status), false);
+            }
+            std::thread::sleep(POLL);
+        }
+        let killed = self.child.kill().is_ok();
+        (self.child.wait().ok(), killed)
+    }
+
+    /// The last lines of its log, for an error message.
+    pub(super) fn tail(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let start = log.len().saturating_sub(LOG_TAIL);
+        let tail = String::from_utf8_lossy(log.get(start..).unwrap_or_default()).into_owned();
+        match tail.trim() {
+            "" => format!("; its log {} is empty", self.log.display()),
+            tail => format!(":\n{tail}"),
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Whatever went wrong, no process stays behind.
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A replica that did not come up.
+pub(super) struct NotReady {
+    /// Its exit code, if it ended.
+    pub(super) code: Option<i32>,
+    /// What happened.
+    pub(super) message: String,
+}

@@ -1,0 +1,139 @@
+//! From the replicas' status pages at the ends of the measured phase to the facts of run.json.
+
+use replica::observer::status::ReplicaStatus;
+
+use crate::check::CommittedLog;
+use crate::cluster::Snapshot;
+use crate::record::{
+    BatchSizes, ClusterSample, ConsensusFacts, ProcessResources, ReplicaResources, Resources,
+};
+use crate::report::ClusterView;
+
+/// The snapshots at the ends of the measured phase.
+pub(super) struct Ends {
+    pub(super) first: Snapshot,
+    pub(super) last: Snapshot,
+}
+
+impl Ends {
+    fn pairs(&self) -> impl Iterator<Item = (&ReplicaStatus, &ReplicaStatus)> {
+        self.first
+            .replicas
+            .iter()
+            .zip(&self.last.replicas)
+            .filter_map(|(first, last)| Some((first.as_ref()?, last.as_ref()?)))
+    }
+
+    /// What the protocol did in between, as seen by the replica that got furthest.
+    pub(super) fn consensus(
+        &self,
+        logs: &[CommittedLog],
+        checkpoint_interval: u64,
+    ) -> ConsensusFacts {
+        let Some((first, last)) = self.pairs().max_by_key(|(_, last)| last.last_executed) else {
+            return ConsensusFacts::default();
+        };
+        let (from, upto) = (first.last_executed, last.last_executed);
+        let diff = |value: fn(&ReplicaStatus) -> u64| value(last).saturating_sub(value(first));
+        let measured = |log: &&CommittedLog| {
+            log.entries
+                .iter()
+                .filter(|entry| entry.seq > from && entry.seq <= upto)
+                .count()
+        };
+        let sizes = logs
+            .iter()
+            .max_by_key(measured)
+            .map(|log| {
+                log.entries
+                    .iter()
+                    .filter(|entry| entry.seq > from && entry.seq <= upto)
+                    .map(|entry| entry.ops)
+                    .collect()
+            })
+            .unwrap_or_default();
+        ConsensusFacts {
+            slots: upto.saturating_sub(from),
+            fast_path_slots: diff(|status| status.consensus.decided_fast),
+            slow_path_slots: diff(|status| status.consensus.decided_slow),
+            view_changes: self
+                .pairs()
+                .map(|(_, last)| last.view)
+                .max()
+                .unwrap_or_default(),
+            final_view: last.view,
+            checkpoints: diff(|status| status.stable) / checkpoint_interval.max(1),
+            ..ConsensusFacts::default()
+        }
+        .with_batches(BatchSizes::of(sizes))
+    }
+
+    /// What it cost. `ok` is the number of successful operations.
+    pub(super) fn resources(&self, load_generator: ProcessResources, ok: u64) -> Resources {
+        let replicas: Vec<ReplicaResources> = self
+            .pairs()
+            .map(|(first, last)| ReplicaResources {
+                id: u32::from(last.replica),
+                cpu_s: last.process.cpu_s - first.process.cpu_s,
+                rss_max_bytes: last.process.rss_max_bytes,
+                bytes_sent: sent(last).saturating_sub(sent(first)),
+                bytes_received: received(last).saturating_sub(received(first)),
+                fsyncs: fsyncs(last).saturating_sub(fsyncs(first)),
+            })
+            .collect();
+        let cpu_s: f64 = replicas.iter().map(|replica| replica.cpu_s).sum();
+        Resources {
+            cpu_us_per_op: if ok > 0 { cpu_s * 1e6 / ok as f64 } else { 0.0 },
+            replicas,
+            load_generator,
+        }
+    }
+}
+
+fn sent(status: &ReplicaStatus) -> u64 {
+    status.traffic.peer_bytes_sent + status.traffic.client_bytes_sent
+}
+
+fn received(status: &ReplicaStatus) -> u64 {
+    status.traffic.peer_bytes_received + status.traffic.client_bytes_received
+}
+
+fn fsyncs(status: &ReplicaStatus) -> u64 {
+    status.storage.log_fsyncs + status.storage.state_fsyncs
+}
+
+/// The sample for the time series, `at_ns` into the measured phase.
+pub(super) fn sample(snapshot: &Snapshot, at_ns: u64) -> ClusterSample {
+    let known = || snapshot.replicas.iter().flatten();
+    let furthest = known().max_by_key(|status| status.last_executed);
+    ClusterSample {
+        at_ns,
+        view: known().map(|status| status.view).max().unwrap_or_default(),
+        fast_slots: furthest.map_or(0, |status| status.consensus.decided_fast),
+        slow_slots: furthest.map_or(0, |status| status.consensus.decided_slow),
+        cpu_s: known().map(|status| status.process.cpu_s).sum(),
+        rss_bytes: known().map(|status| status.process.rss_bytes).sum(),
+    }
+}
+
+/// What the progress display shows of the cluster.
+pub(super) fn view(snapshot: &Snapshot) -> ClusterView {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let sample = sample(snapshot, 0);
+    ClusterView {
+        view: sample.view,
+        fast_slots: sample.fast_slots,
+        slow_slots: sample.slow_slots,
+        replicas_up: count(snapshot.answered.iter().filter(|up| **up).count()),
+        n: count(snapshot.replicas.len()),
+    }
+}
+
+/// What this process has used so far.
+pub(super) fn own_process() -> ProcessResources {
+    let usage = replica::observer::own_process_usage();
+    ProcessResources {
+        cpu_s: usage.cpu_s,
+        rss_max_bytes: usage.rss_max_bytes,
+    }
+}

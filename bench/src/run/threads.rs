@@ -1,0 +1,287 @@
+//! The load generator's threads: each has a runtime of its own, the hubs of some clients, and a
+//! worker that drives them stage by stage.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use client::{Hub, HubSettings};
+use crypto::SecretKey;
+use network::ClusterFile;
+use tokio::sync::{mpsc as commands, oneshot};
+
+use crate::cluster::{Observer, Snapshot};
+use crate::exit::Exit;
+use crate::load::{Plan, Stage, Worker, WorkerReport};
+use crate::options::RunError;
+use crate::record::Recorder;
+use crate::workload::{ClientLoad, LoadPlan, Loader};
+
+/// Replicas must be connected after this long.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a thread is made of.
+pub(super) struct ThreadPlan {
+    /// The cluster.
+    pub(super) file: ClusterFile,
+    /// Its clients by connection set: number in the run and key.
+    pub(super) hubs: Vec<Vec<(u64, SecretKey)>>,
+    /// Time-outs.
+    pub(super) pace: client::Pace,
+    /// The workload.
+    pub(super) load: LoadPlan,
+    /// What all workers share.
+    pub(super) plan: Plan,
+    /// This thread also watches the replicas; with `true` it collects their committed logs.
+    pub(super) observe: Option<bool>,
+}
+
+enum Command {
+    Run(Stage, Recorder),
+    Poll(oneshot::Sender<Snapshot>),
+    Close(oneshot::Sender<Option<Vec<String>>>),
+}
+
+/// A running load thread.
+pub(super) struct LoadThread {
+    commands: commands::Sender<Command>,
+    done: mpsc::Receiver<Recorder>,
+    thread: JoinHandle<WorkerReport>,
+}
+
+impl LoadThread {
+    /// Starts the thread and waits until its hubs are connected to every replica, or, when that
+    /// takes too long, to as many as can decide.
+    pub(super) fn start(plan: ThreadPlan) -> Result<Self, RunError> {
+        let (commands, received) = commands::channel(16);
+        let (finished, done) = mpsc::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || drive(plan, received, &finished, &ready))
+            .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
+        match is_ready.recv() {
+            Ok(Ok(())) => Ok(LoadThread {
+                commands,
+                done,
+                thread,
+            }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(RunError::new(
+                Exit::Runtime,
+                "a load thread ended at its start",
+            )),
+        }
+    }
+
+    /// Begins a stage; [`LoadThread::finished`] says when it is over.
+    pub(super) fn begin(&self, stage: Stage, recorder: Recorder) {
+        // A thread that is gone has panicked; `join` says so.
+        let _ = self.commands.blocking_send(Command::Run(stage, recorder));
+    }
+
+    /// The recorder of the stage, once it is over; `None` if it is not within `patience`.
+    pub(super) fn finished(&self, patience: Duration) -> Result<Option<Recorder>, RunError> {
+        match self.done.recv_timeout(patience) {
+            Ok(recorder) => Ok(Some(recorder)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(RunError::new(
+                Exit::Runtime,
+                "a load thread ended unexpectedly",
+            )),
+        }
+    }
+
+    /// Asks all replicas for their status.
+    pub(super) fn poll(&self) -> Option<Snapshot> {
+        let (answer, snapshot) = oneshot::channel();
+        self.commands.blocking_send(Command::Poll(answer)).ok()?;
+        snapshot.blocking_recv().ok()
+    }
+
+    /// Closes the connections and ends the thread. Returns the committed logs if they were
+    /// collected.
+    pub(super) fn close(self) -> Result<(WorkerReport, Option<Vec<String>>), RunError> {
+        let (answer, logs) = oneshot::channel();
+        let _ = self.commands.blocking_send(Command::Close(answer));
+        let logs = logs.blocking_recv().unwrap_or_default();
+        let report = self
+            .thread
+            .join()
+            .map_err(|_| RunError::new(Exit::Runtime, "a load thread panicked"))?;
+        Ok((report, logs))
+    }
+}
+
+fn drive(
+    plan: ThreadPlan,
+    commands: commands::Receiver<Command>,
+    finished: &mpsc::Sender<Recorder>,
+    ready: &mpsc::Sender<Result<(), RunError>>,
+) -> WorkerReport {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = RunError::new(Exit::Environment, format!("no async runtime: {error}"));
+            let _ = ready.send(Err(error));
+            return WorkerReport::default();
+        }
+    };
+    runtime.block_on(async {
+        let mut thread = match Connected::connect(plan).await {
+            Ok(thread) => thread,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return WorkerReport::default();
+            }
+        };
+        let _ = ready.send(Ok(()));
+        thread.obey(commands, finished).await;
+        let report = thread.worker.into_report();
+        drop(thread.observer);
+        for hub in thread.hubs {
+            if let Ok(hub) = Arc::try_unwrap(hub) {
+                hub.close().await;
+            }
+        }
+        report
+    })
+}
+
+struct Connected {
+    hubs: Vec<Arc<Hub>>,
+    worker: Worker,
+    observer: Option<commands::Sender<ObserverCommand>>,
+}
+
+enum ObserverCommand {
+    Poll(oneshot::Sender<Snapshot>),
+    Close(oneshot::Sender<Option<Vec<String>>>),
+}
+
+impl Connected {
+    async fn connect(plan: ThreadPlan) -> Result<Self, RunError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            RunError::new(Exit::Runtime, format!("cannot reach the cluster: {error}"))
+        };
+        let mut hubs = Vec::with_capacity(plan.hubs.len());
+        let mut clients = Vec::new();
+        for members in plan.hubs {
+            let (numbers, keys): (Vec<u64>, Vec<SecretKey>) = members.into_iter().unzip();
+            let settings = HubSettings {
+                pace: plan.pace.clone(),
+                ..HubSettings::default()
+            };
+            let hub = Hub::start(&plan.file, keys, settings).map_err(|error| failed(&error))?;
+            for (index, number) in numbers.into_iter().enumerate() {
+                let handle = hub.client(index).expect("the hub was given this many keys");
+                let load = ClientLoad::new(&plan.load, Arc::clone(&plan.plan.space), number)
+                    .map_err(|error| RunError::new(Exit::Usage, error.to_string()))?;
+                clients.push((number, handle, load, Loader::new(&plan.load, number)));
+            }
+            hubs.push(Arc::new(hub));
+        }
+        for hub in &hubs {
+            let all = hub.cluster().quorums().n();
+            if hub.wait_connected(all, CONNECT_PATIENCE).await.is_err() {
+                hub.ready(Duration::ZERO)
+                    .await
+                    .map_err(|error| failed(&error))?;
+            }
+        }
+        let observer = match (plan.observe, hubs.first()) {
+            (Some(collect), Some(hub)) => Some(spawn_observer(Arc::clone(hub), collect)),
+            _ => None,
+        };
+        Ok(Connected {
+            hubs,
+            worker: Worker::new(plan.plan, clients),
+            observer,
+        })
+    }
+
+    async fn obey(
+        &mut self,
+        mut commands: commands::Receiver<Command>,
+        finished: &mpsc::Sender<Recorder>,
+    ) {
+        let mut next = commands.recv().await;
+        loop {
+            match next.take() {
+                None => return,
+                Some(Command::Close(answer)) => {
+                    match &self.observer {
+                        None => drop(answer),
+                        Some(observer) => {
+                            let _ = observer.send(ObserverCommand::Close(answer)).await;
+                        }
+                    }
+                    return;
+                }
+                Some(Command::Poll(answer)) => self.poll(answer).await,
+                Some(Command::Run(stage, mut recorder)) => {
+                    // The replicas are watched while the stage goes on.
+                    let observer = self.observer.clone();
+                    {
+                        let running = self.worker.run(stage, &mut recorder);
+                        tokio::pin!(running);
+                        loop {
+                            tokio::select! {
+                                () = &mut running => break,
+                                command = commands.recv(), if next.is_none() => match command {
+                                    Some(Command::Poll(answer)) => {
+                                        if let Some(observer) = &observer {
+                                            let poll = ObserverCommand::Poll(answer);
+                                            let _ = observer.send(poll).await;
+                                        }
+                                    }
+                                    // Nobody commands any more: the stage still ends in order.
+                                    None => running.as_mut().await,
+                                    other => next = other,
+                                },
+                            }
+                        }
+                    }
+                    // The caller may have given up.
+                    let _ = finished.send(recorder);
+                }
+            }
+            if next.is_none() {
+                next = commands.recv().await;
+            }
+        }
+    }
+
+    async fn poll(&self, answer: oneshot::Sender<Snapshot>) {
+        if let Some(observer) = &self.observer {
+            let _ = observer.send(ObserverCommand::Poll(answer)).await;
+        }
+    }
+}
+
+/// The observer as a task of its own, so that a slow replica never holds up the load.
+fn spawn_observer(hub: Arc<Hub>, collect: bool) -> commands::Sender<ObserverCommand> {
+    let (sender, mut commands) = commands::channel(4);
+    tokio::spawn(async move {
+        let mut observer = Observer::new(hub, collect);
+        while let Some(command) = commands.recv().await {
+            match command {
+                ObserverCommand::Poll(answer) => {
+                    let _ = answer.send(observer.poll().await.clone());
+                }
+                ObserverCommand::Close(answer) => {
+                    if collect {
+                        observer.catch_up().await;
+                    }
+                    let _ = answer.send(observer.into_logs());
+                    return;
+                }
+            }
+        }
+    });
+    sender
+}

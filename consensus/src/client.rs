@@ -63,8 +63,6 @@ pub struct ClientSession {
     entries: VecDeque<Entry>,
     /// Every number up to this one has its reply.
     acked: u64,
-    /// What every correct replica's session table has as `low` once it executes our next request.
-    low_known: u64,
     /// The last accepted results up to `acked`, oldest first.
     recent: VecDeque<(SeqNo, Outcome)>,
     /// No timer of any request is due before this.
@@ -91,7 +89,6 @@ impl ClientSession {
             presumed,
             entries: VecDeque::new(),
             acked: 0,
-            low_known: 0,
             recent: VecDeque::new(),
             next_due: None,
             counters: Counters::default(),
@@ -128,7 +125,7 @@ impl ClientSession {
             atomic,
             ops,
         );
-        let mut pending = Pending::new(request.raw().clone(), self.acked, now, &self.pace);
+        let mut pending = Pending::new(request.raw().clone(), now, &self.pace);
         let to = self.first_destination();
         out.push(Action::Send {
             to,
@@ -140,18 +137,11 @@ impl ClientSession {
         Ok(number)
     }
 
-    /// Would [`ClientSession::submit`] find room in the window?
-    ///
-    /// Two bounds. A replica refuses numbers above its `low` + W, and `low` follows the
-    /// acknowledgement in a request only when that request has executed; so the distance counts
-    /// from what completed requests have acknowledged. And half a window at most lies above the
-    /// newest acknowledgement: otherwise W requests could all carry an old one, and no number
-    /// would be left to carry a newer.
+    /// Would [`ClientSession::submit`] find room in the window? Replicas refuse numbers more than W
+    /// above what a request itself acknowledges (R6).
     pub fn has_room(&self) -> bool {
         let window = self.cluster.limits().client_window;
-        let number = self.next_number();
-        number <= self.low_known.saturating_add(window)
-            && number <= self.acked.saturating_add((window / 2).max(1))
+        self.next_number() <= self.acked.saturating_add(window)
     }
 
     /// Replica `from` says that it is in `view`. When f + 1 say so, a new primary is presumed and

@@ -84,8 +84,8 @@ impl<S: StateMachine> Executor<S> {
     }
 
     /// What the session table says of a request that has just arrived.
-    pub fn lookup(&self, id: &RequestId) -> Lookup {
-        self.sessions.lookup(id)
+    pub fn lookup(&self, request: &Request) -> Lookup {
+        self.sessions.lookup(&request.id, request.ack)
     }
 
     /// Executes the batch at `seq`; `None` is the null batch. Requests that were executed before,
@@ -114,7 +114,7 @@ impl<S: StateMachine> Executor<S> {
                 continue;
             }
             self.sessions.enter(&id);
-            let (seq, outcome, fresh) = match self.sessions.lookup(&id) {
+            let (seq, outcome, fresh) = match self.sessions.lookup(&id, request.ack) {
                 Lookup::Done(stored, outcome) => (stored, outcome, false),
                 Lookup::Refused(outcome) => (seq, outcome, false),
                 Lookup::New => {

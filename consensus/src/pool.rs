@@ -148,8 +148,24 @@ impl Pool {
         }
     }
 
-    /// Forgets a request that was executed.
-    pub fn executed(&mut self, id: &RequestId) {
+    /// Forgets a request that was executed, and what can never execute any more once it was:
+    /// requests of the client's earlier sessions, and those that it has acknowledged (R6). A
+    /// backup would otherwise keep for good what a client gave up and the primary never ordered.
+    pub fn executed(&mut self, id: &RequestId, ack: u64) {
+        self.remove(id);
+        let first = RequestId {
+            client: id.client,
+            session: 0,
+            number: 0,
+        };
+        let last = RequestId { number: ack, ..*id };
+        while let Some((dead, _)) = self.entries.range(first..=last).next() {
+            let dead = *dead;
+            self.remove(&dead);
+        }
+    }
+
+    fn remove(&mut self, id: &RequestId) {
         let Some(entry) = self.entries.remove(id) else {
             return;
         };

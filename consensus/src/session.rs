@@ -54,21 +54,21 @@ impl SessionTable {
         }
     }
 
-    /// Steps 2 and 3 of R6 without their effects: what executing `id` would come to.
-    pub fn lookup(&self, id: &RequestId) -> Lookup {
-        let Some(session) = self.sessions.get(&id.client) else {
-            return self.lookup_in(&Session::default(), id.number);
+    /// Steps 2 and 3 of R6 without their effects: what executing a request would come to that has
+    /// this identity and acknowledgement.
+    ///
+    /// The window counts from the request's own acknowledgement if that is newer than the
+    /// table's: otherwise W requests signed before any reply came would be the session's last.
+    pub fn lookup(&self, id: &RequestId, ack: u64) -> Lookup {
+        let fresh = Session::default();
+        let session = match self.sessions.get(&id.client) {
+            Some(held) if id.session < held.session => {
+                return Lookup::Refused(Outcome::StaleSession(held.session));
+            }
+            Some(held) if id.session == held.session => held,
+            _ => &fresh,
         };
-        if id.session < session.session {
-            Lookup::Refused(Outcome::StaleSession(session.session))
-        } else if id.session > session.session {
-            self.lookup_in(&Session::default(), id.number)
-        } else {
-            self.lookup_in(session, id.number)
-        }
-    }
-
-    fn lookup_in(&self, session: &Session, number: u64) -> Lookup {
+        let number = id.number;
         if number <= session.low {
             return Lookup::Refused(Outcome::AlreadyAcked);
         }
@@ -79,7 +79,8 @@ impl SessionTable {
         {
             return Lookup::Done(done.seq, done.outcome.clone());
         }
-        if number > session.low.saturating_add(self.window) {
+        let low = session.low.max(ack.min(number.saturating_sub(1)));
+        if number > low.saturating_add(self.window) {
             return Lookup::Refused(Outcome::OutOfWindow);
         }
         Lookup::New

@@ -440,7 +440,7 @@ impl<'c> World<'c> {
                 return;
             }
         };
-        match running.executor.lookup(&request.id) {
+        match running.executor.lookup(&request) {
             Lookup::Done(seq, outcome) => {
                 self.stats.replies_resent += 1;
                 self.reply(

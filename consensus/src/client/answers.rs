@@ -72,11 +72,8 @@ impl ClientSession {
             return;
         };
         let (completed, remembered) = pending.complete(number, winner, self.presumed.view(), now);
-        let (seq, told, ack) = (completed.seq, pending.told, pending.ack);
+        let (seq, told) = (completed.seq, pending.told);
         *entry = Entry::Done(seq, remembered);
-        if matches!(completed.outcome, Outcome::Executed(_)) {
-            self.low_known = self.low_known.max(ack.min(number - 1));
-        }
         for said in &completed.differing {
             let contradiction = contradiction(number, (seq, &completed.outcome), said);
             self.contradicted(contradiction, out);

@@ -33,8 +33,6 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) raw: Bytes,
-    /// What the request acknowledges.
-    pub(super) ack: u64,
     pub(super) resend_at: Instant,
     pub(super) next: Next,
     pub(super) retransmissions: u32,
@@ -53,10 +51,9 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(raw: Bytes, ack: u64, now: Instant, pace: &Pace) -> Self {
+    pub(super) fn new(raw: Bytes, now: Instant, pace: &Pace) -> Self {
         Pending {
             raw,
-            ack,
             resend_at: now,
             next: Next::All,
             retransmissions: 0,

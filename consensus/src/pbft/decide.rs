@@ -314,7 +314,7 @@ impl Pbft {
                 }
             };
             for request in batch.iter().flat_map(|batch| batch.requests()) {
-                self.pool.executed(&request.id);
+                self.pool.executed(&request.id, request.ack);
             }
             self.execute_sent = seq;
             out.push(Action::Execute {

@@ -246,7 +246,7 @@ where
         let mut unknown = Vec::with_capacity(requests.len());
         for request in requests {
             let id = request.id;
-            let (seq, outcome) = match self.executor.lookup(&id) {
+            let (seq, outcome) = match self.executor.lookup(&request) {
                 Lookup::New => {
                     unknown.push(request);
                     continue;

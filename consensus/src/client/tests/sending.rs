@@ -134,7 +134,7 @@ fn the_window_is_bounded_and_no_number_is_beyond_what_replicas_accept() {
             let request = Request::parse(raw, &Limits::default()).unwrap();
             sessions.enter(&request.id);
             assert_eq!(
-                sessions.lookup(&request.id),
+                sessions.lookup(&request.id, request.ack),
                 crate::session::Lookup::New,
                 "{number}"
             );

@@ -108,6 +108,15 @@ impl Observer {
         tracing::debug!(peer = from.0, %why, "refused a message");
     }
 
+    /// The replica goes on from what it had on disk.
+    pub fn restored(&self, last_executed: SeqNo, stable: SeqNo, view: View) {
+        let counters = &self.counters;
+        counters.last_executed.set(last_executed.0);
+        counters.checkpoint.set(last_executed.0);
+        counters.stable.set(stable.0);
+        counters.view.set(view.0);
+    }
+
     /// Takes in a report of the core.
     pub fn report(&self, report: &Report) {
         let counters = &self.counters;
@@ -316,4 +325,9 @@ impl std::fmt::Debug for Observer {
             .field("me", &self.me)
             .finish_non_exhaustive()
     }
+}
+
+/// What the operating system says of the calling process, whatever it is.
+pub fn own_process_usage() -> status::ProcessStatus {
+    process::status(Instant::now())
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use consensus::{ClientId, Keyring, Outcome, ReplicaId, Reply, RequestId, SeqNo, View};
@@ -48,6 +48,9 @@ pub const BAD_REQUESTS_MAX: u32 = 8;
 const BUSY_PAUSE_MS: u32 = 50;
 /// Shortest time between two observations on one connection.
 const OBSERVE_INTERVAL_MIN: Duration = Duration::from_millis(5);
+
+/// Observations of one connection that may wait for their turn.
+const OBSERVATIONS_WAITING_MAX: u32 = 16;
 /// Bytes that one wake-up takes from a connection.
 const READ_BYTES_MAX: usize = 1 << 20;
 
@@ -284,9 +287,14 @@ impl Port {
     }
 
     /// Reads the one stream of messages that a client opens at a time.
-    async fn receive(&self, client: &Arc<Client>, owner: ClientId) -> Result<(), ClientError> {
+    async fn receive(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        owner: ClientId,
+    ) -> Result<(), ClientError> {
         let mut session = Session {
             speaks_for: BTreeSet::from([owner]),
+            next_observation: Instant::now(),
         };
         loop {
             let (kind, stream) =
@@ -302,7 +310,7 @@ impl Port {
     }
 
     async fn take_frames(
-        &self,
+        self: &Arc<Self>,
         client: &Arc<Client>,
         session: &mut Session,
         frames: Vec<Bytes>,
@@ -341,8 +349,14 @@ impl Port {
                     self.table().route(other, client);
                 }
                 ToReplica::Observe { from_seq } => {
-                    client.outbox.frame(self.observation(from_seq));
-                    tokio::time::sleep(OBSERVE_INTERVAL_MIN).await;
+                    // Requests behind it on the stream do not wait for the pace of observations.
+                    if let Some(wait) = session.observe_turn(Instant::now()) {
+                        let (hub, client) = (Arc::clone(self), Arc::clone(client));
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            client.outbox.frame(hub.observation(from_seq));
+                        });
+                    }
                 }
             }
         }
@@ -449,9 +463,23 @@ impl Source for Client {
 /// What a connection may do.
 struct Session {
     speaks_for: BTreeSet<ClientId>,
+    /// When the next observation may be answered.
+    next_observation: Instant,
 }
 
 impl Session {
+    /// How long to wait before answering an observation that arrives now; `None` if too many wait
+    /// already, and it is dropped.
+    fn observe_turn(&mut self, now: Instant) -> Option<Duration> {
+        let turn = self.next_observation.max(now);
+        let wait = turn - now;
+        if wait >= OBSERVE_INTERVAL_MIN * OBSERVATIONS_WAITING_MAX {
+            return None;
+        }
+        self.next_observation = turn + OBSERVE_INTERVAL_MIN;
+        Some(wait)
+    }
+
     fn owns(&self, raw: &Bytes) -> bool {
         claimed_id(raw).is_some_and(|id| self.speaks_for.contains(&id.client))
     }

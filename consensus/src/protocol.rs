@@ -62,11 +62,14 @@ pub trait Protocol: Sized {
     fn step(&mut self, now: Instant, event: Event<Verified<Self::Message>>, out: &mut Outbox<Self>);
 }
 
+/// A message that came from a peer, or what that peer did wrong.
+pub type Admitted<M> = (ReplicaId, Result<Verified<M>, Misbehaviour>);
+
 /// Admits messages of several peers at once with one signature batch.
 pub fn admit_all<P: Protocol>(
     keyring: &Keyring,
     wires: Vec<(ReplicaId, P::Wire)>,
-) -> Vec<(ReplicaId, Result<Verified<P::Message>, Misbehaviour>)> {
+) -> Vec<Admitted<P::Message>> {
     let mut senders = Vec::with_capacity(wires.len());
     let mut examined = Vec::with_capacity(wires.len());
     for (from, wire) in wires {

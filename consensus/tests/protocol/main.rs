@@ -13,7 +13,10 @@ mod commits;
 mod counting;
 mod durability;
 mod flows;
+mod hostile;
 
 mod proposing;
 mod quorums;
+mod sessions;
 mod voting;
+mod wire;

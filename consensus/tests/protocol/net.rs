@@ -18,7 +18,7 @@ use crate::node::{Act, Happened, admit, title};
 const DELAY: Duration = Duration::from_millis(1);
 
 enum Due {
-    Message { from: u16, to: u16, wire: Wire },
+    Message { from: u16, to: u16, wire: Box<Wire> },
     Timer { at: u16, timer: Timer },
 }
 
@@ -247,7 +247,7 @@ impl<'f> Net<'f> {
         }
         for to in targets {
             if !(self.loses)(from, to, wire) {
-                let wire = wire.clone();
+                let wire = Box::new(wire.clone());
                 self.schedule(self.now + DELAY, Due::Message { from, to, wire });
             }
         }

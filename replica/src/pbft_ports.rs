@@ -189,6 +189,7 @@ impl Describe<Wire> for QuicNetwork {
             Wire::Decision(_) | Wire::Batch(_) | Wire::NewView(_) | Wire::ViewChange(_) => {
                 Lane::Bulk
             }
+            Wire::Status(_) => Lane::Latest,
             _ => Lane::Main,
         }
     }

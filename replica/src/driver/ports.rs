@@ -5,11 +5,13 @@ use bytes::Bytes;
 use consensus::{Destination, Reply, SeqNo, Ticket, View};
 use crypto::Digest;
 
-/// Which stream of a peer connection carries a message.
+/// How a message travels on a peer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Votes and everything else that is small or urgent.
     Main,
+    /// Beside votes, but only the latest is worth sending: it replaces one that still waits.
+    Latest,
     /// State transfer and new views: large, and never in front of a vote (docs/protocol.md R19).
     Bulk,
 }
@@ -19,7 +21,7 @@ pub enum Lane {
 pub struct Outgoing {
     /// To whom.
     pub to: Destination,
-    /// By which stream.
+    /// How.
     pub lane: Lane,
     /// The encoded message.
     pub bytes: Bytes,
@@ -67,6 +69,6 @@ pub trait Describe<W> {
     const KINDS: &'static [&'static str];
     /// Index of a message's kind in [`Describe::KINDS`].
     fn kind(wire: &W) -> usize;
-    /// By which stream it travels.
+    /// How it travels.
     fn lane(wire: &W) -> Lane;
 }

@@ -41,6 +41,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     messages: VecDeque<Bytes>,
+    /// Goes out behind the messages; one at most.
+    latest: Option<Bytes>,
     bytes: usize,
 }
 
@@ -75,10 +77,22 @@ impl Queue {
         Put { dropped, waiting }
     }
 
+    /// Adds a message that replaces the one put here before, if that still waits: a peer that is
+    /// slow to read must not be slowed down further by old news.
+    pub(super) fn put_latest(&self, message: Bytes) {
+        self.lock().latest = Some(message);
+        self.wake.notify_one();
+    }
+
     /// Everything that waits, at once; waits until there is something. One consumer.
     pub(super) async fn take(&self) -> Vec<Bytes> {
         loop {
-            let QueueState { messages, .. } = std::mem::take(&mut *self.lock());
+            let QueueState {
+                mut messages,
+                latest,
+                ..
+            } = std::mem::take(&mut *self.lock());
+            messages.extend(latest);
             if !messages.is_empty() {
                 return messages.into();
             }
@@ -108,6 +122,11 @@ mod tests {
             .map(|message| message[0])
             .collect();
         assert_eq!(left, [3, 4, 5]);
+        queue.put_latest(Bytes::from_static(b"old news"));
+        put(6);
+        queue.put_latest(Bytes::from_static(b"news"));
+        let left = queue.take().await;
+        assert_eq!((left.len(), left[1].as_ref()), (2, b"news".as_slice()));
         let huge = queue.put(Bytes::from(vec![9; 10_000]), most);
         assert_eq!(huge.dropped, 0, "the newest message stays");
         assert_eq!(queue.take().await.len(), 1);

@@ -26,14 +26,15 @@ use crate::driver::ports::{Lane, Outgoing};
 use crate::observer::Observer;
 use crate::verify::{PeerFrames, VerifyInbox};
 
-/// Bytes that may wait for a connected peer on each stream: a few of the largest frames.
-pub const OUTBOUND_BYTES_MAX: usize = 64 << 20;
+/// Bytes that may wait for a connected peer on each stream: as much again as QUIC has taken and
+/// the peer has not acknowledged. Times the peers, so that a slow cluster stays small.
+pub const OUTBOUND_BYTES_MAX: usize = 8 << 20;
 /// Bytes that may wait for a peer without a connection: enough to bridge a reconnection. What is
 /// older is of no use to a peer that was away for long; it asks for what it lacks.
 pub const OUTBOUND_AWAY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one peer's frames that may wait for verification; then its stream is not read, and
-/// QUIC's flow control holds the peer back. At least the largest frame.
-pub const PEER_VERIFY_BYTES_MAX: usize = FRAME_MAX + MESSAGE_COST;
+/// QUIC's flow control holds the peer back. A frame that is larger takes all of it.
+pub const PEER_VERIFY_BYTES_MAX: usize = 4 << 20;
 /// Bytes that are handed to verification in one piece.
 const PEER_READ_BYTES_MAX: usize = 1 << 20;
 /// Pause after the first failed attempt to dial; doubles up to [`BACKOFF_MAX`].
@@ -227,6 +228,7 @@ impl Link {
             OUTBOUND_AWAY_BYTES_MAX
         };
         let queue = match lane {
+            Lane::Latest => return self.messages.put_latest(message),
             Lane::Main => &self.messages,
             Lane::Bulk => &self.bulk,
         };

@@ -124,6 +124,14 @@ pub(crate) fn restore(options: &Options, who: &Membership) -> Result<Restored, S
     };
     if !storage.clean_stop {
         protocol.fence();
+        if protocol.primary() == who.me {
+            tracing::warn!(
+                view = protocol.view().0,
+                "this primary was not stopped cleanly and proposes nothing more in its view \
+                 (docs/protocol.md R12); this version does not change views, so the cluster \
+                 orders no further request: found a new one with `replica genesis`"
+            );
+        }
     }
     let seq = executor.last_executed().0;
     tracing::info!(

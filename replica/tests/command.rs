@@ -1,0 +1,144 @@
+//! The command `replica` as a script sees it: output, exit codes, refusals.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+fn replica() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_replica"))
+}
+
+/// A cluster whose ports nobody else has, and its first replica's directory.
+fn found() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    // The kernel's choice of a free port; the ones behind it are free as well, as a rule.
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().min(65_000);
+    let path = directory.path().join("cluster");
+    let founded = replica()
+        .args(["genesis", "-f", "1", "--clients", "1", "--base-port"])
+        .arg(port.to_string())
+        .arg("-o")
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(founded.status.success(), "{founded:?}");
+    (directory, path.join("replica-0"))
+}
+
+/// Starts a replica that stops when its standard input ends, and waits until it is ready.
+fn start(directory: &Path, options: &[&str]) -> Child {
+    let mut child = replica()
+        .args(["--quiet", "run", "--exit-with-stdin", "--dir"])
+        .arg(directory)
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let ready = line
+        .strip_prefix("ready ")
+        .unwrap_or_else(|| panic!("not ready: {line:?}"));
+    let ready: replica::Ready = serde_json::from_str(ready).unwrap();
+    assert_eq!((ready.replica, ready.pid), (0, child.id()));
+    child
+}
+
+/// Exit code and message of a run that is expected to end by itself.
+fn refused(directory: &Path, options: &[&str]) -> (i32, String) {
+    let output = replica()
+        .args(["--quiet", "run", "--dir"])
+        .arg(directory)
+        .args(options)
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn a_replica_stops_when_its_standard_input_ends_and_starts_again() {
+    let (_cluster, directory) = found();
+    for _ in 0..2 {
+        let mut child = start(&directory, &[]);
+        child.stdin.as_mut().unwrap().write_all(b"ignored").unwrap();
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn an_occupied_port_is_named_and_the_environment_is_to_blame() {
+    let (_cluster, directory) = found();
+    let mut child = start(&directory, &[]);
+    let (code, message) = refused(&directory, &[]);
+    assert_eq!(code, 6, "{message}");
+    assert!(message.contains("is taken"), "{message}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_replica_that_has_forgotten_its_promises_does_not_start() {
+    let (_cluster, in_memory) = found();
+    drop(
+        start(&in_memory, &["--storage", "memory"])
+            .wait_with_output()
+            .unwrap(),
+    );
+    for engine in ["memory", "sqlite"] {
+        let (code, message) = refused(&in_memory, &["--storage", engine]);
+        assert_eq!(code, 1);
+        assert!(
+            message.contains("has forgotten what it promised"),
+            "{message}"
+        );
+    }
+
+    let (_cluster, unsynced) = found();
+    let mut child = start(&unsynced, &["--durability", "off"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, message) = refused(&unsynced, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        message.contains("--durability off and did not stop cleanly"),
+        "{message}"
+    );
+}
+
+#[test]
+fn impossible_clusters_and_missing_directories_are_refused_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = replica()
+        .args(["genesis", "-f", "1", "-n", "3f", "-o"])
+        .arg(directory.path().join("cluster"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("n must be at least 4")
+    );
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "nothing is left"
+    );
+
+    let (code, message) = refused(directory.path(), &[]);
+    assert_eq!(code, 1);
+    assert!(message.contains("replica genesis"), "{message}");
+}

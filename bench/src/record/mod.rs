@@ -43,5 +43,6 @@ pub use phase::{Phase, Phases};
 pub use recorder::{Answer, LATE_AFTER, Outcome, Recorder, Recording, Times};
 pub use run_json::*;
 pub use sparse::{LATENCY_NS_MAX, new_histogram};
+pub(crate) use summary::median;
 pub use summary::{Estimate, EstimateMethod, RESAMPLES};
 pub use timeseries::{BUCKET, ClusterSample, TIME_BUCKETS_MAX, write_timeseries};

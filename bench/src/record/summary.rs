@@ -69,7 +69,8 @@ impl Estimate {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
+/// The middle of the values, or the mean of the two in the middle; 0 without values. Sorts them.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -1,0 +1,56 @@
+//! The content of a summary, apart from how it is drawn.
+
+/// A summary, top to bottom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Document {
+    /// What was run.
+    pub(super) name: String,
+    /// What came of it.
+    pub(super) outcome: String,
+    /// How good that is.
+    pub(super) tone: Tone,
+    /// The question that the scenario answers.
+    pub(super) question: String,
+    /// The rest.
+    pub(super) sections: Vec<Section>,
+}
+
+/// A part of a summary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    /// A word or two; none for the opening facts.
+    pub(super) heading: &'static str,
+    /// How good its content is.
+    pub(super) tone: Tone,
+    /// A remark behind the heading.
+    pub(super) remark: String,
+    /// Names and values.
+    pub(super) facts: Vec<(&'static str, String)>,
+    /// Columns, the first a name and the others numbers.
+    pub(super) table: Option<Table>,
+    /// Sentences.
+    pub(super) items: Vec<String>,
+    /// A line to copy.
+    pub(super) command: Option<String>,
+}
+
+/// A table; every row is as long as the header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) header: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// How good something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Neither good nor bad.
+    #[default]
+    Neutral,
+    /// As it should be.
+    Good,
+    /// To be looked at.
+    Doubtful,
+    /// Wrong.
+    Bad,
+}

@@ -251,8 +251,17 @@ fn lost_operations_say_what_they_were_judged_by() {
     let judgement = judge(&lost, std::slice::from_ref(&repeat));
     assert_eq!(
         judgement.misses[0].got,
-        "no judgement: check.exactly_once was skipped (not asked for); check.linearizable was skipped (no history was kept)"
+        "no judgement: check.exactly_once was skipped (not asked for); check.linearizable was skipped (no history was kept); keep a history (--history sampled)"
     );
+}
+
+#[test]
+fn a_linearizable_history_alone_shows_that_nothing_is_lost() {
+    let mut repeat = good();
+    repeat.checks.exactly_once = CheckResult::skipped("no checker");
+    repeat.checks.state = CheckResult::skipped("no checkpoint");
+    let judgement = judge(&scenario("[expect]\nlost_operations = 0"), &[repeat]);
+    assert_eq!(judgement, Judgement::default());
 }
 
 #[test]

@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! `bench`: runs, measures and checks Quintet clusters.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bench::cli::main(std::env::args_os())
+}

@@ -1,0 +1,197 @@
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::record::HistoryMode;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  bench run                                  five replicas here, 12 seconds
+  bench run overload --set load.clients=128  a scenario, one value changed
+  bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
+  bench scenario list                        the scenarios at hand
+
+Exit codes:
+    0  ok
+    1  runtime error
+    2  wrong usage or scenario
+    3  objective or expectation missed
+    4  safety violation
+    5  liveness violation
+    6  environment unfit: a port is taken, a directory cannot be written
+  130  interrupted; partial results are written and marked";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  bench run
+  bench run scenarios/fast-path.toml scenarios/classic-pbft.toml
+  bench run quickstart --set cluster.f=2 --set load.duration=30s --seed 42
+  bench run quickstart --history full --out /tmp/results
+  bench run quickstart --attach cluster/cluster.toml
+
+A SCENARIO is a file, or the name of one that the program carries: see
+`bench scenario list`. Several are run one after the other; the gravest end
+decides the exit code. Results are in DIR/<time>_<name>_<4 hex>; DIR/latest
+is the newest.";
+
+const SCENARIO_EXAMPLES: &str = "\
+Examples:
+  bench scenario new --from fast-path > mine.toml
+  bench scenario check mine.toml
+  bench scenario explain mine.toml --set cluster.f=2";
+
+/// Runs and measures Byzantine fault tolerant clusters on this machine
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, styles = STYLES, after_long_help = EXAMPLES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Global {
+    /// No progress and no warnings, only results and errors
+    #[arg(
+        short,
+        long,
+        global = true,
+        display_order = 100,
+        conflicts_with = "verbose"
+    )]
+    pub(super) quiet: bool,
+    /// More log messages; -vv even more
+    #[arg(short, long, global = true, display_order = 100, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Which log messages are shown, such as `bench=debug,network=trace`
+    #[arg(long, global = true, display_order = 100, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true, display_order = 100)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run scenarios: start a cluster, load it, measure, check, and leave results
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// List, check, explain and begin scenario files
+    #[command(after_long_help = SCENARIO_EXAMPLES)]
+    Scenario(ScenarioArgs),
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct RunArgs {
+    /// Scenario files or names; none means quickstart
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenarios: Vec<String>,
+    /// Override a value of the scenario, such as load.clients=64; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Independent runs on fresh clusters
+    #[arg(long, value_name = "N")]
+    pub(super) repeat: Option<u32>,
+    /// Seed of keys, arrivals and the choice of operations
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// Name of the run, part of its directory's name
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Directory for results
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
+    /// How many operations history.jsonl keeps [default: what the scenario's check needs]
+    #[arg(long, value_name = "MODE")]
+    pub(super) history: Option<History>,
+    /// Measure the running cluster of this file instead of starting one
+    #[arg(long, value_name = "CLUSTER.toml")]
+    pub(super) attach: Option<PathBuf>,
+    /// Keep the replicas' data directories
+    #[arg(long)]
+    pub(super) keep_data: bool,
+    /// One progress line a second, also on a terminal
+    #[arg(long)]
+    pub(super) plain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum History {
+    /// None
+    Off,
+    /// All operations on a share of the keys
+    Sampled,
+    /// Every operation
+    Full,
+}
+
+impl From<History> for HistoryMode {
+    fn from(history: History) -> Self {
+        match history {
+            History::Off => Self::Off,
+            History::Sampled => Self::Sampled,
+            History::Full => Self::Full,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScenarioArgs {
+    #[command(subcommand)]
+    pub(super) command: ScenarioCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ScenarioCommand {
+    /// List the scenarios of the program and those below ./scenarios
+    List,
+    /// Check scenario files without running them
+    Check {
+        /// Scenario files or names
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<String>,
+        /// Override a value, such as load.clients=64; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Print the effective scenario with the origin of each value
+    Explain {
+        /// A scenario file or name
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// Override a value, such as load.clients=64; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Print the beginning of a new scenario
+    New {
+        /// The scenario to start from [default: quickstart]
+        #[arg(long, value_name = "NAME")]
+        from: Option<String>,
+    },
+    /// Print the JSON Schema of scenario files
+    Schema,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,45 @@
+//! The command line: results on stdout, messages on stderr, and an exit code that says what came of it.
+
+mod arguments;
+mod logging;
+mod output;
+mod run;
+mod scenario;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Cli, Command};
+use output::Output;
+
+use crate::cluster::child;
+use crate::exit::Exit;
+
+/// The whole program; the arguments begin with the program's name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The launcher's own way in: its arguments are none of the user's, so clap does not look at them.
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == child::SUBCOMMAND)
+    {
+        return child::main(arguments.split_off(2));
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // Prints to stdout what was asked for (--help), to stderr what is wrong, and exits with 0 or 2.
+        Err(message) => message.exit(),
+    };
+    let output = Output::new(&cli.global);
+    if let Err(message) = logging::start(&cli.global) {
+        output.complain(&message);
+        return Exit::Usage.into();
+    }
+    let exit = match &cli.command {
+        Command::Run(run) => run::execute(run, &output, crate::run::run),
+        Command::Scenario(scenario) => scenario::execute(scenario, &output),
+    };
+    exit.into()
+}

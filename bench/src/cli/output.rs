@@ -1,0 +1,206 @@
+//! Where results and messages go.
+
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, IsTerminal as _, Write};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::arguments::Global;
+use crate::exit::Exit;
+use crate::options::Display;
+use crate::report::Paint;
+use crate::scenario::{Problem, ScenarioError, render};
+
+/// The `schema` of a document which says that there is no result.
+const ERROR_SCHEMA: &str = "bench.error/v1";
+
+/// Results on stdout, messages on stderr.
+pub(super) struct Output {
+    /// Whether stdout is one JSON document.
+    pub(super) json: bool,
+    /// Whether only results and errors are shown.
+    quiet: bool,
+    /// How stdout is painted.
+    pub(super) paint: Paint,
+    /// How stderr is painted.
+    message_paint: Paint,
+    stdout: RefCell<Box<dyn Write>>,
+    /// Whether stdout took everything.
+    failed: Cell<bool>,
+}
+
+impl Output {
+    pub(super) fn new(global: &Global) -> Self {
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            paint: Paint::of(&std::io::stdout()),
+            message_paint: Paint::of(&std::io::stderr()),
+            stdout: RefCell::new(Box::new(std::io::stdout())),
+            failed: Cell::new(false),
+        }
+    }
+
+    /// How progress is shown.
+    pub(super) fn display(&self, plain: bool) -> Display {
+        if self.quiet {
+            Display::Quiet
+        } else if plain || !self.message_paint.unicode || !std::io::stderr().is_terminal() {
+            Display::Plain
+        } else {
+            Display::Tty
+        }
+    }
+
+    /// A result as text.
+    pub(super) fn text(&self, text: &str) {
+        let mut stdout = self.stdout.borrow_mut();
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            Ok(()) => {}
+            // The reader had enough, as `head` has.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                self.failed.set(true);
+                self.complain(&format!("cannot write to stdout: {error}"));
+            }
+        }
+    }
+
+    /// A result as the one JSON document.
+    pub(super) fn document(&self, value: &impl Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.text(&(text + "\n")),
+            Err(error) => {
+                self.failed.set(true);
+                self.complain(&format!("cannot write the result as JSON: {error}"));
+            }
+        }
+    }
+
+    /// The exit code, unless a result could not be written.
+    pub(super) fn end(&self, exit: Exit) -> Exit {
+        if self.failed.get() {
+            exit.max(Exit::Runtime)
+        } else {
+            exit
+        }
+    }
+
+    /// An error in one sentence.
+    pub(super) fn complain(&self, message: &str) {
+        message_line(&format!("bench: {message}"));
+    }
+
+    /// What is wrong with a scenario.
+    pub(super) fn refuse(&self, error: &ScenarioError) {
+        message_line(error.render(self.message_paint.style()).trim_end());
+    }
+
+    /// What is odd about a scenario.
+    pub(super) fn warn(&self, warnings: &[Problem]) {
+        if !self.quiet && !warnings.is_empty() {
+            message_line(render(warnings, self.message_paint.style()).trim_end());
+        }
+    }
+}
+
+/// Nobody may be reading messages, and that is no reason to stop.
+fn message_line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Says in JSON that there is no result, and why.
+pub(super) fn failure(exit: Exit, message: &str) -> Value {
+    json!({ "schema": ERROR_SCHEMA, "exit": exit.code(), "message": message })
+}
+
+/// The same for a scenario that was refused.
+pub(super) fn refusal(error: &ScenarioError) -> Value {
+    let mut document = failure(Exit::Usage, &error.to_string());
+    document["problems"] = problems(error.problems());
+    document
+}
+
+/// Problems or warnings with their places.
+pub(super) fn problems(problems: &[Problem]) -> Value {
+    let one = |problem: &Problem| {
+        let (line, column) = problem.position().unzip();
+        json!({
+            "message": problem.message(),
+            "file": problem.source_name(),
+            "line": line,
+            "column": column,
+            "text": problem.offending(),
+            "remedy": problem.remedy(),
+        })
+    };
+    problems.iter().map(one).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// What was written to stdout.
+    #[derive(Clone, Default)]
+    pub(in super::super) struct Written(Rc<RefCell<Vec<u8>>>);
+
+    impl Written {
+        pub(in super::super) fn text(&self) -> String {
+            String::from_utf8_lossy(&self.0.borrow()).into_owned()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Output {
+        /// Results go to the given place, messages to stderr.
+        pub(in super::super) fn to(stdout: impl Write + 'static, json: bool) -> Self {
+            Self {
+                json,
+                quiet: true,
+                paint: Paint::PLAIN,
+                message_paint: Paint::PLAIN,
+                stdout: RefCell::new(Box::new(stdout)),
+                failed: Cell::new(false),
+            }
+        }
+    }
+
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_a_reader_who_left_is_none() {
+        let end = |kind| {
+            let output = Output::to(Broken(kind), false);
+            output.text("result");
+            output.end(Exit::Ok)
+        };
+        assert_eq!(end(ErrorKind::StorageFull), Exit::Runtime);
+        assert_eq!(end(ErrorKind::BrokenPipe), Exit::Ok);
+    }
+}

@@ -1,0 +1,225 @@
+//! The program as its users and their scripts see it: output, messages and exit codes, without starting a cluster.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use assert_cmd::Command;
+
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `bench` in an empty directory.
+fn bench(arguments: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    bench_in(directory.path(), arguments)
+}
+
+fn bench_in(directory: &std::path::Path, arguments: &[&str]) -> Ended {
+    let output = Command::cargo_bin("bench")
+        .unwrap()
+        .current_dir(directory)
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn help_is_short_or_long_with_examples() {
+    let short = bench(&["-h"]);
+    let long = bench(&["--help"]);
+    assert_eq!((short.code, long.code), (0, 0));
+    assert!(!short.stdout.contains("Examples:") && long.stdout.contains("Examples:"));
+    assert!(
+        long.stdout.contains("bench run overload") && long.stdout.contains("4  safety violation")
+    );
+    assert!(
+        bench(&["run", "--help"])
+            .stdout
+            .contains("--attach cluster/cluster.toml")
+    );
+    assert!(!long.stdout.contains("replica-process"));
+}
+
+#[test]
+fn the_version_is_on_stdout() {
+    let version = bench(&["-V"]);
+    assert_eq!(
+        (version.code, version.stdout),
+        (0, format!("bench {}\n", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_leaves_stdout_empty() {
+    for arguments in [
+        &["run", "--no-such-flag"][..],
+        &["no-such-command"],
+        &["sweep", "quickstart"],
+        &["run", "--repeat", "many"],
+        &["run", "--history", "some"],
+        &["scenario", "check"],
+        &["run", "-q", "-v"],
+        &[],
+    ] {
+        let ended = bench(arguments);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.is_empty());
+    }
+    let ended = bench(&["scenario", "list", "--log", "bench=loud"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("--log \"bench=loud\" is no filter"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_wrong_scenario_is_named_with_its_place_and_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("bad.toml"),
+        "schema = 1\nname = \"bad\"\n[load]\nclientz = 3\n",
+    )
+    .unwrap();
+    let ended = bench_in(directory.path(), &["run", "bad.toml"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    for part in ["bad.toml:4:1", "clientz", "did you mean `clients`?"] {
+        assert!(
+            ended.stderr.contains(part),
+            "{part} is missing in {}",
+            ended.stderr
+        );
+    }
+    assert!(
+        !ended.stderr.contains('\u{1b}'),
+        "no colour where stderr is no terminal"
+    );
+    assert!(
+        !directory.path().join("results").exists(),
+        "nothing half-written"
+    );
+}
+
+#[test]
+fn wrong_overrides_and_missing_files_are_refused() {
+    for (arguments, words) in [
+        (&["run", "--set", "load.clients=0"][..], "out of bounds"),
+        (&["run", "--repeat", "0"], "out of bounds"),
+        (&["run", "--name", "a/b"], "cannot name a directory"),
+        (&["run", "missing.toml"], "neither a file nor a scenario"),
+        (&["run", "quickstrat"], "did you mean quickstart?"),
+        (
+            &["scenario", "new", "--from", "missing"],
+            "neither a file nor a scenario",
+        ),
+    ] {
+        let ended = bench(arguments);
+        assert_eq!(ended.code, 2, "{arguments:?}");
+        assert!(
+            ended.stderr.contains(words),
+            "{words} is missing in {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn with_json_a_refusal_is_a_document_too() {
+    let ended = bench(&["run", "--json", "--set", "load.clients=0"]);
+    assert_eq!(ended.code, 2);
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["schema"], "bench.error/v1");
+    assert_eq!(
+        (&document["exit"], &document["problems"][0]["file"]),
+        (&2.into(), &"--set".into())
+    );
+}
+
+#[test]
+fn scenarios_are_listed_checked_explained_and_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| bench_in(directory.path(), arguments);
+    let list = run(&["scenario", "list"]);
+    assert!(
+        list.code == 0 && list.stdout.starts_with("quickstart "),
+        "{}",
+        list.stdout
+    );
+    let new = run(&["scenario", "new", "--from", "fast-path"]);
+    assert_eq!(new.code, 0);
+    std::fs::write(directory.path().join("mine.toml"), &new.stdout).unwrap();
+    let check = run(&["scenario", "check", "mine.toml", "quickstart"]);
+    assert_eq!(
+        (check.code, check.stdout.lines().count()),
+        (0, 2),
+        "{}",
+        check.stderr
+    );
+    assert!(
+        check
+            .stdout
+            .starts_with("mine.toml: ok, my-fast-path, n = 5, f = 1"),
+        "{}",
+        check.stdout
+    );
+    let explain = run(&["scenario", "explain", "mine.toml", "--set", "cluster.f=2"]);
+    assert!(
+        explain.stdout.contains("f = 2") && explain.stdout.contains("# --set"),
+        "{}",
+        explain.stdout
+    );
+    let check = run(&["scenario", "check", "mine.toml", "missing.toml", "--json"]);
+    assert_eq!(check.code, 2);
+    let documents: Vec<serde_json::Value> = serde_json::from_str(&check.stdout).unwrap();
+    assert_eq!(
+        (&documents[0]["valid"], &documents[1]["valid"]),
+        (&true.into(), &false.into())
+    );
+}
+
+#[test]
+fn every_scenario_command_speaks_json() {
+    for arguments in [
+        &["scenario", "list", "--json"][..],
+        &["scenario", "explain", "quickstart", "--json"],
+        &["scenario", "new", "--json"],
+        &["scenario", "schema"],
+        &["--json", "scenario", "check", "quickstart"],
+    ] {
+        let ended = bench(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&ended.stdout).is_ok(),
+            "{}",
+            ended.stdout
+        );
+    }
+}
+
+#[test]
+fn an_unwritable_directory_is_exit_code_6() {
+    let directory = tempfile::tempdir().unwrap();
+    // A file where the directory should be stops also a user who may write everywhere.
+    std::fs::write(directory.path().join("taken"), "").unwrap();
+    let ended = bench_in(
+        directory.path(),
+        &["run", "--out", "taken/results", "--json"],
+    );
+    assert_eq!(ended.code, 6, "{}", ended.stderr);
+    assert!(ended.stderr.contains("taken/results"), "{}", ended.stderr);
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["exit"], 6);
+}

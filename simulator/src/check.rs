@@ -1,6 +1,9 @@
 //! Oracles over a finished run (S1-S4 of the attack catalogue): agreement, state against an
 //! independent re-execution, results in real-time order, at most one execution.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

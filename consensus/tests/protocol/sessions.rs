@@ -401,3 +401,22 @@ fn the_state_digest_covers_log_position_state_sessions_and_configuration() {
     same.one(1, 1, 0);
     assert_eq!(digest(&mut same), first);
 }
+
+#[test]
+fn large_results_come_in_full_from_one_replica_and_every_replica_has_its_turn() {
+    use consensus::reply::designated;
+    let turns: Vec<u16> = (1..=6).map(|seq| designated(SeqNo(seq), 1, 5).0).collect();
+    assert_eq!(turns, [2, 3, 4, 0, 1, 2]);
+    assert!(designated(SeqNo(u64::MAX), u64::MAX, 5).0 < 5);
+}
+
+#[test]
+fn an_answer_matches_whether_it_carries_its_results_or_their_digest() {
+    let results = ByteList::from_iter([b"one", b"two"]);
+    let full = ResultBody::Full(results);
+    let hash = ResultBody::Hash(full.digest());
+    let digest = |body: &ResultBody| Outcome::Executed(body.clone()).digest();
+    assert_eq!(digest(&full), digest(&hash));
+    let split_otherwise = ResultBody::Full(ByteList::from_iter([&b"onetw"[..], b"o"]));
+    assert_ne!(digest(&full), digest(&split_otherwise));
+}

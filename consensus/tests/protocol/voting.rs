@@ -73,6 +73,18 @@ fn another_body_does_not_help() {
 }
 
 #[test]
+fn a_fetched_body_with_a_forged_request_is_refused() {
+    let fixture = Fixture::strong();
+    let mut backup = fixture.node(1);
+    let proposal = fixture.proposal_of(1, vec![fixture.forged_request(0, 1)]);
+    backup.receive(0, &proposal.header_only());
+    let body = Wire::Batch(proposal.batch.to_raw());
+    let refused = backup.try_receive(3, &body);
+    assert_eq!(refused, Err(Misbehaviour::BadSignature));
+    assert!(backup.records.is_empty());
+}
+
+#[test]
 fn a_missing_body_is_asked_for_with_the_next_status() {
     let fixture = Fixture::strong();
     let mut backup = fixture.node(1);

@@ -15,7 +15,7 @@ pub(crate) struct SavedState {
 
 /// A write that is not durable yet.
 enum Write {
-    Record(Ticket, Record),
+    Record(Ticket, Box<Record>),
     Truncate(SeqNo),
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn write(&mut self, ticket: Ticket, record: Record) {
-        self.waiting.push(Write::Record(ticket, record));
+        self.waiting.push(Write::Record(ticket, Box::new(record)));
     }
 
     pub(crate) fn truncate(&mut self, seq: SeqNo) {
@@ -56,7 +56,7 @@ impl Disk {
                     if record.seq() == SeqNo(0) {
                         self.records.retain(|held| held.kind() != record.kind());
                     }
-                    self.records.push(record);
+                    self.records.push(*record);
                     upto = Some(ticket);
                 }
                 Write::Truncate(seq) => {

@@ -158,6 +158,9 @@ pub fn run(config: &Config) -> Outcome {
     world.finish()
 }
 
+/// How a secret key becomes what signs.
+type SignerOf = fn(&SecretKey) -> Arc<dyn Signer>;
+
 fn keys(role: &str, count: usize) -> Vec<SecretKey> {
     (0..count)
         .map(|index| SecretKey::from_seed(&Digest::of(role, &index.to_le_bytes()).0))
@@ -177,16 +180,15 @@ impl<'c> World<'c> {
         )
         .expect("the simulated configuration is possible");
         let cluster = Arc::new(cluster);
-        let (keyring, signer): (Keyring, fn(&SecretKey) -> Arc<dyn Signer>) =
-            match config.signatures {
-                Signatures::Ed25519 => (Keyring::new(Arc::clone(&cluster)), |key| {
-                    Arc::new(key.clone())
-                }),
-                Signatures::Fake => (
-                    Keyring::with_scheme(Arc::clone(&cluster), Arc::new(FakeScheme)),
-                    |key| Arc::new(FakeSigner(key.public())),
-                ),
-            };
+        let (keyring, signer): (Keyring, SignerOf) = match config.signatures {
+            Signatures::Ed25519 => (Keyring::new(Arc::clone(&cluster)), |key| {
+                Arc::new(key.clone())
+            }),
+            Signatures::Fake => (
+                Keyring::with_scheme(Arc::clone(&cluster), Arc::new(FakeScheme)),
+                |key| Arc::new(FakeSigner(key.public())),
+            ),
+        };
         let nodes = cluster
             .members()
             .zip(&replica_keys)

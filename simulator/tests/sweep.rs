@@ -41,9 +41,9 @@ fn drawn(seed: u64) -> Config {
             duplication: [0.0, 0.3][(seed / 2 % 2) as usize],
             client_loss: [0.0, 0.1][(seed / 7 % 2) as usize],
             crashes: (seed % 6) as u32,
-            silent: if seed % 6 == 0 { f } else { 0 },
+            silent: if seed.is_multiple_of(6) { f } else { 0 },
         },
-        signatures: if seed % 50 == 0 {
+        signatures: if seed.is_multiple_of(50) {
             Signatures::Ed25519
         } else {
             Signatures::Fake

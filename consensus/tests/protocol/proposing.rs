@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use consensus::pbft::message::Wire;
-use consensus::{FastQuorum, Policy, Timer};
+use consensus::pbft::certificate::Phase;
+use consensus::pbft::message::{Decision, Wire};
+use consensus::{FastQuorum, Policy, Request, Timer};
 
 use crate::fixture::{Fixture, ms};
 use crate::node::Node;
@@ -29,7 +30,7 @@ fn header_of(primary: &Node, seq: u64) -> consensus::pbft::message::Header {
 
 /// Slots and batch sizes of the proposals among these lines.
 fn proposed(lines: &[String]) -> Vec<&str> {
-    let of = |line: &'_ &String| line.starts_with("proposed");
+    let of = |line: &&String| line.starts_with("proposed");
     lines.iter().filter(of).map(String::as_str).collect()
 }
 
@@ -190,7 +191,7 @@ fn backups_never_propose_but_forward_clients_requests_to_the_primary() {
 #[test]
 fn a_forwarded_request_is_proposed_and_not_forwarded_further() {
     let fixture = Fixture::strong();
-    let forward = Wire::Forward(vec![consensus_blob(&fixture, 0, 1)]);
+    let forward = Wire::Forward(vec![blob(&fixture, 0, 1)]);
     let lines = fixture.node(0).receive(3, &forward);
     assert_eq!(proposed(&lines), ["proposed s1 (1)"]);
     let lines = fixture.node(1).receive(3, &forward);
@@ -201,15 +202,12 @@ fn a_forwarded_request_is_proposed_and_not_forwarded_further() {
 fn forged_requests_in_a_forward_are_left_out_and_the_good_ones_stay() {
     let fixture = Fixture::strong();
     let forged = fixture.forged_request(1, 1).raw().clone();
-    let forward = Wire::Forward(vec![
-        crypto::codec::Blob(forged),
-        consensus_blob(&fixture, 0, 1),
-    ]);
+    let forward = Wire::Forward(vec![crypto::codec::Blob(forged), blob(&fixture, 0, 1)]);
     let mut primary = fixture.node(0);
     assert_eq!(proposed(&primary.receive(3, &forward)), ["proposed s1 (1)"]);
 }
 
-fn consensus_blob(fixture: &Fixture, client: u32, number: u64) -> crypto::codec::Blob {
+fn blob(fixture: &Fixture, client: u32, number: u64) -> crypto::codec::Blob {
     crypto::codec::Blob(fixture.request(client, number).raw().clone())
 }
 
@@ -276,6 +274,25 @@ fn fixture_request_len() -> usize {
 }
 
 #[test]
+fn what_can_never_execute_any_more_leaves_the_pool() {
+    let fixture = Fixture::strong();
+    let mut backup = fixture.node(1);
+    let request = |session, number, ack| fixture.request_of(0, session, number, ack, &[b"op"]);
+    backup.request([request(1, 1, 0), request(1, 2, 0), request(1, 4, 0)]);
+    backup.request([request(2, 1, 0), fixture.request(1, 1)]);
+    let mut execute = |seq, executed: Request| {
+        let proposal = fixture.proposal_of(seq, vec![executed]);
+        let certificate = fixture.certificate(Phase::Commit, &[0, 2, 3, 4], &proposal.header);
+        let batch = Some(proposal.batch.to_raw());
+        backup.receive(2, &Wire::Decision(Decision { certificate, batch }));
+        backup.core.pending()
+    };
+    assert_eq!(execute(1, request(1, 3, 2)), 3, "acknowledged: 1 and 2");
+    assert_eq!(execute(2, request(2, 2, 0)), 2, "of an earlier session: 4");
+    assert_eq!(execute(3, request(2, 3, 2)), 1, "others' stay");
+}
+
+#[test]
 fn a_busy_answer_goes_to_clients_only_never_for_what_a_peer_forwarded() {
     let policy = Policy {
         pending_requests_max: 1,
@@ -285,7 +302,7 @@ fn a_busy_answer_goes_to_clients_only_never_for_what_a_peer_forwarded() {
     let fixture = Fixture::with_policy(FastQuorum::Strong, policy);
     let mut primary = fixture.node(0);
     primary.request([fixture.request(0, 1)]);
-    let forward = Wire::Forward(vec![consensus_blob(&fixture, 1, 1)]);
+    let forward = Wire::Forward(vec![blob(&fixture, 1, 1)]);
     assert_eq!(primary.receive(2, &forward), Vec::<String>::new());
 }
 

@@ -55,7 +55,9 @@ pub trait Protocol: Sized {
         }
     }
 
-    /// Rebuilds from the durable records, oldest first, before the first step.
+    /// Rebuilds from the durable records before the first step: those that are bound to no sequence
+    /// number come first, because the watermark says where the others belong; each kind oldest
+    /// first.
     fn restore(&mut self, record: Self::Record);
 
     /// Advances by one event; appends what must be done to `out`.

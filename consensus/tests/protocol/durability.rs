@@ -153,6 +153,27 @@ fn the_watermark_and_its_certificate_survive() {
 }
 
 #[test]
+fn votes_far_above_the_start_are_restored_behind_their_watermark() {
+    let fixture = Fixture::strong();
+    let vote = fixture.proposal(45);
+    let records = [
+        Record::Stable(fixture.stable(&[0, 2, 3, 4], 40, state_at(40))),
+        Record::Vote {
+            statement: vote.header.statement,
+            header_signature: vote.header.signature,
+            batch: Some(vote.batch.to_raw()),
+        },
+    ];
+    let mut node = fixture.node(1);
+    for record in records {
+        node.core.restore(record);
+    }
+    let lines = node.receive(0, &fixture.other_proposal(45).wire());
+    assert_eq!(lines[0], "equivocation r0 s45");
+    assert!(node.records.is_empty(), "no second vote");
+}
+
+#[test]
 fn a_cluster_that_lost_power_decides_what_it_had_voted_for() {
     let fixture = Fixture::strong();
     let mut net = Net::new(&fixture, &[]);

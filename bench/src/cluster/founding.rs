@@ -21,7 +21,8 @@ pub(super) fn limits(scenario: &Scenario) -> Limits {
     Limits {
         checkpoint_interval: cluster.storage.checkpoint_interval,
         log_window: cluster.storage.log_window,
-        batch_requests_max: cluster.batch.max_ops,
+        // Replicas count requests; every request of a scenario has as many operations.
+        batch_requests_max: (cluster.batch.max_ops / scenario.load.ops_per_request).max(1),
         batch_bytes_max: u32::try_from(cluster.batch.max_bytes.bytes()).unwrap_or(u32::MAX),
         ..Limits::default()
     }

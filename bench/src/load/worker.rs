@@ -106,8 +106,10 @@ pub struct WorkerReport {
     pub retransmissions: u64,
     /// Replies that differed from what was accepted.
     pub differing: u64,
-    /// Records that the load phase could not create.
-    pub load_failures: u64,
+    /// Requests with an accepted answer, in all phases.
+    pub answered_requests: u64,
+    /// Requests that may or may not have been executed, in all phases.
+    pub unknown_requests: u64,
 }
 
 /// A load worker. Lives on one task.
@@ -344,6 +346,7 @@ impl Worker {
         let clock = self.plan.clock;
         match result {
             Ok(completion) => {
+                self.report.answered_requests += 1;
                 self.report.retransmissions += u64::from(completion.retransmissions);
                 self.report.differing += completion.differing.len() as u64;
                 for _ in 0..completion.busy {
@@ -370,6 +373,7 @@ impl Worker {
                 }
             }
             Err(error) => {
+                self.report.unknown_requests += 1;
                 if let RequestError::TimedOut(timed_out) = &error {
                     self.report.retransmissions += u64::from(timed_out.retransmissions);
                     for _ in 0..timed_out.busy {

@@ -9,6 +9,18 @@ use crate::check::{CheckResult, CommittedLog, check_agreement, check_linearizabl
 use crate::record::{Checks, HistoryLine, HistoryMode, Recording};
 use crate::scenario::schema::Scenario;
 
+/// Requests of the whole repeat, load phase and warm-up included, from both ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Requests {
+    /// Clients accepted an answer.
+    pub(super) answered: u64,
+    /// Clients gave up: executed or not, nobody knows.
+    pub(super) unknown: u64,
+    /// Executed by the replica that got furthest, each counted once; `None` if that is not known,
+    /// or if other clients may have had a part in it.
+    pub(super) executed: Option<u64>,
+}
+
 /// Runs every check that the scenario asks for.
 pub(super) fn check(
     scenario: &Scenario,
@@ -17,6 +29,7 @@ pub(super) fn check(
     mode: HistoryMode,
     recording: &Recording,
     measured: Duration,
+    requests: Requests,
 ) -> Checks {
     let asked = &scenario.check;
     let not_asked = || CheckResult::skipped("the scenario does not ask for it");
@@ -45,9 +58,7 @@ pub(super) fn check(
             _ => CheckResult::skipped("no history was kept"),
         },
         exactly_once: if asked.exactly_once {
-            CheckResult::skipped(
-                "no offline checker in this version; the simulator checks it on every seed",
-            )
+            exactly_once(requests)
         } else {
             not_asked()
         },
@@ -68,6 +79,39 @@ fn linearizable(path: &Path) -> CheckResult {
     }
 }
 
+/// Every answered request was executed, and nothing was executed more often than it was asked for.
+/// An execution too many or a lost one changes the count; which request it was, the history says.
+fn exactly_once(requests: Requests) -> CheckResult {
+    let Requests {
+        answered,
+        unknown,
+        executed,
+    } = requests;
+    let Some(executed) = executed else {
+        return CheckResult::skipped(
+            "the replicas did not say what they executed, or have other clients",
+        );
+    };
+    let result = if executed < answered {
+        CheckResult::fail(format!(
+            "{answered} requests were answered, but only {executed} executed: {} are lost",
+            answered - executed
+        ))
+        .with("lost_requests", answered - executed)
+    } else if executed > answered + unknown {
+        CheckResult::fail(format!(
+            "{executed} requests were executed, but only {} asked for: {} were executed twice",
+            answered + unknown,
+            executed - answered - unknown
+        ))
+    } else {
+        CheckResult::pass(format!(
+            "{executed} requests executed, {answered} answered, {unknown} of unknown outcome"
+        ))
+    };
+    result.with("requests", executed)
+}
+
 /// The longest time in which no operation was answered although the load went on.
 fn liveness(recording: &Recording, measured: Duration, max_stall: Duration) -> CheckResult {
     let stall = recording.longest_stall(measured);
@@ -82,4 +126,40 @@ fn liveness(recording: &Recording, measured: Duration, max_stall: Duration) -> C
         CheckResult::pass(detail)
     };
     result.with("longest_stall_ms", ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    fn verdict(answered: u64, unknown: u64, executed: Option<u64>) -> Verdict {
+        exactly_once(Requests {
+            answered,
+            unknown,
+            executed,
+        })
+        .verdict
+    }
+
+    #[test]
+    fn a_request_executed_twice_or_lost_is_a_violation() {
+        assert_eq!(verdict(10, 0, Some(10)), Verdict::Pass);
+        assert_eq!(verdict(10, 2, Some(11)), Verdict::Pass);
+        assert_eq!(verdict(10, 0, Some(11)), Verdict::Fail);
+        assert_eq!(verdict(10, 2, Some(13)), Verdict::Fail);
+        assert_eq!(verdict(10, 5, Some(9)), Verdict::Fail);
+        assert_eq!(verdict(10, 0, None), Verdict::Skipped);
+    }
+
+    #[test]
+    fn a_stall_longer_than_allowed_is_a_violation() {
+        let nothing = Recording::default();
+        let judged = |measured, allowed| {
+            let seconds = Duration::from_secs;
+            liveness(&nothing, seconds(measured), seconds(allowed)).verdict
+        };
+        assert_eq!(judged(10, 5), Verdict::Fail);
+        assert_eq!(judged(3, 5), Verdict::Pass);
+    }
 }

@@ -77,6 +77,16 @@ fn run_in(
         scenario: serde_json::to_value(scenario)
             .map_err(|error| RunError::new(Exit::Runtime, error.to_string()))?,
         environment,
+        attached: options
+            .attach
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        warnings: options
+            .loaded
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         ..Run::default()
     };
     for number in 1..=scenario.repeat {
@@ -112,6 +122,7 @@ fn run_in(
     let judgement = judge(scenario, &run.repeats);
     run.verdict = judgement.verdict;
     run.misses = judgement.misses;
+    run.warnings.extend(judgement.notes);
     write_file(
         &directory.join("summary.md"),
         summary_markdown(&run).as_bytes(),

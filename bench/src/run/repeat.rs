@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crypto::SecretKey;
 use network::ClusterFile;
+use replica::observer::status::ReplicaStatus;
 
 use super::facts::{self, Ends};
 use super::threads::{LoadThread, ThreadPlan};
@@ -429,10 +430,17 @@ impl<'r> Running<'r> {
             self.event("interrupted", &[]);
         }
         self.progress.phase(Stage::Stop, Duration::ZERO);
+        let mut requests = checks::Requests::default();
+        if matches!(self.target, Target::Local(_)) {
+            let executed = |status: &ReplicaStatus| status.consensus.executed_requests;
+            requests.executed = self.poll().replicas.iter().flatten().map(executed).max();
+        }
         let mut collected = None;
         for thread in std::mem::take(&mut self.threads) {
             let (report, logs) = thread.close()?;
             collected = collected.or(logs);
+            requests.answered += report.answered_requests;
+            requests.unknown += report.unknown_requests;
             self.take_report(report);
         }
         if let Target::Local(local) = &mut self.target {
@@ -463,6 +471,7 @@ impl<'r> Running<'r> {
             self.mode,
             recording,
             measured.duration,
+            requests,
         );
         repeat.bounds = bounds::measure(
             self.scenario.cluster.n,

@@ -129,7 +129,7 @@ pub enum Durability {
 /// The `[cluster.batch]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Batch {
-    /// Requests in one proposal at most.
+    /// Operations in one proposal at most.
     pub max_ops: u32,
     /// Bytes of requests in one proposal at most.
     pub max_bytes: Size,

@@ -388,7 +388,7 @@ where
             checkpoint,
         } = execution;
         let executed = self.executor.execute(seq, batch.as_deref());
-        let requests = executed.len();
+        let requests = executed.iter().filter(|item| item.fresh).count();
         for item in executed {
             let occasion = if item.fresh {
                 Occasion::Execution

@@ -82,9 +82,9 @@ pub struct ConsensusStatus {
     pub decided_transfer: u64,
     /// Operations by batch.
     pub batch_ops: Summary,
-    /// Operations executed.
+    /// Operations in executed batches, repeated ones included.
     pub executed_ops: u64,
-    /// Requests executed.
+    /// Requests that changed the state: each counts once however often it is ordered.
     pub executed_requests: u64,
     /// COMMITs sent because the fast path was late.
     pub fallbacks: u64,

@@ -111,7 +111,7 @@ fn check(table: &mut Section<'_, '_>) -> Check {
     };
     Check {
         agreement: table.flag("agreement", true),
-        linearizable: table.choice("linearizable", Linearizable::Sampled, &linearizable),
+        linearizable: table.choice("linearizable", Linearizable::Full, &linearizable),
         exactly_once: table.flag("exactly_once", true),
         state: table.flag("state", true),
         liveness: table.table("liveness", |table| {

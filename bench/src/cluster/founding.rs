@@ -15,6 +15,11 @@ use crate::scenario::schema::{self, Scenario};
 /// says "busy": but never more than this.
 const PENDING_MAX: usize = 8192;
 
+/// STATUS is the heartbeat: this many may be late or lost before a replica seems silent.
+const STATUS_PER_HEARTBEAT: u32 = 5;
+/// Retransmission is driven by STATUS too, so it does not become arbitrarily rare.
+const STATUS_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
 /// The limits that all replicas share.
 pub(super) fn limits(scenario: &Scenario) -> Limits {
     let cluster = &scenario.cluster;
@@ -39,6 +44,8 @@ pub(super) fn policy(scenario: &Scenario) -> Policy {
         inflight_max: cluster.batch.pipeline as usize,
         batch_delay: cluster.batch.max_delay,
         heartbeat_timeout: cluster.timeouts.heartbeat,
+        status_interval: (cluster.timeouts.heartbeat / STATUS_PER_HEARTBEAT)
+            .min(STATUS_INTERVAL_MAX),
         request_timeout: cluster.timeouts.view_change,
         view_change_timeout: cluster.timeouts.view_change,
         pending_requests_max: PENDING_MAX,

@@ -7,6 +7,7 @@ use crypto::codec::Blob;
 use super::Pbft;
 use super::admission::{DECISIONS_MAX, bitmap_len};
 use super::message::{Decision, Header, Prepare, Status, Wire};
+use super::patience::Patience;
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Outbox, Timer, When};
@@ -26,7 +27,20 @@ const HEADER_CHECKS_MAX: usize = 64;
 pub(super) struct PeerState {
     last_executed: SeqNo,
     stable: SeqNo,
+    /// The last decision that it was sent: once it has executed that, the next ones follow.
+    sent_upto: Option<SeqNo>,
+    patience: Patience,
 }
+
+/// This replica's own wait for bodies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fetching {
+    execute_sent: SeqNo,
+    patience: Patience,
+}
+
+/// Attempts after which all replicas send decisions to one that lags, not only f + 1 of them.
+const ATTEMPTS_BY_FEW: u32 = 2;
 
 impl Pbft {
     /// This replica's STATUS.
@@ -59,9 +73,18 @@ impl Pbft {
     }
 
     /// T_status: say where this replica stands, and ask for bodies that did not come.
-    pub(super) fn on_status_timer(&mut self, out: &mut Outbox<Self>) {
+    pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.broadcast(self.status(), When::Now, out);
-        self.fetch_missing(out);
+        // While slots are executed, bodies keep coming.
+        if self.fetching.execute_sent != self.execute_sent {
+            self.fetching.execute_sent = self.execute_sent;
+            self.fetching.patience.progress(now);
+        } else {
+            let first = self.policy.retransmit_interval;
+            if self.fetching.patience.attempt(now, first).is_some() && !self.fetch_missing(out) {
+                self.fetching.patience.progress(now);
+            }
+        }
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,
@@ -69,8 +92,8 @@ impl Pbft {
     }
 
     /// Asks for what votes show to exist and is not here: headers that votes carry along, bodies
-    /// of accepted headers and of decided slots.
-    fn fetch_missing(&mut self, out: &mut Outbox<Self>) {
+    /// of accepted headers and of decided slots. Returns whether anything was missing.
+    fn fetch_missing(&mut self, out: &mut Outbox<Self>) -> bool {
         let mut adopt: Vec<Header> = Vec::new();
         let mut header_checks = 0;
         let mut missing: Vec<(SeqNo, Digest, ReplicaId)> = Vec::new();
@@ -112,6 +135,7 @@ impl Pbft {
                 missing.push((seq, digest, source));
             }
         }
+        let anything = !adopt.is_empty() || !missing.is_empty();
         for header in adopt {
             if let Some(slot) = self.window.slot(header.statement.seq) {
                 slot.header = Some(header);
@@ -120,43 +144,82 @@ impl Pbft {
         for (seq, digest, source) in missing {
             self.send(source, Wire::FetchBatch(seq, digest), out);
         }
+        anything
     }
 
-    /// STATUS of a peer: what it lacks and we have is sent again, if it made no progress since
-    /// its last one (otherwise the messages are probably under way).
-    pub(super) fn on_status(&mut self, from: ReplicaId, status: Status, out: &mut Outbox<Self>) {
+    /// STATUS of a peer: what it lacks and we have is sent again once it has made no progress for
+    /// a while; otherwise the messages are probably under way.
+    pub(super) fn on_status(
+        &mut self,
+        now: Instant,
+        from: ReplicaId,
+        status: Status,
+        out: &mut Outbox<Self>,
+    ) {
+        let first = self.policy.retransmit_interval;
         let Some(peer) = self.peers.get_mut(from.index()) else {
             return;
         };
-        let stuck = peer.last_executed == status.last_executed;
-        let still_low = peer.stable == status.stable;
-        *peer = PeerState {
-            last_executed: status.last_executed,
-            stable: status.stable,
+        let moved = peer.last_executed != status.last_executed || peer.stable != status.stable;
+        let caught_up = peer
+            .sent_upto
+            .is_some_and(|upto| status.last_executed >= upto);
+        peer.last_executed = status.last_executed;
+        peer.stable = status.stable;
+        if moved {
+            peer.patience.progress(now);
+        }
+        let attempt = if caught_up {
+            peer.sent_upto = None;
+            Some(0)
+        } else if moved {
+            None
+        } else {
+            peer.patience.attempt(now, first)
+        };
+        let Some(attempt) = attempt else {
+            return;
         };
         if status.stable < self.window.low()
-            && still_low
+            && !moved
             && let Some(certificate) = self.stable_certificate()
         {
             // Certificates with a Byzantine signature may exist at one correct replica only (R9).
             let certificate = certificate.clone();
             self.send(from, Wire::Stable(certificate), out);
         }
-        if !stuck {
-            return;
-        }
         let mut sent = 0;
-        if status.last_executed < self.execute_sent {
-            let first = status.last_executed.next();
-            sent += self.send_decisions(from, first, first.plus(DECISIONS_MAX - 1), out);
+        if status.last_executed < self.execute_sent && self.helps(from, attempt) {
+            let after = status.last_executed.next();
+            let last = after.plus(DECISIONS_MAX - 1);
+            let decisions = self.send_decisions(from, after, last, out);
+            if decisions > 0
+                && let Some(peer) = self.peers.get_mut(from.index())
+            {
+                peer.sent_upto = Some(last.min(self.execute_sent));
+            }
+            sent += decisions;
         }
-        sent += self.resend_votes(from, &status, out);
+        if !moved {
+            sent += self.resend_votes(from, &status, out);
+        }
         if sent > 0 {
             out.push(Action::Report(Report::Retransmitted {
                 to: from,
                 messages: sent,
             }));
+        } else if let Some(peer) = self.peers.get_mut(from.index()) {
+            // It lacks nothing that is here: an idle hour must not make the next wait a long one.
+            peer.patience.progress(now);
         }
+    }
+
+    /// Decisions carry bodies, and one copy is enough: at first the f + 1 replicas behind the one
+    /// that lags send them, of which one is correct; later everybody does.
+    fn helps(&self, lagging: ReplicaId, attempt: u32) -> bool {
+        let quorums = self.cluster().quorums();
+        let behind = (self.me.index() + quorums.n() - lagging.index()) % quorums.n();
+        attempt >= ATTEMPTS_BY_FEW || behind <= quorums.weak()
     }
 
     /// Own durable messages for slots that the peer has not decided and neither have we.
@@ -171,11 +234,11 @@ impl Pbft {
                 continue;
             }
             let before = wires.len();
+            // Whoever lacks the body as well asks for it.
             if let Some(header) = slot.header
                 && self.primary() == self.me
-                && let Some(batch) = slot.body(&header.statement.digest)
             {
-                wires.push(Wire::PrePrepare(header, Some(batch.to_raw())));
+                wires.push(Wire::PrePrepare(header, None));
             }
             if let Some(vote) = slot.vote
                 && slot.vote_durable

@@ -24,6 +24,7 @@ mod evidence;
 mod fast_path;
 pub mod message;
 mod normal_case;
+mod patience;
 pub mod record;
 mod restore;
 mod slot;
@@ -47,7 +48,7 @@ use crate::time::Instant;
 
 use admission::Message;
 use archive::Archive;
-use catch_up::PeerState;
+use catch_up::{Fetching, PeerState};
 use certificate::{StableCertificate, Statement};
 use checkpoint::Claims;
 use evidence::EvidenceStore;
@@ -91,6 +92,7 @@ pub struct Pbft {
 
     commits: CommitPolicy,
     peers: Vec<PeerState>,
+    fetching: Fetching,
     evidence: EvidenceStore,
     halted: bool,
 }
@@ -129,6 +131,7 @@ impl Pbft {
             commits: CommitPolicy::new(cluster.quorums(), &policy),
             pool: Pool::new(&policy),
             peers: vec![PeerState::default(); n],
+            fetching: Fetching::default(),
             keyring,
             policy,
             signer,
@@ -261,7 +264,7 @@ impl Pbft {
             Message::Commit(vote) => self.on_commit(now, vote, out),
             Message::Checkpoint(claim) => self.on_checkpoint(now, claim, out),
             Message::Stable(certificate) => self.on_stable(now, certificate, out),
-            Message::Status(status) => self.on_status(from, status, out),
+            Message::Status(status) => self.on_status(now, from, status, out),
             Message::Decision(certificate, batch) => {
                 self.on_decision(now, certificate, batch, out);
             }
@@ -313,7 +316,7 @@ impl Protocol for Pbft {
             }
             Event::Persisted(upto) => self.on_persisted(now, upto, out),
             Event::TimerFired(Timer::Batch) => self.propose(now, out),
-            Event::TimerFired(Timer::Status) => self.on_status_timer(out),
+            Event::TimerFired(Timer::Status) => self.on_status_timer(now, out),
             Event::TimerFired(Timer::Fast) => self.on_fast_timer(now, out),
             // Set by nobody in this version: they belong to the view change.
             Event::TimerFired(

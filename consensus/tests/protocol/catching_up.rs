@@ -60,20 +60,29 @@ fn a_stuck_peer_is_sent_decisions_and_one_that_moves_is_not() {
     let mut node = fixture.node(1);
     decide(&fixture, &mut node, 1..=3);
     assert_eq!(
-        node.receive(2, &status(0, 1)),
+        node.receive(0, &status(0, 1)),
         NOTHING,
         "it was at 0 before"
     );
     assert_eq!(
-        node.receive(2, &status(0, 1)),
+        node.receive(0, &status(0, 1)),
+        NOTHING,
+        "what it lacks is probably under way"
+    );
+    assert_eq!(
+        node.hear_stuck(0, &status(0, 1)),
         [
-            "send DECISION s2 to r2",
-            "send DECISION s3 to r2",
-            "retransmitted 2 to r2",
+            "send DECISION s2 to r0",
+            "send DECISION s3 to r0",
+            "retransmitted 2 to r0",
         ]
     );
-    assert_eq!(node.receive(2, &status(0, 3)), NOTHING);
-    assert_eq!(node.receive(2, &status(0, 3)), NOTHING, "it has everything");
+    assert_eq!(node.receive(0, &status(0, 3)), NOTHING);
+    assert_eq!(
+        node.hear_stuck(0, &status(0, 3)),
+        NOTHING,
+        "it has everything"
+    );
 }
 
 #[test]
@@ -81,7 +90,7 @@ fn decisions_that_are_sent_convince_their_receiver() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(1);
     decide(&fixture, &mut node, 1..=2);
-    node.receive(2, &status(0, 0));
+    node.hear_stuck(0, &status(0, 0));
     let decisions: Vec<Wire> = node
         .sent
         .iter()
@@ -100,7 +109,7 @@ fn decisions_that_are_sent_convince_their_receiver() {
     }
     assert_eq!(decisions.len(), 2);
     // What came as a certificate can be passed on as one.
-    stuck.receive(3, &status(0, 0));
+    stuck.hear_stuck(1, &status(0, 0));
     assert_eq!(
         stuck
             .sent
@@ -118,20 +127,20 @@ fn an_undecided_slots_durable_votes_are_sent_again_and_the_proposal_by_the_prima
     let mut backup = fixture.node(1);
     backup.receive(0, &proposal);
     assert_eq!(
-        backup.receive(2, &status(0, 0)),
+        backup.hear_stuck(2, &status(0, 0)),
         NOTHING,
         "a vote that is not durable is no promise yet"
     );
     backup.persisted();
     assert_eq!(
-        backup.receive(2, &status(0, 0)),
+        backup.hear_stuck(2, &status(0, 0)),
         ["send PREPARE s1 to r2", "retransmitted 1 to r2"]
     );
     let mut primary = fixture.node(0);
     primary.request([fixture.request(0, 1)]);
     primary.persisted();
     assert_eq!(
-        primary.receive(2, &status(0, 0)),
+        primary.hear_stuck(2, &status(0, 0)),
         [
             "send PRE-PREPARE s1 to r2",
             "send PREPARE s1 to r2",
@@ -154,10 +163,10 @@ fn commits_are_sent_again_when_they_are_durable() {
         );
     }
     let prepare_only = ["send PREPARE s1 to r4", "retransmitted 1 to r4"];
-    assert_eq!(node.receive(4, &status(0, 0)), prepare_only);
+    assert_eq!(node.hear_stuck(4, &status(0, 0)), prepare_only);
     node.persisted();
     assert_eq!(
-        node.receive(4, &status(0, 0)),
+        node.hear_stuck(4, &status(0, 0)),
         [
             "send PREPARE s1 to r4",
             "send COMMIT s1 to r4",
@@ -176,8 +185,8 @@ fn a_peer_below_the_watermark_is_sent_the_certificate_and_archived_decisions() {
         2,
         &Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4))),
     );
-    let lines = node.receive(3, &status(0, 0));
-    assert_eq!(lines[0], "send STABLE s4 to r3");
+    let lines = node.hear_stuck(0, &status(0, 0));
+    assert_eq!(lines[0], "send STABLE s4 to r0");
     let decisions: Vec<_> = lines
         .iter()
         .filter(|line| line.contains("DECISION"))

@@ -79,7 +79,7 @@ fn a_restored_vote_is_sent_again_with_the_same_signature() {
         last_executed: SeqNo(0),
         undecided: vec![0xff].into(),
     });
-    node.receive(2, &status);
+    node.hear_stuck(2, &status);
     assert_eq!(before.sent, node.sent);
 }
 

@@ -71,6 +71,20 @@ impl Node {
     }
 
     /// Requests of clients whose signatures hold.
+    /// A STATUS that shows no progress for so long that what is missing is sent again.
+    pub(crate) fn hear_stuck(&mut self, from: u16, status: &Wire) -> Vec<String> {
+        self.receive(from, status);
+        self.wait(Duration::from_secs(2));
+        self.receive(from, status)
+    }
+
+    /// The STATUS timer after a time without progress.
+    pub(crate) fn status_after_waiting(&mut self) -> Vec<String> {
+        self.fire(Timer::Status);
+        self.wait(Duration::from_secs(2));
+        self.fire(Timer::Status)
+    }
+
     pub(crate) fn request(&mut self, requests: impl IntoIterator<Item = Request>) -> Vec<String> {
         let requests = requests.into_iter().map(Verified::own).collect();
         self.step(Event::Requested {

@@ -90,7 +90,7 @@ fn a_missing_body_is_asked_for_with_the_next_status() {
     let mut backup = fixture.node(1);
     backup.receive(0, &fixture.proposal(1).header_only());
     assert_eq!(
-        backup.fire(consensus::Timer::Status),
+        backup.status_after_waiting(),
         [
             "send STATUS to all",
             "send FETCH-BATCH s1 to r0",
@@ -106,7 +106,7 @@ fn a_header_that_votes_carry_along_stands_for_the_proposal_that_was_lost() {
     let proposal = fixture.proposal(1);
     let vote = Wire::Prepare(fixture.prepare(3, &proposal.header));
     assert_eq!(backup.receive(3, &vote), NOTHING);
-    let lines = backup.fire(consensus::Timer::Status);
+    let lines = backup.status_after_waiting();
     assert!(lines.contains(&"send FETCH-BATCH s1 to r3".to_owned()));
     let body = Wire::Batch(proposal.batch.to_raw());
     assert_eq!(backup.receive(3, &body), VOTE_FOR_S1);
@@ -122,7 +122,7 @@ fn a_forged_attachment_hides_no_true_header_behind_it() {
     lie.header_signature = proposal.header.signature;
     backup.receive(4, &Wire::Prepare(lie));
     backup.receive(3, &Wire::Prepare(fixture.prepare(3, &proposal.header)));
-    let lines = backup.fire(consensus::Timer::Status);
+    let lines = backup.status_after_waiting();
     assert!(
         lines.contains(&"send FETCH-BATCH s1 to r3".to_owned()),
         "{lines:?}"

@@ -24,6 +24,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crypto::Signer;
 
@@ -56,9 +57,14 @@ pub struct ClientSession {
     cluster: Arc<Cluster>,
     signer: Arc<dyn Signer>,
     id: SessionId,
+    /// As configured.
+    base: Pace,
+    /// Stretched to how long results usually take.
     pace: Pace,
     jitter: Jitter,
     presumed: Presumed,
+    /// How long results usually take: a moving average over the last ones.
+    typical: Duration,
     /// Requests from `acked + 1` on, without gaps.
     entries: VecDeque<Entry>,
     /// Every number up to this one has its reply.
@@ -84,9 +90,11 @@ impl ClientSession {
             cluster,
             signer,
             id,
+            base: pace.clone(),
             pace,
             jitter: Jitter::new(seed),
             presumed,
+            typical: Duration::ZERO,
             entries: VecDeque::new(),
             acked: 0,
             recent: VecDeque::new(),

@@ -55,6 +55,17 @@ pub trait Protocol: Sized {
         }
     }
 
+    /// The clients' requests that a message does nothing but carry, so that the driver can ask the
+    /// session table about them first, as about requests from clients (R6); otherwise the message.
+    ///
+    /// # Errors
+    /// Gives the message back if it is anything else.
+    fn requests_in(
+        message: Verified<Self::Message>,
+    ) -> Result<Vec<Verified<Request>>, Verified<Self::Message>> {
+        Err(message)
+    }
+
     /// Rebuilds from the durable records before the first step: those that are bound to no sequence
     /// number come first, because the watermark says where the others belong; each kind oldest
     /// first.

@@ -422,11 +422,31 @@ impl<'c> World<'c> {
         };
         for (from, admitted) in protocol::admit_all::<Pbft>(&self.keyring, vec![(from, wire)]) {
             match admitted {
-                Ok(message) => self.step(to, Event::Received { from, message }),
+                Ok(message) => match Pbft::requests_in(message) {
+                    Ok(requests) => self.deliver_forwarded(to, from, requests),
+                    Err(message) => self.step(to, Event::Received { from, message }),
+                },
                 Err(error) => self.ledger.violations.push(format!(
                     "admission: a correct replica's message refused: {error}"
                 )),
             }
+        }
+    }
+
+    /// As a replica's driver does: what the session table knows is not ordered again.
+    fn deliver_forwarded(
+        &mut self,
+        to: usize,
+        from: ReplicaId,
+        mut requests: Vec<crypto::Verified<Request>>,
+    ) {
+        let Some(running) = &self.nodes[to].running else {
+            return;
+        };
+        requests.retain(|request| running.executor.lookup(request) == Lookup::New);
+        if !requests.is_empty() {
+            let from = Some(from);
+            self.step(to, Event::Requested { from, requests });
         }
     }
 

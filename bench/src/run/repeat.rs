@@ -576,5 +576,5 @@ impl<'r> Running<'r> {
 /// session takes.
 fn outstanding_max() -> usize {
     let window = consensus::Limits::default().client_window;
-    usize::try_from(window / 2).unwrap_or(usize::MAX)
+    usize::try_from(window).unwrap_or(usize::MAX)
 }

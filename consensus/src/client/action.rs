@@ -58,7 +58,8 @@ pub struct Completed {
     pub busy: u32,
     /// The replicas whose matching replies were counted.
     pub matching: Vec<ReplicaId>,
-    /// What others had answered by then. Usually empty.
+    /// Other claims about the execution that had arrived by then. Usually empty: whoever made one
+    /// is broken or lies.
     pub differing: Vec<Answer>,
 }
 

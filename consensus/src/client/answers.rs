@@ -1,6 +1,7 @@
 //! What a session makes of replies.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::ids::{ReplicaId, SeqNo};
 use crate::reply::{Outcome, Reply};
@@ -74,6 +75,7 @@ impl ClientSession {
         let (completed, remembered) = pending.complete(number, winner, self.presumed.view(), now);
         let (seq, told) = (completed.seq, pending.told);
         *entry = Entry::Done(seq, remembered);
+        self.learn_pace(completed.completed_at.since(completed.sent_at));
         for said in &completed.differing {
             let contradiction = contradiction(number, (seq, &completed.outcome), said);
             self.contradicted(contradiction, out);
@@ -82,6 +84,13 @@ impl ClientSession {
             out.push(Action::Completed(completed));
         }
         self.advance();
+    }
+
+    /// A result took this long.
+    fn learn_pace(&mut self, took: Duration) {
+        // Weight 1/8, as TCP weighs round trips.
+        self.typical = self.typical - self.typical / 8 + took / 8;
+        self.pace = self.base.stretched(self.typical);
     }
 
     /// Moves `acked` over what is done.

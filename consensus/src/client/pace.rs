@@ -30,7 +30,20 @@ impl Default for Pace {
 /// primary that only pretends to be busy must not keep a request from the others (R15).
 pub(super) const BUSY_PATIENCE: u32 = 6;
 
+/// The first wait for a result is at least this many times what results usually take.
+const PATIENCE: u32 = 3;
+
 impl Pace {
+    /// The pace when results usually take `typical`. A cluster that is slow because it has much to
+    /// do must not be given more by retransmissions.
+    pub(super) fn stretched(&self, typical: Duration) -> Pace {
+        let wait = self.retransmit_after.max(typical * PATIENCE);
+        Pace {
+            retransmit_after: wait.min(self.retransmit_after_max.max(self.retransmit_after)),
+            ..self.clone()
+        }
+    }
+
     /// The pause after "busy": what the replica asks for, doubled each time, within bounds.
     pub(super) fn busy_pause(&self, retry_after_ms: u32, streak: u32) -> Duration {
         let asked = Duration::from_millis(u64::from(retry_after_ms.max(1)));

@@ -177,7 +177,7 @@ impl Pending {
             retransmissions: self.retransmissions,
             busy: self.busy,
             matching: winner.supporters,
-            differing: self.tally.answers(),
+            differing: self.tally.claims(),
         };
         (completed, remembered)
     }

@@ -81,6 +81,17 @@ impl Tally {
 
     /// Everybody's answer, in no particular order.
     pub(super) fn answers(&self) -> Vec<Answer> {
+        let soft = self.soft.iter().map(|(replica, outcome)| Answer {
+            replica: *replica,
+            seq: SeqNo(0),
+            outcome: outcome.clone(),
+        });
+        self.claims().into_iter().chain(soft).collect()
+    }
+
+    /// The answers that are claims about an execution: correct replicas make them alike. "Busy"
+    /// and the like are not among them.
+    pub(super) fn claims(&self) -> Vec<Answer> {
         let counted = self.candidates.iter().flat_map(|candidate| {
             let outcome = summary(&candidate.outcome);
             let seq = candidate.seq;
@@ -90,12 +101,7 @@ impl Tally {
                 outcome: outcome.clone(),
             })
         });
-        let soft = self.soft.iter().map(|(replica, outcome)| Answer {
-            replica: *replica,
-            seq: SeqNo(0),
-            outcome: outcome.clone(),
-        });
-        counted.chain(soft).collect()
+        counted.collect()
     }
 
     /// Forgets what `replica` answered, but for its support of the candidate `except`.

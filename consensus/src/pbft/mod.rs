@@ -43,6 +43,7 @@ use crate::protocol::{
     Action, Destination, Event, Misbehaviour, Outbox, Protocol, Ticket, Timer, When,
 };
 use crate::report::Report;
+use crate::request::Request;
 use crate::settings::Policy;
 use crate::time::Instant;
 
@@ -295,6 +296,19 @@ impl Protocol for Pbft {
 
     fn settle(message: Message, verdicts: &[bool]) -> Result<Message, Misbehaviour> {
         admission::settle(message, verdicts)
+    }
+
+    fn requests_in(
+        message: Verified<Message>,
+    ) -> Result<Vec<Verified<Request>>, Verified<Message>> {
+        match &*message {
+            Message::Forward(requests) => Ok(requests
+                .iter()
+                // Parts of a verified message: admission has left out what does not verify.
+                .map(|request| Verified::own(request.clone()))
+                .collect()),
+            _ => Err(message),
+        }
     }
 
     fn restore(&mut self, record: Record) {

@@ -18,7 +18,7 @@ use crate::request::Request;
 use crate::time::Instant;
 
 /// The pause suggested to a client whose request was not taken in, in milliseconds.
-const BUSY_RETRY_MS: u32 = 20;
+const BUSY_RETRY_MS: u32 = 100;
 
 impl Pbft {
     /// Requests of clients, or forwarded by a backup (R6).

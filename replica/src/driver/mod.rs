@@ -222,7 +222,10 @@ where
             self.step(now, Event::StateSaved { seq, digest })?;
         }
         for (from, message) in burst.messages {
-            self.step(now, Event::Received { from, message })?;
+            match P::requests_in(message) {
+                Ok(requests) => self.take_forwarded(now, from, requests)?,
+                Err(message) => self.step(now, Event::Received { from, message })?,
+            }
         }
         let requests = self.take_unknown(burst.requests);
         if !requests.is_empty() {
@@ -239,6 +242,23 @@ where
         }
         self.finish(now)?;
         if burst.stop { Err(Stop::Asked) } else { Ok(()) }
+    }
+
+    /// Requests that a peer passes on. What the session table knows already is dropped: the client
+    /// is not at the other end of this channel, and a peer must not be able to have old requests
+    /// ordered again.
+    fn take_forwarded(
+        &mut self,
+        now: Instant,
+        from: ReplicaId,
+        mut requests: Vec<Verified<Request>>,
+    ) -> Result<(), Stop> {
+        requests.retain(|request| self.executor.lookup(request) == Lookup::New);
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let from = Some(from);
+        self.step(now, Event::Requested { from, requests })
     }
 
     /// Answers what the session table knows already; the rest is for the protocol (R6).
@@ -309,6 +329,7 @@ where
             }
             Action::Busy { id, retry_after_ms } => {
                 self.observer.counters.busy.add(1);
+                self.observer.overload.turned_away();
                 let outcome = Outcome::Busy { retry_after_ms };
                 let reply = self
                     .answers

@@ -4,6 +4,7 @@
 
 mod committed;
 pub mod counters;
+mod overload;
 mod process;
 pub mod status;
 
@@ -30,6 +31,8 @@ pub type StorageFigures = Box<dyn Fn() -> StorageStatus + Send + Sync>;
 pub struct Observer {
     /// Everything that is counted.
     pub counters: Counters,
+    /// Whether requests are turned away.
+    pub overload: overload::Overload,
     me: ReplicaId,
     cluster: Arc<Cluster>,
     started: Instant,
@@ -63,6 +66,7 @@ impl Observer {
         let per_kind = || kinds.iter().map(|_| Counter::default()).collect();
         Ok(Observer {
             counters: Counters::default(),
+            overload: overload::Overload::default(),
             me,
             started: Instant::now(),
             peers: cluster.members().map(|_| PeerCounters::default()).collect(),

@@ -45,7 +45,7 @@ pub const VERIFY_BYTES_MAX: usize = 64 << 20;
 /// Bad requests after which a connection is closed. No correct client sends a single one.
 pub const BAD_REQUESTS_MAX: u32 = 8;
 /// Pause suggested to a client whose requests were not even looked at.
-const BUSY_PAUSE_MS: u32 = 50;
+const BUSY_PAUSE_MS: u32 = 100;
 /// Shortest time between two observations on one connection.
 const OBSERVE_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
@@ -371,9 +371,14 @@ impl Port {
         }
         let bytes: usize = requests.iter().map(|raw| raw.len() + MESSAGE_COST).sum();
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);
-        let shared = Arc::clone(&self.budget).try_acquire_many_owned(cost);
-        let (Ok(own), Ok(shared)) = (own, shared) else {
+        let permits = if self.observer.overload.now() {
+            None
+        } else {
+            let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);
+            let shared = Arc::clone(&self.budget).try_acquire_many_owned(cost);
+            own.ok().zip(shared.ok())
+        };
+        let Some((own, shared)) = permits else {
             self.observer
                 .counters
                 .busy_unread

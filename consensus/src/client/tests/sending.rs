@@ -211,3 +211,19 @@ fn operations_over_a_limit_are_the_callers_fault() {
         Err(SubmitError::RequestTooLarge { .. })
     ));
 }
+
+#[test]
+fn a_cluster_that_is_slow_is_not_asked_again_sooner_than_it_usually_answers() {
+    let mut world = World::new();
+    // Results take 0.9 T_cli: in time, but not by much.
+    let usual = T_CLI.mul_f64(0.9);
+    for number in 1..=40 {
+        world.send();
+        world.now = world.now + usual;
+        world.complete(number);
+    }
+    world.send();
+    let sent_at = world.now;
+    world.fire();
+    assert!(world.now.since(sent_at) > usual * 2);
+}

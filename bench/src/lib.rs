@@ -1,13 +1,21 @@
 //! The benchmark suite of Quintet: scenarios, load, measurement, checks and reports.
+//!
+//! ```text
+//!   cli ──► scenario ──► run ──► cluster   replica processes, or an attached cluster
+//!                         ├────► load      clients, by the workload's streams
+//!                         ├────► record    histograms, history, files
+//!                         └────► check ──► judge ──► report
+//! ```
+
 pub mod check;
-pub mod record;
-pub mod scenario;
-pub mod workload;
-pub mod exit;
-pub mod judge;
-pub mod options;
-pub mod report;
 pub mod cli;
 pub mod cluster;
+pub mod exit;
+pub mod judge;
 pub mod load;
+pub mod options;
+pub mod record;
+pub mod report;
 pub mod run;
+pub mod scenario;
+pub mod workload;

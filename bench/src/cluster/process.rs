@@ -2,6 +2,7 @@
 //! parent is gone; stopped by SIGTERM, and by SIGKILL if that does not help.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -36,6 +37,9 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
+            // A terminal sends Ctrl-C to the whole group of `bench`; the replicas still have to
+            // answer what is under way.
+            .process_group(0)
             .spawn()?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take();

@@ -98,9 +98,8 @@ pub(super) fn to_outcome(result: OpResult) -> Result<Outcome, String> {
         },
         OpResult::AlreadyExists { .. }
         | OpResult::NotFound
-        | OpResult::Mismatch { .. }
-        | OpResult::RolledBack
-        | OpResult::TxnRolledBack { .. } => Outcome::ConditionFalse,
+        | OpResult::Mismatch { .. } => Outcome::ConditionFalse,
+        OpResult::RolledBack | OpResult::TxnRolledBack { .. } => Outcome::RolledBack,
         OpResult::Malformed => return Err("the replicas call an operation malformed".to_owned()),
         OpResult::OutOfBounds(bound) => {
             return Err(format!("the replicas refuse an operation: {bound}"));

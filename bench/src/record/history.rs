@@ -112,6 +112,17 @@ pub(super) fn lines_of(
     answer: &Answer,
     phase: Phase,
 ) -> Vec<HistoryLine> {
+    let rolled_back = matches!(
+        answer,
+        Answer::Executed {
+            outcome: Outcome::RolledBack,
+            ..
+        }
+    );
+    if rolled_back {
+        // Even the operation whose condition was false: it may have failed on what was undone before it.
+        return Vec::new();
+    }
     let Operation::Txn {
         then, otherwise, ..
     } = operation
@@ -147,7 +158,7 @@ pub(super) fn lines_of(
             };
             branch.iter().zip(outcomes).map(each).collect()
         }
-        // Rolled back: it changed nothing and says nothing about any one key.
+        // No store answers a transaction like this.
         Answer::Executed { .. } => Vec::new(),
     }
 }
@@ -207,7 +218,10 @@ fn result_of(outcome: &Outcome) -> Option<HistoryResult> {
             };
             Some(HistoryResult::Entries(entries.iter().map(pair).collect()))
         }
-        Outcome::Written | Outcome::ConditionFalse | Outcome::Branch { .. } => None,
+        Outcome::Written
+        | Outcome::ConditionFalse
+        | Outcome::RolledBack
+        | Outcome::Branch { .. } => None,
     }
 }
 

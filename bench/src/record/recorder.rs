@@ -51,6 +51,8 @@ pub enum Outcome {
     Written,
     /// The operation's condition was false, and nothing changed.
     ConditionFalse,
+    /// It shared the fate of an atomic request or a transaction of which some condition was false: nothing changed, and it says nothing of its own key.
+    RolledBack,
     /// What a read found; `None` is absent.
     Value(Option<Bytes>),
     /// What a scan found, in key order.
@@ -175,7 +177,7 @@ impl Recorder {
                 ..Counters::default()
             }),
             Answer::Executed {
-                outcome: Outcome::ConditionFalse,
+                outcome: Outcome::ConditionFalse | Outcome::RolledBack,
                 ..
             } => {
                 self.count(&Counters {

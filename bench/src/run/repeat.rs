@@ -62,7 +62,7 @@ pub(super) struct RepeatOutcome {
 
 /// The cluster, local or not.
 enum Target {
-    Local(Local),
+    Local(Box<Local>),
     Attached,
 }
 
@@ -146,7 +146,7 @@ impl<'r> Running<'r> {
                     log_filter: "warn".to_owned(),
                 })?;
                 let (file, keys) = (local.file().clone(), local.client_keys()?);
-                (Target::Local(local), file, keys)
+                (Target::Local(Box::new(local)), file, keys)
             }
         };
         let plan = Plan {

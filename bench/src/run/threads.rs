@@ -38,7 +38,7 @@ pub(super) struct ThreadPlan {
 }
 
 enum Command {
-    Run(Stage, Recorder),
+    Run(Box<(Stage, Recorder)>),
     Poll(oneshot::Sender<Snapshot>),
     Close(oneshot::Sender<Option<Vec<String>>>),
 }
@@ -78,7 +78,9 @@ impl LoadThread {
     /// Begins a stage; [`LoadThread::finished`] says when it is over.
     pub(super) fn begin(&self, stage: Stage, recorder: Recorder) {
         // A thread that is gone has panicked; `join` says so.
-        let _ = self.commands.blocking_send(Command::Run(stage, recorder));
+        let _ = self
+            .commands
+            .blocking_send(Command::Run(Box::new((stage, recorder))));
     }
 
     /// The recorder of the stage, once it is over; `None` if it is not within `patience`.
@@ -223,7 +225,8 @@ impl Connected {
                     return;
                 }
                 Some(Command::Poll(answer)) => self.poll(answer).await,
-                Some(Command::Run(stage, mut recorder)) => {
+                Some(Command::Run(order)) => {
+                    let (stage, mut recorder) = *order;
                     // The replicas are watched while the stage goes on.
                     let observer = self.observer.clone();
                     {

@@ -36,11 +36,15 @@ pub struct LocalOptions<'o> {
     pub logs: PathBuf,
     /// Filter of the replicas' logs.
     pub log_filter: String,
+    /// Whether the replicas' directories stay when the cluster is gone.
+    pub keep_data: bool,
 }
 
-/// A running local cluster. Dropping it kills what still runs.
+/// A running local cluster. Dropping it kills what still runs and removes the replicas'
+/// directories, keys and all.
 pub struct Local {
     directory: PathBuf,
+    keep_data: bool,
     file: ClusterFile,
     processes: Vec<Process>,
 }
@@ -111,6 +115,7 @@ impl Local {
         }
         Ok(Local {
             directory: directory.clone(),
+            keep_data: options.keep_data,
             file,
             processes,
         })
@@ -175,10 +180,15 @@ impl Local {
     pub fn committed_log(&self, id: usize) -> PathBuf {
         self.directory.join(format!("replica-{id}")).join(COMMITTED)
     }
+}
 
-    /// Removes the replicas' directories, keys and all. Call after [`Local::stop`].
-    pub fn remove_data(&self) {
-        remove(&self.directory);
+impl Drop for Local {
+    fn drop(&mut self) {
+        // Whoever still runs would write into a directory that is being removed.
+        self.processes.clear();
+        if !self.keep_data {
+            remove(&self.directory);
+        }
     }
 }
 

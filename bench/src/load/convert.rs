@@ -2,36 +2,39 @@
 
 use bytes::Bytes;
 use crypto::codec::Blob;
-use kv::{Branch, Compare, Expect, Op, OpResult, SimpleOp, SimpleResult, Txn};
+use kv::{Branch, Compare, Expect, Op, OpResult, SimpleOp, Txn};
 
+use super::Namespace;
 use crate::record::Outcome;
 use crate::workload::{Condition, Operation};
 
 /// The store's form of an operation.
-pub(super) fn to_op(operation: &Operation) -> Op {
+pub(super) fn to_op(operation: &Operation, namespace: &Namespace) -> Op {
+    let stored = |key: &Bytes| namespace.stored(key);
+    let simple = |operation: &Operation| to_simple(operation, namespace);
     match operation {
         Operation::Create { key, value } => Op::Create {
-            key: blob(key),
+            key: stored(key),
             value: blob(value),
         },
-        Operation::Read { key } => Op::Read { key: blob(key) },
+        Operation::Read { key } => Op::Read { key: stored(key) },
         Operation::Update { key, value } => Op::Update {
-            key: blob(key),
+            key: stored(key),
             value: blob(value),
         },
         Operation::Put { key, value } => Op::Put {
-            key: blob(key),
+            key: stored(key),
             value: blob(value),
         },
-        Operation::Delete { key } => Op::Delete { key: blob(key) },
+        Operation::Delete { key } => Op::Delete { key: stored(key) },
         Operation::Cas { key, expect, value } => Op::Cas {
-            key: blob(key),
+            key: stored(key),
             expect: Expect::Value(blob(expect)),
             value: blob(value),
         },
         Operation::Scan { start, limit } => Op::Scan {
-            start: blob(start),
-            end: None,
+            start: stored(start),
+            end: namespace.end(),
             limit: *limit,
         },
         Operation::Txn {
@@ -42,22 +45,22 @@ pub(super) fn to_op(operation: &Operation) -> Op {
             compare: guards
                 .iter()
                 .map(|guard| Compare {
-                    key: blob(&guard.key),
+                    key: stored(&guard.key),
                     expect: match &guard.condition {
                         Condition::Value(value) => Expect::Value(blob(value)),
                         Condition::Absent => Expect::Absent,
                     },
                 })
                 .collect(),
-            then: then.iter().filter_map(to_simple).collect(),
-            otherwise: otherwise.iter().filter_map(to_simple).collect(),
+            then: then.iter().filter_map(simple).collect(),
+            otherwise: otherwise.iter().filter_map(simple).collect(),
         }),
     }
 }
 
 /// Transactions hold single-key operations only; the generator makes no others.
-fn to_simple(operation: &Operation) -> Option<SimpleOp> {
-    Some(match to_op(operation) {
+fn to_simple(operation: &Operation, namespace: &Namespace) -> Option<SimpleOp> {
+    Some(match to_op(operation, namespace) {
         Op::Create { key, value } => SimpleOp::Create { key, value },
         Op::Read { key } => SimpleOp::Read { key },
         Op::Update { key, value } => SimpleOp::Update { key, value },
@@ -74,7 +77,7 @@ fn blob(bytes: &Bytes) -> Blob {
 
 /// What an operation's result says to its client. `Err` describes a result that no correct
 /// replica gives to what the generator asks.
-pub(super) fn to_outcome(result: OpResult) -> Result<Outcome, String> {
+pub(super) fn to_outcome(result: OpResult, namespace: &Namespace) -> Result<Outcome, String> {
     Ok(match result {
         OpResult::Created { .. }
         | OpResult::Updated { .. }
@@ -86,27 +89,23 @@ pub(super) fn to_outcome(result: OpResult) -> Result<Outcome, String> {
         OpResult::Entries { entries, .. } => Outcome::Entries(
             entries
                 .into_iter()
-                .map(|entry| (entry.key.0, entry.value.0))
+                .map(|entry| (namespace.own(entry.key.0), entry.value.0))
                 .collect(),
         ),
         OpResult::TxnDone { branch, results } => Outcome::Branch {
             then: branch == Branch::Then,
             outcomes: results
                 .into_iter()
-                .map(simple_outcome)
+                .map(|result| to_outcome(result.into(), namespace))
                 .collect::<Result<_, _>>()?,
         },
-        OpResult::AlreadyExists { .. }
-        | OpResult::NotFound
-        | OpResult::Mismatch { .. } => Outcome::ConditionFalse,
+        OpResult::AlreadyExists { .. } | OpResult::NotFound | OpResult::Mismatch { .. } => {
+            Outcome::ConditionFalse
+        }
         OpResult::RolledBack | OpResult::TxnRolledBack { .. } => Outcome::RolledBack,
         OpResult::Malformed => return Err("the replicas call an operation malformed".to_owned()),
         OpResult::OutOfBounds(bound) => {
             return Err(format!("the replicas refuse an operation: {bound}"));
         }
     })
-}
-
-fn simple_outcome(result: SimpleResult) -> Result<Outcome, String> {
-    to_outcome(result.into())
 }

@@ -11,8 +11,10 @@
 //! open loop that is the arrival's place in the schedule, however late it was sent.
 
 mod convert;
+mod namespace;
 mod pacer;
 mod request;
 mod worker;
 
+pub use namespace::Namespace;
 pub use worker::{Clock, Plan, Stage, Worker, WorkerReport};

@@ -9,6 +9,7 @@ use client::{ClientHandle, Completion, CompletionSink, RequestError};
 use consensus::ByteList;
 use tokio::sync::mpsc;
 
+use super::Namespace;
 use super::convert::{to_op, to_outcome};
 use super::pacer::{self, Due};
 use super::request::{Request, Requests};
@@ -53,6 +54,8 @@ pub enum Stage {
     Closed {
         /// Per client.
         outstanding: usize,
+        /// When the first are sent.
+        start_ns: u64,
         /// When no more are sent.
         end_ns: u64,
     },
@@ -80,6 +83,8 @@ pub struct Plan {
     pub atomic: bool,
     /// The keys.
     pub space: Arc<KeySpace>,
+    /// Where they are in the store.
+    pub namespace: Namespace,
     /// Set when somebody wants the run to end.
     pub stop: Arc<AtomicBool>,
 }
@@ -153,8 +158,13 @@ impl Worker {
             Stage::Load => self.load(recorder).await,
             Stage::Closed {
                 outstanding,
+                start_ns,
                 end_ns,
-            } => self.closed(outstanding, end_ns, recorder).await,
+            } => {
+                let lead = start_ns.saturating_sub(self.plan.clock.now_ns());
+                tokio::time::sleep(Duration::from_nanos(lead)).await;
+                self.closed(outstanding, end_ns, recorder).await;
+            }
             Stage::Open {
                 schedules,
                 start_ns,
@@ -279,7 +289,7 @@ impl Worker {
     ) {
         let ops: ByteList = operations
             .iter()
-            .map(|operation| to_op(operation).encode())
+            .map(|operation| to_op(operation, &self.plan.namespace).encode())
             .collect();
         let count = total(&operations);
         let submitted_ns = self.plan.clock.now_ns();
@@ -401,7 +411,7 @@ impl Worker {
         for result in completion.results() {
             let outcome = result
                 .map_err(|error| error.to_string())
-                .and_then(to_outcome);
+                .and_then(|result| to_outcome(result, &self.plan.namespace));
             outcomes.push(outcome.map_err(|complaint| complaints.push(complaint)).ok());
         }
         if outcomes.len() != count {
@@ -410,6 +420,12 @@ impl Worker {
         }
         for complaint in complaints {
             self.complain(complaint);
+        }
+        let failed = |outcome: &Option<Outcome>| {
+            matches!(outcome, Some(Outcome::ConditionFalse | Outcome::RolledBack))
+        };
+        if self.plan.atomic && count > 1 && outcomes.iter().any(failed) {
+            outcomes.fill(Some(Outcome::RolledBack));
         }
         outcomes
     }

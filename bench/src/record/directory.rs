@@ -104,6 +104,13 @@ impl RunDirectory {
         &self.id
     }
 
+    /// The id without the scenario's name: start time and four random digits.
+    #[must_use]
+    pub fn short_id(&self) -> String {
+        let ends = [self.id.split('_').next(), self.id.rsplit('_').next()];
+        ends.into_iter().flatten().collect::<Vec<_>>().join("-")
+    }
+
     /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> PathBuf {

@@ -105,6 +105,9 @@ pub struct Repeat {
     pub resources: Resources,
     /// What `history.jsonl` holds.
     pub history: HistoryFacts,
+    /// What stands before every key of this repeat in the store, and nowhere in these files: on a cluster that holds other records, too (`--attach`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_prefix: Option<String>,
 }
 
 /// A latency distribution, microseconds.

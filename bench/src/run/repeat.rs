@@ -1,12 +1,11 @@
 //! One repeat: a fresh cluster, its records, warm-up, measurement, and what was left.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crypto::SecretKey;
 use network::ClusterFile;
-use replica::observer::status::ReplicaStatus;
 
 use super::facts::{self, Ends};
 use super::threads::{LoadThread, ThreadPlan};
@@ -14,7 +13,7 @@ use super::{bounds, checks};
 use crate::check::{CommittedLog, parse_committed};
 use crate::cluster::{self, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
-use crate::load::{Clock, Plan, Stage as LoadStage, WorkerReport};
+use crate::load::{Clock, Namespace, Plan, Stage as LoadStage, WorkerReport};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
     ClusterSample, EventLog, HistoryCounts, HistoryFacts, HistoryMode, HistoryWriter, Live, Phases,
@@ -34,6 +33,11 @@ const STAGE_WAIT: Duration = Duration::from_millis(10);
 /// Share of the machine that the load generator may use before the figures are doubted.
 const GENERATOR_SHARE_MAX: f64 = 0.8;
 const NS: f64 = 1e9;
+/// Times that the replicas are asked how much they executed before nobody knows.
+const EXECUTED_ASKED_MAX: u32 = 10;
+/// Events of the load phase that wait for the origin of their times; later ones count from the
+/// start of the run.
+const EARLY_EVENTS_MAX: usize = 4096;
 
 /// What a repeat is made of.
 pub(super) struct RepeatContext<'r> {
@@ -97,9 +101,16 @@ struct Running<'r> {
     warnings: Vec<String>,
     /// The last thing the replicas said.
     snapshot: Snapshot,
-    /// Origin of the events' times, once it is known.
+    /// Origin of the events' times; 0 until it is known.
     measured_ns: u64,
+    /// What happened before it was known, and when.
+    early: Mutex<Vec<EarlyEvent>>,
+    /// What stands before every key of this repeat in the store.
+    key_prefix: Option<String>,
 }
+
+/// Time on the run's clock, name and fields.
+type EarlyEvent = (u64, String, Vec<(String, serde_json::Value)>);
 
 fn environment(error: impl std::fmt::Display) -> RunError {
     RunError::new(Exit::Environment, error.to_string())
@@ -144,15 +155,20 @@ impl<'r> Running<'r> {
                     directory: directory.join("cluster"),
                     logs: directory.logs(),
                     log_filter: "warn".to_owned(),
+                    keep_data: options.keep_data,
                 })?;
                 let (file, keys) = (local.file().clone(), local.client_keys()?);
                 (Target::Local(Box::new(local)), file, keys)
             }
         };
+        // Earlier runs and other clients have left their records there.
+        let key_prefix = matches!(target, Target::Attached)
+            .then(|| format!("{}/{}/", context.directory.short_id(), context.number));
         let plan = Plan {
             clock,
             ops_per_request: scenario.load.ops_per_request as usize,
             atomic: scenario.load.atomic,
+            namespace: Namespace::new(key_prefix.as_deref().unwrap_or_default()),
             space: Arc::new(KeySpace::new(scenario.workload.records)),
             stop: Arc::clone(&context.stop),
         };
@@ -172,6 +188,8 @@ impl<'r> Running<'r> {
             warnings: Vec::new(),
             snapshot: Snapshot::default(),
             measured_ns: 0,
+            early: Mutex::default(),
+            key_prefix,
         };
         running.connect(&file, keys, &plan)?;
         Ok(running)
@@ -228,7 +246,27 @@ impl<'r> Running<'r> {
     }
 
     fn event(&self, event: &str, fields: &[(&str, serde_json::Value)]) {
-        let t_s = (self.clock.now_ns() as f64 - self.measured_ns as f64) / NS;
+        let now_ns = self.clock.now_ns();
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.measured_ns == 0 && early.len() < EARLY_EVENTS_MAX {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()));
+            early.push((now_ns, event.to_owned(), fields.collect()));
+            return;
+        }
+        for (at_ns, event, fields) in early.drain(..) {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .collect();
+            self.record_event(at_ns, &event, &fields);
+        }
+        self.record_event(now_ns, event, fields);
+    }
+
+    fn record_event(&self, at_ns: u64, event: &str, fields: &[(&str, serde_json::Value)]) {
+        let t_s = (at_ns as f64 - self.measured_ns as f64) / NS;
         if let Err(error) = self.events.record(t_s, event, fields) {
             tracing::warn!("events.jsonl: {error}");
         }
@@ -267,6 +305,7 @@ impl<'r> Running<'r> {
             let stage = match load.model {
                 LoadModel::Closed { outstanding } => LoadStage::Closed {
                     outstanding: outstanding as usize,
+                    start_ns,
                     end_ns,
                 },
                 LoadModel::Open { rate, arrival } => {
@@ -419,6 +458,28 @@ impl<'r> Running<'r> {
         snapshot
     }
 
+    /// Requests executed by the replica that got furthest. Each accepted answer has f + 1 replicas
+    /// behind it, so among any n - f there is one that has executed all that was answered; fewer, or
+    /// old news, prove nothing.
+    fn executed_requests(&mut self) -> Option<u64> {
+        let cluster = &self.scenario.cluster;
+        let enough = (cluster.n - cluster.f) as usize;
+        for _ in 0..EXECUTED_ASKED_MAX {
+            let snapshot = self.poll();
+            let fresh: Vec<u64> = snapshot
+                .replicas
+                .iter()
+                .zip(&snapshot.answered)
+                .filter(|(_, answered)| **answered)
+                .filter_map(|(status, _)| Some(status.as_ref()?.consensus.executed_requests))
+                .collect();
+            if fresh.len() >= enough {
+                return fresh.into_iter().max();
+            }
+        }
+        None
+    }
+
     /// Stops everything, checks what was left and writes the files.
     fn finish(mut self, measured: Measured) -> Result<RepeatOutcome, RunError> {
         let ended = if self.stopped() {
@@ -432,8 +493,7 @@ impl<'r> Running<'r> {
         self.progress.phase(Stage::Stop, Duration::ZERO);
         let mut requests = checks::Requests::default();
         if matches!(self.target, Target::Local(_)) {
-            let executed = |status: &ReplicaStatus| status.consensus.executed_requests;
-            requests.executed = self.poll().replicas.iter().flatten().map(executed).max();
+            requests.executed = self.executed_requests();
         }
         let mut collected = None;
         for thread in std::mem::take(&mut self.threads) {
@@ -457,6 +517,7 @@ impl<'r> Running<'r> {
         let facts = HistoryFacts::new(self.mode, counts);
         let mut repeat =
             Repeat::measured(self.seed, measured.duration.as_secs_f64(), recording, facts);
+        repeat.key_prefix = self.key_prefix.clone();
         repeat.consensus = measured
             .ends
             .consensus(&logs, self.scenario.cluster.storage.checkpoint_interval);
@@ -490,11 +551,6 @@ impl<'r> Running<'r> {
             &measured.samples,
         )
         .map_err(environment)?;
-        if let Target::Local(local) = &self.target
-            && !self.context.options.keep_data
-        {
-            local.remove_data();
-        }
         self.events.finish().map_err(environment)?;
         self.progress.finish();
         Ok(RepeatOutcome {

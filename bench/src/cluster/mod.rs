@@ -1,12 +1,14 @@
 //! The cluster that a run measures: one that is started here as operating-system processes, or one
 //! that somebody else started (`--attach`).
 
+mod adopt;
 pub mod child;
 mod founding;
 mod local;
 mod observe;
 mod process;
 
+pub use adopt::adopt;
 pub use founding::client_pace;
 pub use local::{Local, LocalOptions};
 pub use observe::{Observer, Snapshot};

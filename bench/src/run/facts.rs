@@ -102,6 +102,21 @@ fn fsyncs(status: &ReplicaStatus) -> u64 {
     status.storage.log_fsyncs + status.storage.state_fsyncs
 }
 
+/// The durability that all replicas report: `full`, `off`, or what they say each if they differ.
+pub(super) fn durability(snapshot: &Snapshot) -> Option<String> {
+    let said: std::collections::BTreeSet<&str> = snapshot
+        .replicas
+        .iter()
+        .flatten()
+        .map(|status| status.storage.durability.as_str())
+        .collect();
+    match said.len() {
+        0 => None,
+        1 => said.first().map(|durability| (*durability).to_owned()),
+        _ => Some("mixed: some replicas wait for the disk and others do not".to_owned()),
+    }
+}
+
 /// The sample for the time series, `at_ns` into the measured phase.
 pub(super) fn sample(snapshot: &Snapshot, at_ns: u64) -> ClusterSample {
     let known = || snapshot.replicas.iter().flatten();

@@ -8,11 +8,14 @@ mod interrupt;
 mod repeat;
 mod threads;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use network::ClusterFile;
 
+use crate::cluster;
 use crate::exit::Exit;
 use crate::judge::judge;
 use crate::options::{Finished, RunError, RunOptions};
@@ -35,6 +38,14 @@ const AUTHENTICATION: &str =
 /// If nothing could be measured. Nothing is left running, and no results directory is left behind
 /// that looks like a result.
 pub fn run(options: &RunOptions) -> Result<Finished, RunError> {
+    let adopted;
+    let options = match &options.attach {
+        None => options,
+        Some(path) => {
+            adopted = with_cluster_of(options, path)?;
+            &adopted
+        }
+    };
     let scenario = &options.loaded.scenario;
     check_writable(&options.out)
         .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
@@ -49,6 +60,15 @@ pub fn run(options: &RunOptions) -> Result<Finished, RunError> {
             Err(error)
         }
     }
+}
+
+/// The same run, whose scenario describes the cluster that is measured.
+fn with_cluster_of(options: &RunOptions, path: &Path) -> Result<RunOptions, RunError> {
+    let file =
+        ClusterFile::read(path).map_err(|error| RunError::new(Exit::Usage, error.to_string()))?;
+    let mut options = options.clone();
+    cluster::adopt(&mut options.loaded.scenario, &file);
+    Ok(options)
 }
 
 fn run_in(
@@ -100,6 +120,9 @@ fn run_in(
             Ok(outcome) => {
                 run.warnings.extend(outcome.warnings);
                 run.repeats.push(outcome.repeat);
+                if let (Some(_), Some(durability)) = (&options.attach, outcome.durability) {
+                    run.environment.durability = durability;
+                }
                 if outcome.ended == Ended::Early {
                     run.status = RunStatus::Interrupted;
                     break;
@@ -140,7 +163,7 @@ fn run_in(
 fn settings(scenario: &Scenario, options: &RunOptions) -> Settings {
     let storage = &scenario.cluster.storage;
     let durability = if options.attach.is_some() {
-        "as the attached replicas were started (see their status)"
+        "not known: the replicas did not say"
     } else {
         match (storage.engine, storage.durability) {
             (Engine::Memory, _) => "off (memory)",

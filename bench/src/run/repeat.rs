@@ -62,6 +62,8 @@ pub(super) struct RepeatOutcome {
     pub(super) repeat: Repeat,
     pub(super) warnings: Vec<String>,
     pub(super) ended: Ended,
+    /// What the replicas say of their storage; `mixed` if they differ.
+    pub(super) durability: Option<String>,
 }
 
 /// The cluster, local or not.
@@ -553,7 +555,9 @@ impl<'r> Running<'r> {
         .map_err(environment)?;
         self.events.finish().map_err(environment)?;
         self.progress.finish();
+        let durability = facts::durability(&self.snapshot);
         Ok(RepeatOutcome {
+            durability,
             repeat,
             warnings: self.warnings,
             ended,

@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod config;
 mod disk;
+mod driving;
 mod node;
 mod scheme;
 mod world;

@@ -1,6 +1,7 @@
 //! A run from beginning to end: repeats on fresh clusters, each loaded, measured, stopped and
 //! checked; then the verdict and the files.
 
+mod aftermath;
 mod bounds;
 mod checks;
 mod facts;
@@ -26,7 +27,8 @@ use crate::record::{
 use crate::report::summary_markdown;
 use crate::scenario::schema::{Durability, Engine, Scenario};
 
-use repeat::{Ended, RepeatContext};
+use aftermath::Ended;
+use repeat::RepeatContext;
 
 /// How messages are authenticated; it stands beside every figure.
 const AUTHENTICATION: &str =

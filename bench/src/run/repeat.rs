@@ -1,24 +1,23 @@
-//! One repeat: a fresh cluster, its records, warm-up, measurement, and what was left.
+//! One repeat up to the end of its measurement: a fresh cluster, its records, warm-up and the
+//! measured stage. What follows is in `aftermath`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crypto::SecretKey;
 use network::ClusterFile;
 
+use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
 use super::threads::{LoadThread, ThreadPlan};
-use super::{bounds, checks};
-use crate::check::{CommittedLog, parse_committed};
 use crate::cluster::{self, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
-use crate::load::{Clock, Namespace, Plan, Stage as LoadStage, WorkerReport};
+use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
-    ClusterSample, EventLog, HistoryCounts, HistoryFacts, HistoryMode, HistoryWriter, Live, Phases,
-    ProcessResources, Recorder, Recording, Repeat, RepeatDirectory, RunDirectory,
-    write_latency_files, write_timeseries,
+    ClusterSample, EventLog, HistoryMode, HistoryWriter, Live, Phases, ProcessResources, Recorder,
+    Recording, RepeatDirectory, RunDirectory,
 };
 use crate::report::{Progress, Stage};
 use crate::scenario::schema::{Linearizable, LoadModel, Scenario};
@@ -30,11 +29,7 @@ const POLL: Duration = Duration::from_millis(200);
 const LEAD: Duration = Duration::from_millis(50);
 /// After this long without news a stage is waited for again.
 const STAGE_WAIT: Duration = Duration::from_millis(10);
-/// Share of the machine that the load generator may use before the figures are doubted.
-const GENERATOR_SHARE_MAX: f64 = 0.8;
 const NS: f64 = 1e9;
-/// Times that the replicas are asked how much they executed before nobody knows.
-const EXECUTED_ASKED_MAX: u32 = 10;
 /// Events of the load phase that wait for the origin of their times; later ones count from the
 /// start of the run.
 const EARLY_EVENTS_MAX: usize = 4096;
@@ -48,38 +43,20 @@ pub(super) struct RepeatContext<'r> {
     pub(super) stop: Arc<AtomicBool>,
 }
 
-/// How a repeat ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// As planned.
-    Planned,
-    /// Somebody stopped it.
-    Early,
-}
-
-/// A repeat's results.
-pub(super) struct RepeatOutcome {
-    pub(super) repeat: Repeat,
-    pub(super) warnings: Vec<String>,
-    pub(super) ended: Ended,
-    /// What the replicas say of their storage; `mixed` if they differ.
-    pub(super) durability: Option<String>,
-}
-
 /// The cluster, local or not.
-enum Target {
+pub(super) enum Target {
     Local(Box<Local>),
     Attached,
 }
 
 /// What the measured stage leaves.
-struct Measured {
-    recording: Recording,
-    duration: Duration,
-    ends: Ends,
-    samples: Vec<ClusterSample>,
-    generator: ProcessResources,
-    generator_share: f64,
+pub(super) struct Measured {
+    pub(super) recording: Recording,
+    pub(super) duration: Duration,
+    pub(super) ends: Ends,
+    pub(super) samples: Vec<ClusterSample>,
+    pub(super) generator: ProcessResources,
+    pub(super) generator_share: f64,
 }
 
 /// Runs one repeat to its end.
@@ -87,34 +64,35 @@ pub(super) fn run(context: &RepeatContext<'_>) -> Result<RepeatOutcome, RunError
     Running::start(context)?.go_on()
 }
 
-struct Running<'r> {
+/// A repeat under way.
+pub(super) struct Running<'r> {
     context: &'r RepeatContext<'r>,
-    scenario: &'r Scenario,
-    seed: u64,
-    directory: RepeatDirectory,
-    target: Target,
-    threads: Vec<LoadThread>,
-    clock: Clock,
-    progress: Progress,
+    pub(super) scenario: &'r Scenario,
+    pub(super) seed: u64,
+    pub(super) directory: RepeatDirectory,
+    pub(super) target: Target,
+    pub(super) threads: Vec<LoadThread>,
+    pub(super) clock: Clock,
+    pub(super) progress: Progress,
     live: Arc<Live>,
-    events: EventLog,
-    history: Option<HistoryWriter>,
-    mode: HistoryMode,
-    warnings: Vec<String>,
+    pub(super) events: EventLog,
+    pub(super) history: Option<HistoryWriter>,
+    pub(super) mode: HistoryMode,
+    pub(super) warnings: Vec<String>,
     /// The last thing the replicas said.
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     /// Origin of the events' times; 0 until it is known.
-    measured_ns: u64,
+    pub(super) measured_ns: u64,
     /// What happened before it was known, and when.
     early: Mutex<Vec<EarlyEvent>>,
     /// What stands before every key of this repeat in the store.
-    key_prefix: Option<String>,
+    pub(super) key_prefix: Option<String>,
 }
 
 /// Time on the run's clock, name and fields.
 type EarlyEvent = (u64, String, Vec<(String, serde_json::Value)>);
 
-fn environment(error: impl std::fmt::Display) -> RunError {
+pub(super) fn environment(error: impl std::fmt::Display) -> RunError {
     RunError::new(Exit::Environment, error.to_string())
 }
 
@@ -238,7 +216,7 @@ impl<'r> Running<'r> {
         self.finish(measured)
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.context.stop.load(Ordering::Relaxed)
     }
 
@@ -247,7 +225,7 @@ impl<'r> Running<'r> {
         Recorder::new(phases, Arc::clone(&self.live), sink)
     }
 
-    fn event(&self, event: &str, fields: &[(&str, serde_json::Value)]) {
+    pub(super) fn event(&self, event: &str, fields: &[(&str, serde_json::Value)]) {
         let now_ns = self.clock.now_ns();
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         if self.measured_ns == 0 && early.len() < EARLY_EVENTS_MAX {
@@ -415,7 +393,7 @@ impl<'r> Running<'r> {
     }
 
     /// Asks the replicas where they stand, and notes what changed.
-    fn poll(&mut self) -> Snapshot {
+    pub(super) fn poll(&mut self) -> Snapshot {
         let snapshot = self
             .threads
             .first()
@@ -458,177 +436,6 @@ impl<'r> Running<'r> {
         }
         self.snapshot = snapshot.clone();
         snapshot
-    }
-
-    /// Requests executed by the replica that got furthest. Each accepted answer has f + 1 replicas
-    /// behind it, so among any n - f there is one that has executed all that was answered; fewer, or
-    /// old news, prove nothing.
-    fn executed_requests(&mut self) -> Option<u64> {
-        let cluster = &self.scenario.cluster;
-        let enough = (cluster.n - cluster.f) as usize;
-        for _ in 0..EXECUTED_ASKED_MAX {
-            let snapshot = self.poll();
-            let fresh: Vec<u64> = snapshot
-                .replicas
-                .iter()
-                .zip(&snapshot.answered)
-                .filter(|(_, answered)| **answered)
-                .filter_map(|(status, _)| Some(status.as_ref()?.consensus.executed_requests))
-                .collect();
-            if fresh.len() >= enough {
-                return fresh.into_iter().max();
-            }
-        }
-        None
-    }
-
-    /// Stops everything, checks what was left and writes the files.
-    fn finish(mut self, measured: Measured) -> Result<RepeatOutcome, RunError> {
-        let ended = if self.stopped() {
-            Ended::Early
-        } else {
-            Ended::Planned
-        };
-        if ended == Ended::Early {
-            self.event("interrupted", &[]);
-        }
-        self.progress.phase(Stage::Stop, Duration::ZERO);
-        let mut requests = checks::Requests::default();
-        if matches!(self.target, Target::Local(_)) {
-            requests.executed = self.executed_requests();
-        }
-        let mut collected = None;
-        for thread in std::mem::take(&mut self.threads) {
-            let (report, logs) = thread.close()?;
-            collected = collected.or(logs);
-            requests.answered += report.answered_requests;
-            requests.unknown += report.unknown_requests;
-            self.take_report(report);
-        }
-        if let Target::Local(local) = &mut self.target {
-            let complaints = local.stop();
-            self.warnings.extend(complaints);
-        }
-        let logs = self.committed_logs(collected)?;
-        self.progress.phase(Stage::Check, Duration::ZERO);
-        let counts = match self.history.take() {
-            Some(history) => history.finish().map_err(environment)?,
-            None => HistoryCounts::default(),
-        };
-        let recording = &measured.recording;
-        let facts = HistoryFacts::new(self.mode, counts);
-        let mut repeat =
-            Repeat::measured(self.seed, measured.duration.as_secs_f64(), recording, facts);
-        repeat.key_prefix = self.key_prefix.clone();
-        repeat.consensus = measured
-            .ends
-            .consensus(&logs, self.scenario.cluster.storage.checkpoint_interval);
-        repeat.resources = measured
-            .ends
-            .resources(measured.generator, repeat.operations.ok);
-        let history = self.directory.join("history.jsonl");
-        repeat.checks = checks::check(
-            self.scenario,
-            &logs,
-            (self.mode != HistoryMode::Off).then_some(history.as_path()),
-            self.mode,
-            recording,
-            measured.duration,
-            requests,
-        );
-        repeat.bounds = bounds::measure(
-            self.scenario.cluster.n,
-            self.scenario.load.ops_per_request,
-            repeat.throughput_ops_s,
-        );
-        self.doubt(&repeat, measured.generator_share);
-
-        let since_measured = self.clock.now_ns().saturating_sub(self.measured_ns);
-        let measured_at = SystemTime::now() - Duration::from_nanos(since_measured);
-        write_latency_files(&self.directory.latency(), recording, measured_at)
-            .map_err(environment)?;
-        write_timeseries(
-            &self.directory.join("timeseries.csv"),
-            recording,
-            &measured.samples,
-        )
-        .map_err(environment)?;
-        self.events.finish().map_err(environment)?;
-        self.progress.finish();
-        let durability = facts::durability(&self.snapshot);
-        Ok(RepeatOutcome {
-            durability,
-            repeat,
-            warnings: self.warnings,
-            ended,
-        })
-    }
-
-    /// The replicas' committed logs, copied into the results and parsed.
-    fn committed_logs(
-        &mut self,
-        collected: Option<Vec<String>>,
-    ) -> Result<Vec<CommittedLog>, RunError> {
-        let mut logs = Vec::new();
-        for id in 0..self
-            .scenario
-            .cluster
-            .n
-            .max(self.snapshot.replicas.len() as u32)
-        {
-            let text = match (&self.target, &collected) {
-                (Target::Local(local), _) => {
-                    std::fs::read_to_string(local.committed_log(id as usize)).ok()
-                }
-                (Target::Attached, Some(collected)) => collected.get(id as usize).cloned(),
-                (Target::Attached, None) => None,
-            };
-            let Some(text) = text else {
-                if matches!(self.target, Target::Local(_)) {
-                    self.warnings
-                        .push(format!("replica {id} left no committed log"));
-                }
-                continue;
-            };
-            let folder = self.directory.replica(id).map_err(environment)?;
-            crate::record::write_file(&folder.join("committed.jsonl"), text.as_bytes())
-                .map_err(environment)?;
-            match parse_committed(id, &text) {
-                Ok(log) => logs.push(log),
-                Err(error) => self.warnings.push(error.to_string()),
-            }
-        }
-        Ok(logs)
-    }
-
-    fn take_report(&mut self, report: WorkerReport) {
-        for (complaint, count) in report.complaints {
-            self.warnings.push(format!("{count} x {complaint}"));
-        }
-        if report.differing > 0 {
-            self.warnings.push(format!(
-                "{} replies differed from the accepted result: a replica is broken or lies",
-                report.differing
-            ));
-        }
-    }
-
-    /// Reasons to doubt the figures.
-    fn doubt(&mut self, repeat: &Repeat, generator_share: f64) {
-        if generator_share > GENERATOR_SHARE_MAX {
-            self.warnings.push(format!(
-                "the load generator used {:.0} % of its threads: it may be what limits the \
-                 throughput; give it fewer clients or more operations a request",
-                generator_share * 100.0
-            ));
-        }
-        let late = repeat.operations.late;
-        if late * 100 > repeat.operations.sent && repeat.operations.sent > 0 {
-            self.warnings.push(format!(
-                "{late} operations were sent more than 10 ms after their intended start: the load \
-                 generator was behind; latency counts from the intended start all the same"
-            ));
-        }
     }
 }
 

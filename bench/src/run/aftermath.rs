@@ -1,0 +1,210 @@
+//! What follows a repeat's measurement: everything is stopped, what it left is collected and
+//! checked, the figures are doubted where they should be, and the files are written.
+
+use std::time::{Duration, SystemTime};
+
+use super::repeat::{Measured, Running, Target, environment};
+use super::{bounds, checks, facts};
+use crate::check::{CommittedLog, parse_committed};
+use crate::load::WorkerReport;
+use crate::options::RunError;
+use crate::record::{
+    HistoryCounts, HistoryFacts, HistoryMode, Repeat, write_latency_files, write_timeseries,
+};
+use crate::report::Stage;
+
+/// Share of the machine that the load generator may use before the figures are doubted.
+const GENERATOR_SHARE_MAX: f64 = 0.8;
+/// Times that the replicas are asked how much they executed before nobody knows.
+const EXECUTED_ASKED_MAX: u32 = 10;
+
+/// How a repeat ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// As planned.
+    Planned,
+    /// Somebody stopped it.
+    Early,
+}
+
+/// A repeat's results.
+pub(super) struct RepeatOutcome {
+    pub(super) repeat: Repeat,
+    pub(super) warnings: Vec<String>,
+    pub(super) ended: Ended,
+    /// What the replicas say of their storage; `mixed` if they differ.
+    pub(super) durability: Option<String>,
+}
+
+impl Running<'_> {
+    /// Stops everything, checks what was left and writes the files.
+    pub(super) fn finish(mut self, measured: Measured) -> Result<RepeatOutcome, RunError> {
+        let ended = if self.stopped() {
+            Ended::Early
+        } else {
+            Ended::Planned
+        };
+        if ended == Ended::Early {
+            self.event("interrupted", &[]);
+        }
+        self.progress.phase(Stage::Stop, Duration::ZERO);
+        let mut requests = checks::Requests::default();
+        if matches!(self.target, Target::Local(_)) {
+            requests.executed = self.executed_requests();
+        }
+        let mut collected = None;
+        for thread in std::mem::take(&mut self.threads) {
+            let (report, logs) = thread.close()?;
+            collected = collected.or(logs);
+            requests.answered += report.answered_requests;
+            requests.unknown += report.unknown_requests;
+            self.take_report(report);
+        }
+        if let Target::Local(local) = &mut self.target {
+            let complaints = local.stop();
+            self.warnings.extend(complaints);
+        }
+        let logs = self.committed_logs(collected)?;
+        self.progress.phase(Stage::Check, Duration::ZERO);
+        let counts = match self.history.take() {
+            Some(history) => history.finish().map_err(environment)?,
+            None => HistoryCounts::default(),
+        };
+        let recording = &measured.recording;
+        let facts = HistoryFacts::new(self.mode, counts);
+        let mut repeat =
+            Repeat::measured(self.seed, measured.duration.as_secs_f64(), recording, facts);
+        repeat.key_prefix = self.key_prefix.clone();
+        repeat.consensus = measured
+            .ends
+            .consensus(&logs, self.scenario.cluster.storage.checkpoint_interval);
+        repeat.resources = measured
+            .ends
+            .resources(measured.generator, repeat.operations.ok);
+        let history = self.directory.join("history.jsonl");
+        repeat.checks = checks::check(
+            self.scenario,
+            &logs,
+            (self.mode != HistoryMode::Off).then_some(history.as_path()),
+            self.mode,
+            recording,
+            measured.duration,
+            requests,
+        );
+        repeat.bounds = bounds::measure(
+            self.scenario.cluster.n,
+            self.scenario.load.ops_per_request,
+            repeat.throughput_ops_s,
+        );
+        self.doubt(&repeat, measured.generator_share);
+
+        let since_measured = self.clock.now_ns().saturating_sub(self.measured_ns);
+        let measured_at = SystemTime::now() - Duration::from_nanos(since_measured);
+        write_latency_files(&self.directory.latency(), recording, measured_at)
+            .map_err(environment)?;
+        write_timeseries(
+            &self.directory.join("timeseries.csv"),
+            recording,
+            &measured.samples,
+        )
+        .map_err(environment)?;
+        self.events.finish().map_err(environment)?;
+        self.progress.finish();
+        let durability = facts::durability(&self.snapshot);
+        Ok(RepeatOutcome {
+            durability,
+            repeat,
+            warnings: self.warnings,
+            ended,
+        })
+    }
+
+    /// Requests executed by the replica that got furthest. Each accepted answer has f + 1 replicas
+    /// behind it, so among any n - f there is one that has executed all that was answered; fewer, or
+    /// old news, prove nothing.
+    fn executed_requests(&mut self) -> Option<u64> {
+        let cluster = &self.scenario.cluster;
+        let enough = (cluster.n - cluster.f) as usize;
+        for _ in 0..EXECUTED_ASKED_MAX {
+            let snapshot = self.poll();
+            let fresh: Vec<u64> = snapshot
+                .replicas
+                .iter()
+                .zip(&snapshot.answered)
+                .filter(|(_, answered)| **answered)
+                .filter_map(|(status, _)| Some(status.as_ref()?.consensus.executed_requests))
+                .collect();
+            if fresh.len() >= enough {
+                return fresh.into_iter().max();
+            }
+        }
+        None
+    }
+
+    /// The replicas' committed logs, copied into the results and parsed.
+    fn committed_logs(
+        &mut self,
+        collected: Option<Vec<String>>,
+    ) -> Result<Vec<CommittedLog>, RunError> {
+        let mut logs = Vec::new();
+        for id in 0..self
+            .scenario
+            .cluster
+            .n
+            .max(self.snapshot.replicas.len() as u32)
+        {
+            let text = match (&self.target, &collected) {
+                (Target::Local(local), _) => {
+                    std::fs::read_to_string(local.committed_log(id as usize)).ok()
+                }
+                (Target::Attached, Some(collected)) => collected.get(id as usize).cloned(),
+                (Target::Attached, None) => None,
+            };
+            let Some(text) = text else {
+                if matches!(self.target, Target::Local(_)) {
+                    self.warnings
+                        .push(format!("replica {id} left no committed log"));
+                }
+                continue;
+            };
+            let folder = self.directory.replica(id).map_err(environment)?;
+            crate::record::write_file(&folder.join("committed.jsonl"), text.as_bytes())
+                .map_err(environment)?;
+            match parse_committed(id, &text) {
+                Ok(log) => logs.push(log),
+                Err(error) => self.warnings.push(error.to_string()),
+            }
+        }
+        Ok(logs)
+    }
+
+    fn take_report(&mut self, report: WorkerReport) {
+        for (complaint, count) in report.complaints {
+            self.warnings.push(format!("{count} x {complaint}"));
+        }
+        if report.differing > 0 {
+            self.warnings.push(format!(
+                "{} replies differed from the accepted result: a replica is broken or lies",
+                report.differing
+            ));
+        }
+    }
+
+    /// Reasons to doubt the figures.
+    fn doubt(&mut self, repeat: &Repeat, generator_share: f64) {
+        if generator_share > GENERATOR_SHARE_MAX {
+            self.warnings.push(format!(
+                "the load generator used {:.0} % of its threads: it may be what limits the \
+                 throughput; give it fewer clients or more operations a request",
+                generator_share * 100.0
+            ));
+        }
+        let late = repeat.operations.late;
+        if late * 100 > repeat.operations.sent && repeat.operations.sent > 0 {
+            self.warnings.push(format!(
+                "{late} operations were sent more than 10 ms after their intended start: the load \
+                 generator was behind; latency counts from the intended start all the same"
+            ));
+        }
+    }
+}

@@ -329,7 +329,9 @@ where
             }
             Action::Busy { id, retry_after_ms } => {
                 self.observer.counters.busy.add(1);
-                self.observer.overload.turned_away();
+                self.observer
+                    .overload
+                    .turned_away(std::time::Instant::now());
                 let outcome = Outcome::Busy { retry_after_ms };
                 let reply = self
                     .answers

@@ -30,19 +30,19 @@ impl Default for Overload {
 
 impl Overload {
     /// The protocol has turned a request away.
-    pub fn turned_away(&self) {
-        self.until
-            .store(nanos(self.origin.elapsed() + HOLD), Ordering::Relaxed);
+    pub fn turned_away(&self, now: Instant) {
+        self.until.store(self.nanos(now + HOLD), Ordering::Relaxed);
     }
 
     /// Should requests be turned away unread?
-    pub fn now(&self) -> bool {
-        nanos(self.origin.elapsed()) < self.until.load(Ordering::Relaxed)
+    pub fn holds(&self, now: Instant) -> bool {
+        self.nanos(now) < self.until.load(Ordering::Relaxed)
     }
-}
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +52,10 @@ mod tests {
     #[test]
     fn one_busy_stands_for_a_moment_and_not_for_ever() {
         let overload = Overload::default();
-        assert!(!overload.now());
-        overload.turned_away();
-        assert!(overload.now());
-        std::thread::sleep(HOLD * 2);
-        assert!(!overload.now());
+        let now = Instant::now();
+        assert!(!overload.holds(now));
+        overload.turned_away(now);
+        assert!(overload.holds(now) && overload.holds(now + HOLD / 2));
+        assert!(!overload.holds(now + HOLD));
     }
 }

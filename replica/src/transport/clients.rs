@@ -371,7 +371,7 @@ impl Port {
         }
         let bytes: usize = requests.iter().map(|raw| raw.len() + MESSAGE_COST).sum();
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permits = if self.observer.overload.now() {
+        let permits = if self.observer.overload.holds(Instant::now()) {
             None
         } else {
             let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);

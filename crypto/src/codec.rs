@@ -22,10 +22,17 @@ pub const MAX_ENCODED: usize = 32 << 20;
 ///
 /// Hence a rule for element types: the size in memory of an element is at most `EXPANSION` times
 /// its shortest encoding, and never zero-sized (a sequence of `()` would cost no bytes at all).
+///
+/// Only values of up to [`EXPANSION_BYTES_MAX`] may expand that far. Longer ones are lists of
+/// byte strings (batches, results, states), whose size in memory is close to their encoding.
 pub const EXPANSION: usize = 64;
 
-/// No message may claim more memory than this, however long it is.
-const CLAIM_MAX: usize = 256 << 20;
+/// Values of more bytes than this may claim [`EXPANSION_LONG`] times their length, or what one of
+/// this length may claim if that is more.
+pub const EXPANSION_BYTES_MAX: usize = 256 << 10;
+
+/// See [`EXPANSION_BYTES_MAX`].
+pub const EXPANSION_LONG: usize = 4;
 
 /// Why bytes are not the canonical encoding of a value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -72,16 +79,27 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > MAX_ENCODED {
         return Err(CodecError::TooLong(bytes.len()));
     }
+    let claim = if bytes.len() <= EXPANSION_BYTES_MAX {
+        bytes.len().saturating_mul(EXPANSION)
+    } else {
+        bytes.len().saturating_mul(EXPANSION_LONG)
+    };
     // The limit is a const of the configuration: the smallest class that holds what these
     // bytes may honestly expand to.
-    match bytes.len().saturating_mul(EXPANSION) {
+    match claim {
         0..=0x1000 => decode_within::<T, 0x1000>(bytes),
         0x1001..=0x1_0000 => decode_within::<T, 0x1_0000>(bytes),
-        0x1_0001..=0x10_0000 => decode_within::<T, 0x10_0000>(bytes),
-        0x10_0001..=0x100_0000 => decode_within::<T, 0x100_0000>(bytes),
-        _ => decode_within::<T, CLAIM_MAX>(bytes),
+        0x1_0001..=0x10_0000 if bytes.len() <= EXPANSION_BYTES_MAX => {
+            decode_within::<T, 0x10_0000>(bytes)
+        }
+        0..=LONG_CLAIM_MIN => decode_within::<T, LONG_CLAIM_MIN>(bytes),
+        0..=0x400_0000 => decode_within::<T, 0x400_0000>(bytes),
+        _ => decode_within::<T, { MAX_ENCODED * EXPANSION_LONG }>(bytes),
     }
 }
+
+/// What a value of [`EXPANSION_BYTES_MAX`] may claim.
+const LONG_CLAIM_MIN: usize = EXPANSION_BYTES_MAX * EXPANSION;
 
 fn decode_within<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, CodecError> {
     let config = bincode::config::standard()

@@ -88,7 +88,10 @@ impl Running<'_> {
             (self.mode != HistoryMode::Off).then_some(history.as_path()),
             self.mode,
             recording,
-            measured.duration,
+            checks::Watched {
+                measured: measured.duration,
+                drained: measured.drained,
+            },
             requests,
         );
         repeat.bounds = bounds::measure(

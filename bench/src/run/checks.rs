@@ -21,6 +21,15 @@ pub(super) struct Requests {
     pub(super) executed: Option<u64>,
 }
 
+/// How long the clients were watched, from the beginning of the measured phase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watched {
+    /// Until the load ended.
+    pub(super) measured: Duration,
+    /// Until every answer had come or was given up.
+    pub(super) drained: Duration,
+}
+
 /// Runs every check that the scenario asks for.
 pub(super) fn check(
     scenario: &Scenario,
@@ -28,7 +37,7 @@ pub(super) fn check(
     history: Option<&Path>,
     mode: HistoryMode,
     recording: &Recording,
-    measured: Duration,
+    watched: Watched,
     requests: Requests,
 ) -> Checks {
     let asked = &scenario.check;
@@ -62,7 +71,7 @@ pub(super) fn check(
         } else {
             not_asked()
         },
-        liveness: liveness(recording, measured, asked.liveness.max_stall),
+        liveness: liveness(recording, watched, asked.liveness.max_stall),
     }
 }
 
@@ -112,9 +121,14 @@ fn exactly_once(requests: Requests) -> CheckResult {
     result.with("requests", executed)
 }
 
-/// The longest time in which no operation was answered although the load went on.
-fn liveness(recording: &Recording, measured: Duration, max_stall: Duration) -> CheckResult {
-    let stall = recording.longest_stall(measured);
+/// The longest time in which no operation was answered although clients waited: while the load
+/// went on, and behind its end for as long as somebody waited in vain.
+fn liveness(recording: &Recording, watched: Watched, max_stall: Duration) -> CheckResult {
+    let stall = recording.longest_stall(if recording.counters.unknown > 0 {
+        watched.drained
+    } else {
+        watched.measured
+    });
     let ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
     // Counted in buckets of 100 ms that saw no answer.
     let longest = if ms == 0 {
@@ -160,12 +174,17 @@ mod tests {
 
     #[test]
     fn a_stall_longer_than_allowed_is_a_violation() {
-        let nothing = Recording::default();
-        let judged = |measured, allowed| {
-            let seconds = Duration::from_secs;
-            liveness(&nothing, seconds(measured), seconds(allowed)).verdict
+        let judged = |unknown, measured, drained| {
+            let mut recording = Recording::default();
+            recording.counters.unknown = unknown;
+            let watched = Watched {
+                measured: Duration::from_secs(measured),
+                drained: Duration::from_secs(drained),
+            };
+            liveness(&recording, watched, Duration::from_secs(5)).verdict
         };
-        assert_eq!(judged(10, 5), Verdict::Fail);
-        assert_eq!(judged(3, 5), Verdict::Pass);
+        assert_eq!(judged(0, 10, 10), Verdict::Fail);
+        assert_eq!(judged(0, 3, 9), Verdict::Pass, "nobody waited any more");
+        assert_eq!(judged(1, 3, 9), Verdict::Fail, "somebody waited in vain");
     }
 }

@@ -53,6 +53,8 @@ pub(super) enum Target {
 pub(super) struct Measured {
     pub(super) recording: Recording,
     pub(super) duration: Duration,
+    /// From the beginning of the measured phase until every answer had come or was given up.
+    pub(super) drained: Duration,
     pub(super) ends: Ends,
     pub(super) samples: Vec<ClusterSample>,
     pub(super) generator: ProcessResources,
@@ -315,6 +317,7 @@ impl<'r> Running<'r> {
         let mut samples = Vec::new();
         let (mut first, mut last) = (None, None);
         let recording = self.wait_for_all(end_ns, &mut samples, &mut first, &mut last)?;
+        let drained = Duration::from_nanos(self.clock.now_ns().saturating_sub(measured_ns));
         let end = self.clock.now_ns().min(end_ns);
         let duration = Duration::from_nanos(end.saturating_sub(measured_ns));
         let (first, cpu_first) = first.unwrap_or_default();
@@ -332,6 +335,7 @@ impl<'r> Running<'r> {
         Ok(Measured {
             recording,
             duration,
+            drained,
             ends: Ends { first, last },
             samples,
             generator,

@@ -79,22 +79,21 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > MAX_ENCODED {
         return Err(CodecError::TooLong(bytes.len()));
     }
-    let claim = if bytes.len() <= EXPANSION_BYTES_MAX {
-        bytes.len().saturating_mul(EXPANSION)
-    } else {
-        bytes.len().saturating_mul(EXPANSION_LONG)
-    };
     // The limit is a const of the configuration: the smallest class that holds what these
     // bytes may honestly expand to.
-    match claim {
-        0..=0x1000 => decode_within::<T, 0x1000>(bytes),
-        0x1001..=0x1_0000 => decode_within::<T, 0x1_0000>(bytes),
-        0x1_0001..=0x10_0000 if bytes.len() <= EXPANSION_BYTES_MAX => {
-            decode_within::<T, 0x10_0000>(bytes)
+    if bytes.len() <= EXPANSION_BYTES_MAX {
+        match bytes.len().saturating_mul(EXPANSION) {
+            0..=0x1000 => decode_within::<T, 0x1000>(bytes),
+            0x1001..=0x1_0000 => decode_within::<T, 0x1_0000>(bytes),
+            0x1_0001..=0x10_0000 => decode_within::<T, 0x10_0000>(bytes),
+            _ => decode_within::<T, LONG_CLAIM_MIN>(bytes),
         }
-        0..=LONG_CLAIM_MIN => decode_within::<T, LONG_CLAIM_MIN>(bytes),
-        0..=0x400_0000 => decode_within::<T, 0x400_0000>(bytes),
-        _ => decode_within::<T, { MAX_ENCODED * EXPANSION_LONG }>(bytes),
+    } else {
+        match bytes.len().saturating_mul(EXPANSION_LONG) {
+            claim if claim <= LONG_CLAIM_MIN => decode_within::<T, LONG_CLAIM_MIN>(bytes),
+            claim if claim <= 0x400_0000 => decode_within::<T, 0x400_0000>(bytes),
+            _ => decode_within::<T, { MAX_ENCODED * EXPANSION_LONG }>(bytes),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match commands::dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("replica: {error:#}");
+            replica::run::last_words(&format!("{error:#}"));
             ExitCode::from(commands::exit_code(&error))
         }
     }

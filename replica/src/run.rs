@@ -132,9 +132,14 @@ fn end_process_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
-        eprintln!(
-            "replica: stopped by the panic above, which is a bug; its data is as after a crash"
-        );
+        last_words("stopped by the panic above, which is a bug; its data is as after a crash");
         std::process::exit(1);
     }));
+}
+
+/// Writes a line to standard error if that is possible. The disk behind it may be full, or its
+/// reader gone; a replica must not die of that, least of all while it says why it stops.
+pub fn last_words(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "replica: {text}");
 }

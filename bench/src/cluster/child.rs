@@ -90,6 +90,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would panic where standard error cannot be written, as on a full disk.
+        .log_internal_errors(false)
         .with_ansi(false)
         .try_init();
     debug_assert!(started.is_ok(), "a child starts its log once");
@@ -108,7 +110,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match replica::run(&options) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("replica: {error:#}");
+            replica::run::last_words(&format!("{error:#}"));
             ExitCode::from(replica::exit_code(&error))
         }
     }

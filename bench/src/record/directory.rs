@@ -169,6 +169,12 @@ impl RunDirectory {
 }
 
 impl RepeatDirectory {
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
     /// A path in the directory.
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {

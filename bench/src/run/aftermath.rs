@@ -3,9 +3,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::repeat::{Measured, Running, Target, environment};
+use super::repeat::{Measured, Running, Target, unwritable};
 use super::{bounds, checks, facts};
 use crate::check::{CommittedLog, parse_committed};
+use crate::exit::Exit;
 use crate::load::WorkerReport;
 use crate::options::RunError;
 use crate::record::{
@@ -37,6 +38,10 @@ pub(super) struct RepeatOutcome {
 }
 
 impl Running<'_> {
+    fn unwritable(&self, error: &std::io::Error) -> RunError {
+        unwritable(&self.directory.path(), error)
+    }
+
     /// Stops everything, checks what was left and writes the files.
     pub(super) fn finish(mut self, measured: Measured) -> Result<RepeatOutcome, RunError> {
         let ended = if self.stopped() {
@@ -67,7 +72,7 @@ impl Running<'_> {
         let logs = self.committed_logs(collected)?;
         self.progress.phase(Stage::Check, Duration::ZERO);
         let counts = match self.history.take() {
-            Some(history) => history.finish().map_err(environment)?,
+            Some(history) => history.finish().map_err(|error| self.unwritable(&error))?,
             None => HistoryCounts::default(),
         };
         let recording = &measured.recording;
@@ -104,14 +109,17 @@ impl Running<'_> {
         let since_measured = self.clock.now_ns().saturating_sub(self.measured_ns);
         let measured_at = SystemTime::now() - Duration::from_nanos(since_measured);
         write_latency_files(&self.directory.latency(), recording, measured_at)
-            .map_err(environment)?;
+            .map_err(|error| self.unwritable(&error))?;
         write_timeseries(
             &self.directory.join("timeseries.csv"),
             recording,
             &measured.samples,
         )
-        .map_err(environment)?;
-        self.events.finish().map_err(environment)?;
+        .map_err(|error| self.unwritable(&error))?;
+        let folder = self.directory.path();
+        self.events
+            .finish()
+            .map_err(|error| unwritable(&folder, &error))?;
         self.progress.finish();
         let durability = facts::durability(&self.snapshot);
         Ok(RepeatOutcome {
@@ -170,9 +178,12 @@ impl Running<'_> {
                 }
                 continue;
             };
-            let folder = self.directory.replica(id).map_err(environment)?;
+            let folder = self
+                .directory
+                .replica(id)
+                .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
             crate::record::write_file(&folder.join("committed.jsonl"), text.as_bytes())
-                .map_err(environment)?;
+                .map_err(|error| self.unwritable(&error))?;
             match parse_committed(id, &text) {
                 Ok(log) => logs.push(log),
                 Err(error) => self.warnings.push(error.to_string()),

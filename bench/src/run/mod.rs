@@ -80,7 +80,7 @@ fn run_in(
 ) -> Result<Finished, RunError> {
     let scenario = &options.loaded.scenario;
     let environment = Environment::gather(settings(scenario, options));
-    let io = |error: std::io::Error| RunError::new(Exit::Environment, error.to_string());
+    let io = |error: std::io::Error| repeat::unwritable(&directory.path(), &error);
     write_file(
         &directory.join("scenario.toml"),
         options.loaded.source_text().as_bytes(),

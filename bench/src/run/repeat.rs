@@ -1,6 +1,7 @@
 //! One repeat up to the end of its measurement: a fresh cluster, its records, warm-up and the
 //! measured stage. What follows is in `aftermath`.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -94,7 +95,19 @@ pub(super) struct Running<'r> {
 /// Time on the run's clock, name and fields.
 type EarlyEvent = (u64, String, Vec<(String, serde_json::Value)>);
 
-pub(super) fn environment(error: impl std::fmt::Display) -> RunError {
+/// The results cannot be written: where, why, and what to do about it.
+pub(super) fn unwritable(directory: &Path, error: &std::io::Error) -> RunError {
+    RunError::new(
+        Exit::Environment,
+        format!(
+            "cannot write the results in {}: {error}; make room there, or choose another directory \
+             with --out",
+            directory.display()
+        ),
+    )
+}
+
+fn environment(error: impl std::fmt::Display) -> RunError {
     RunError::new(Exit::Environment, error.to_string())
 }
 
@@ -114,7 +127,8 @@ impl<'r> Running<'r> {
         };
         let progress = Progress::new(options.display, &name);
         let clock = Clock::start();
-        let events = EventLog::create(&directory.join("events.jsonl")).map_err(environment)?;
+        let events = EventLog::create(&directory.join("events.jsonl"))
+            .map_err(|error| unwritable(&directory.path(), &error))?;
         let mode = options
             .history
             .unwrap_or(match scenario.check.linearizable {
@@ -123,7 +137,7 @@ impl<'r> Running<'r> {
                 Linearizable::Full => HistoryMode::Full,
             });
         let history = HistoryWriter::start(&directory.join("history.jsonl"), mode, seed)
-            .map_err(environment)?;
+            .map_err(|error| unwritable(&directory.path(), &error))?;
 
         let (target, file, keys) = match &options.attach {
             Some(path) => {

@@ -33,6 +33,8 @@ pub(crate) fn start(global: &Global) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // It would panic where standard error cannot be written.
+        .log_internal_errors(false)
         .with_ansi(colour)
         .with_target(false);
     match EnvFilter::try_new(filter) {

@@ -137,8 +137,7 @@ fn a_certificate_ahead_of_the_own_execution_is_kept_until_the_state_is_there() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(1);
     let certificate = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
-    assert_eq!(node.receive(2, &certificate), ["behind s4"]);
-    assert_eq!(node.receive(3, &certificate), NOTHING, "said once");
+    assert_eq!(node.receive(2, &certificate), NOTHING, "a little late");
     assert_eq!(node.core.stable(), SeqNo(0), "nothing is discarded");
     decide(&fixture, &mut node, 1..=4);
     assert_eq!(
@@ -150,6 +149,18 @@ fn a_certificate_ahead_of_the_own_execution_is_kept_until_the_state_is_there() {
             "truncate s4",
         ]
     );
+}
+
+#[test]
+fn a_replica_says_once_that_it_lacks_more_than_the_others_still_hold() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    // They keep a window of 8 slots below their watermark.
+    let within = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 8, state_at(8)));
+    assert_eq!(node.receive(2, &within), NOTHING);
+    let beyond = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 12, state_at(12)));
+    assert_eq!(node.receive(2, &beyond), ["behind s12"]);
+    assert_eq!(node.receive(3, &beyond), NOTHING, "said once");
 }
 
 #[test]

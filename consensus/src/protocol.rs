@@ -283,7 +283,7 @@ impl<P: Protocol> Outbox<P> {
     }
 }
 
-/// What a peer did wrong: an ordinary value that is counted (STYLE: errors say whose fault).
+/// What a peer did wrong: an ordinary value that is counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misbehaviour {
     /// Bytes that are no message.

@@ -41,7 +41,7 @@ pub struct Ready {
 pub const READY: &str = "ready";
 
 /// Exit code for a failed run: 6 if the environment is unfit (a port is taken), else 1
-/// (INTERFACE.md 1).
+/// (docs/reading-results.md).
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let unfit = error
         .downcast_ref::<StartError>()

@@ -1,5 +1,5 @@
-//! Oracles over a finished run (S1-S4 of the attack catalogue): agreement, state against an
-//! independent re-execution, results in real-time order, at most one execution.
+//! Oracles over a finished run: agreement, state against an independent re-execution, results in
+//! real-time order, at most one execution.
 
 #[cfg(test)]
 mod tests;

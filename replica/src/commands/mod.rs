@@ -1,4 +1,4 @@
-//! Command line of `replica` (INTERFACE.md 1). Data goes to standard output, messages to standard
+//! Command line of `replica`. Data goes to standard output, messages to standard
 //! error.
 
 mod count;

@@ -2,7 +2,7 @@
 
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
-use crypto::codec::{Blob, EXPANSION, MAX_ENCODED, encode_into};
+use crypto::codec::{Blob, EXPANSION, EXPANSION_BYTES_MAX, MAX_ENCODED, encode_into};
 use crypto::{CodecError, Decode, Digest, Encode, Signature, decode, encode};
 use proptest::prelude::*;
 
@@ -204,6 +204,22 @@ fn a_list_of_the_largest_allowed_elements_decodes_at_every_length() {
             Ok(len)
         );
     }
+}
+
+#[test]
+fn a_long_value_may_not_expand_as_far_as_a_short_one() {
+    #[derive(Clone, Debug, PartialEq, Encode, Decode)]
+    struct Wide(Option<[u8; EXPANSION - 1]>);
+    // One byte each on the wire, 64 in memory: 19 MB for a message of 300 kB.
+    let many = encode(&vec![Wide(None); 300_000]);
+    assert!(many.len() > EXPANSION_BYTES_MAX);
+    assert!(matches!(
+        decode::<Vec<Wide>>(&many),
+        Err(CodecError::Malformed(_))
+    ));
+    // Lists of byte strings, which is what long messages are, hardly expand.
+    let strings = vec![blob(&[7; 100]); 100_000];
+    assert_eq!(decode::<Vec<Blob>>(&encode(&strings)), Ok(strings));
 }
 
 #[test]

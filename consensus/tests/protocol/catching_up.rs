@@ -86,6 +86,23 @@ fn a_stuck_peer_is_sent_decisions_and_one_that_moves_is_not() {
 }
 
 #[test]
+fn an_idle_hour_does_not_make_the_next_wait_a_long_one() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=1);
+    node.receive(0, &status(0, 1));
+    for _ in 0..20 {
+        assert_eq!(node.hear_stuck(0, &status(0, 1)), NOTHING);
+    }
+    decide(&fixture, &mut node, 2..=2);
+    node.wait(consensus::Policy::default().retransmit_interval);
+    assert_eq!(
+        node.receive(0, &status(0, 1)),
+        ["send DECISION s2 to r0", "retransmitted 1 to r0"]
+    );
+}
+
+#[test]
 fn decisions_that_are_sent_convince_their_receiver() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(1);

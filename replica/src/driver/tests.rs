@@ -20,6 +20,13 @@ use super::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
 use super::{Burst, Driver, Stop};
 use crate::observer::Observer;
 
+/// A message with this number carries [`CARRIED`] and nothing else.
+const CARRIER: u32 = 1000;
+
+thread_local! {
+    static CARRIED: RefCell<Vec<Request>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A message is the list of actions that receiving it brings about.
 struct Puppet {
     script: Rc<RefCell<Vec<Vec<Command>>>>,
@@ -50,13 +57,28 @@ impl Protocol for Puppet {
         Ok(wire)
     }
 
+    fn requests_in(message: Verified<u32>) -> Result<Vec<Verified<Request>>, Verified<u32>> {
+        if *message == CARRIER {
+            Ok(CARRIED.take().into_iter().map(Verified::own).collect())
+        } else {
+            Err(message)
+        }
+    }
+
     fn restore(&mut self, _: u32) {}
 
     fn step(&mut self, _: Instant, event: Event<Verified<u32>>, out: &mut Outbox<Self>) {
         let (name, plays) = match event {
             Event::Started => ("started".to_owned(), true),
             Event::Received { message, .. } => (format!("received {}", *message), true),
-            Event::Requested { requests, .. } => (format!("requested {}", requests.len()), false),
+            Event::Requested {
+                from: None,
+                requests,
+            } => (format!("requested {}", requests.len()), false),
+            Event::Requested {
+                from: Some(peer),
+                requests,
+            } => (format!("{peer:?} forwarded {}", requests.len()), false),
             Event::Persisted(Ticket(ticket)) => (format!("persisted {ticket}"), false),
             Event::TimerFired(timer) => (format!("timer {timer:?}"), false),
             Event::Executed(seq) => (format!("executed {seq}"), false),
@@ -383,6 +405,25 @@ fn an_executed_request_that_comes_again_is_answered_and_not_ordered_again() {
         "requested 1",
         "only the new one is ordered"
     );
+}
+
+#[test]
+fn a_peer_cannot_have_executed_requests_ordered_again() {
+    let mut stage = stage(vec![vec![]]);
+    let old = stage.request(1);
+    let batch = Arc::new(Batch::new(vec![old.clone()]));
+    *stage.driver.protocol.script.borrow_mut() =
+        vec![vec![Command::Execute(1, Some(batch), false)]];
+    stage.receive(&[0]).unwrap();
+    let seen = stage.seen.borrow().len();
+
+    CARRIED.set(vec![old.clone()]);
+    assert_eq!(stage.receive(&[CARRIER]).unwrap(), [], "nobody is answered");
+    assert_eq!(stage.seen.borrow().len(), seen, "nor is anything ordered");
+
+    CARRIED.set(vec![old, stage.request(2)]);
+    stage.receive(&[CARRIER]).unwrap();
+    assert_eq!(stage.seen.borrow().last().unwrap(), "r1 forwarded 1");
 }
 
 #[test]

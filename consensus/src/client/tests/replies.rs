@@ -47,6 +47,19 @@ fn a_lying_replica_is_outvoted_and_recorded() {
 }
 
 #[test]
+fn what_is_no_claim_about_the_execution_contradicts_nothing() {
+    for soft in [busy(20), Outcome::OutOfWindow] {
+        let mut world = World::new();
+        world.send();
+        assert_eq!(world.reply(3, 1, 0, soft), []);
+        world.reply(1, 1, 9, full("truth"));
+        let actions = world.reply(2, 1, 9, full("truth"));
+        assert_eq!(completed(&actions).differing, []);
+        assert_eq!(world.session.counters().contradictions, 0);
+    }
+}
+
+#[test]
 fn equal_results_at_different_sequence_numbers_do_not_match() {
     let mut world = World::new();
     world.send();

@@ -216,12 +216,11 @@ impl Quorums {
     }
 }
 
-/// One configuration (epoch) of a cluster: members, clients, quorums, limits. Equal at every
-/// correct replica; its digest names the cluster.
+/// The founding configuration of a cluster: members, clients, quorums, limits. Equal at every
+/// correct replica and in every epoch (R16); its digest names the cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     id: ClusterId,
-    epoch: Epoch,
     quorums: Quorums,
     limits: Limits,
     replicas: Vec<PublicKey>,
@@ -259,7 +258,6 @@ impl Cluster {
         let id = ClusterId(hasher.finish());
         Ok(Cluster {
             id,
-            epoch: Epoch(0),
             quorums,
             limits,
             replicas,
@@ -270,11 +268,6 @@ impl Cluster {
     /// Identity of the cluster: digest of its genesis configuration.
     pub fn id(&self) -> &ClusterId {
         &self.id
-    }
-
-    /// The number of this configuration.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
     }
 
     /// The quorums.
@@ -288,9 +281,9 @@ impl Cluster {
     }
 
     /// `primary(epoch, view) = members[(epoch + view) mod n]` (R1).
-    pub fn primary(&self, view: View) -> ReplicaId {
+    pub fn primary(&self, epoch: Epoch, view: View) -> ReplicaId {
         let n = u128::from(self.quorums.n);
-        let turn = (u128::from(self.epoch.0) + u128::from(view.0)) % n;
+        let turn = (u128::from(epoch.0) + u128::from(view.0)) % n;
         ReplicaId(u16::try_from(turn).expect("a remainder of n fits n's type"))
     }
 

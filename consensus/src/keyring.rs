@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crypto::{Check, Digest, Ed25519, Kind, Scheme, Sender, Signature, signing_digest};
 
 use crate::cluster::Cluster;
-use crate::ids::{ClientId, ReplicaId};
+use crate::ids::{ClientId, Epoch, ReplicaId};
 
 /// Everything that stateless admission needs. Cheap to clone; any thread may hold one.
 #[derive(Clone, Debug)]
@@ -38,10 +38,11 @@ impl Keyring {
         &*self.scheme
     }
 
-    /// What `id` signs for a replica message of `kind` with these canonical bytes.
-    pub fn replica_digest(&self, kind: Kind, id: ReplicaId, body: &[u8]) -> Digest {
-        let epoch = self.cluster.epoch().0;
-        signing_digest(kind, self.cluster.id(), epoch, Sender::Replica(id.0), body)
+    /// What `id` signs in `epoch` for a replica message of `kind` with these canonical bytes.
+    /// Members and keys are the same in every epoch (R16), so one keyring serves them all.
+    pub fn replica_digest(&self, kind: Kind, epoch: Epoch, id: ReplicaId, body: &[u8]) -> Digest {
+        let sender = Sender::Replica(id.0);
+        signing_digest(kind, self.cluster.id(), epoch.0, sender, body)
     }
 
     /// What a client signs; bound to the cluster but to no epoch (R4).
@@ -53,6 +54,7 @@ impl Keyring {
     pub fn replica_check(
         &self,
         kind: Kind,
+        epoch: Epoch,
         id: ReplicaId,
         body: &[u8],
         signature: Signature,
@@ -60,7 +62,7 @@ impl Keyring {
         let key = self.cluster.replica_key(id)?;
         Some(Check {
             key,
-            digest: self.replica_digest(kind, id, body),
+            digest: self.replica_digest(kind, epoch, id, body),
             signature,
         })
     }

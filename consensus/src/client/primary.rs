@@ -2,7 +2,7 @@
 //! replicas have reported. One of those is correct, so the view exists; fewer are never believed.
 
 use crate::cluster::Cluster;
-use crate::ids::{ReplicaId, View};
+use crate::ids::{Epoch, ReplicaId, View};
 
 /// The replicas' reports and what follows from them.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Presumed {
         let n = cluster.quorums().n();
         Presumed {
             view: View(0),
-            primary: cluster.primary(View(0)),
+            primary: cluster.primary(Epoch(0), View(0)),
             reported: vec![View(0); n],
             connected: vec![false; n],
         }
@@ -69,7 +69,7 @@ impl Presumed {
             return false;
         }
         self.view = view;
-        let primary = cluster.primary(view);
+        let primary = cluster.primary(Epoch(0), view);
         std::mem::replace(&mut self.primary, primary) != primary
     }
 }

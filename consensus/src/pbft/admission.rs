@@ -10,7 +10,7 @@ use super::message::{
     Checkpoint, Commit, Decision, Header, MisbehaviourProof, Prepare, Status, Wire,
 };
 use crate::batch::{Batch, RawBatch, null_digest};
-use crate::ids::{ReplicaId, SeqNo};
+use crate::ids::{Epoch, ReplicaId, SeqNo};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
 use crate::request::Request;
@@ -49,6 +49,29 @@ pub enum Message {
     Forward(Vec<Request>),
     /// A proof of equivocation.
     Evidence(MisbehaviourProof),
+}
+
+impl Message {
+    /// The epoch that the message belongs to; `None` if it belongs to none.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Message::PrePrepare(header, _) | Message::InvalidProposal(header, _) => {
+                Some(header.epoch)
+            }
+            Message::Prepare(vote) => Some(vote.epoch),
+            Message::Commit(vote) => Some(vote.epoch),
+            Message::Checkpoint(claim) => Some(claim.epoch),
+            Message::Stable(certificate) => Some(certificate.epoch),
+            Message::Status(status) => Some(status.epoch),
+            Message::Decision(certificate, _) => Some(certificate.epoch),
+            Message::Evidence(MisbehaviourProof::DoublePrePrepare(header, _)) => Some(header.epoch),
+            Message::Evidence(MisbehaviourProof::DoublePrepare(vote, _)) => Some(vote.epoch),
+            Message::FetchBatch(..)
+            | Message::Batch(_)
+            | Message::FetchDecisions(..)
+            | Message::Forward(_) => None,
+        }
+    }
 }
 
 /// See [`crate::Protocol::examine`].
@@ -90,9 +113,6 @@ pub(super) fn examine<'k>(
             Ok(Message::Stable(certificate))
         }
         Wire::Status(status) => {
-            if status.epoch != keyring.cluster().epoch() {
-                return Err(Misbehaviour::WrongEpoch);
-            }
             if status.undecided.len() > bitmap_len(keyring.cluster().limits().log_window) {
                 return Err(Misbehaviour::Malformed("status bitmap too long".to_owned()));
             }
@@ -169,7 +189,10 @@ fn pre_prepare<'k>(
         return Ok(Message::PrePrepare(header, None));
     };
     // A relay may have attached any body; on the primary's own channel the body is the primary's.
-    let by_author = from == keyring.cluster().primary(header.statement.view);
+    let by_author = from
+        == keyring
+            .cluster()
+            .primary(header.epoch, header.statement.view);
     let invalid = |why: String| {
         if by_author {
             Ok(Message::InvalidProposal(header, why))

@@ -63,7 +63,7 @@ impl Pbft {
             }
         }
         Wire::Status(Status {
-            epoch: self.cluster().epoch(),
+            epoch: self.epoch,
             view: self.view,
             mode: self.mode,
             stable: low,
@@ -280,7 +280,7 @@ impl Pbft {
         last: SeqNo,
         out: &mut Outbox<Self>,
     ) -> usize {
-        let epoch = self.cluster().epoch();
+        let epoch = self.epoch;
         let quorums = *self.cluster().quorums();
         let mut sent = 0;
         for seq in first.0..=last.0.min(self.execute_sent.0) {

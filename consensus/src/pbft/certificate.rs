@@ -16,7 +16,7 @@ impl Signers {
     fn checks<'k>(
         &self,
         keyring: &'k Keyring,
-        kind: Kind,
+        (kind, epoch): (Kind, Epoch),
         body: &[u8],
         quorum: usize,
         checks: &mut Vec<Check<'k>>,
@@ -26,7 +26,7 @@ impl Signers {
             return Err(Misbehaviour::NoQuorum);
         }
         for (replica, signature) in &self.0 {
-            let check = keyring.replica_check(kind, *replica, body, *signature);
+            let check = keyring.replica_check(kind, epoch, *replica, body, *signature);
             checks.push(check.ok_or(Misbehaviour::Unknown)?);
         }
         Ok(())
@@ -77,7 +77,7 @@ impl Certificate {
     /// Appends the checks that show this certificate decides its statement.
     ///
     /// # Errors
-    /// If epoch, count or signers are wrong.
+    /// If count or signers are wrong.
     pub fn decision_checks<'k>(
         &self,
         keyring: &'k Keyring,
@@ -94,7 +94,7 @@ impl Certificate {
     /// Appends the checks that show this is a prepared certificate.
     ///
     /// # Errors
-    /// If epoch, phase, count or signers are wrong.
+    /// If phase, count or signers are wrong.
     pub fn prepared_checks<'k>(
         &self,
         keyring: &'k Keyring,
@@ -112,15 +112,17 @@ impl Certificate {
         quorum: usize,
         checks: &mut Vec<Check<'k>>,
     ) -> Result<(), Misbehaviour> {
-        if self.epoch != keyring.cluster().epoch() {
-            return Err(Misbehaviour::WrongEpoch);
-        }
         let kind = match self.phase {
             Phase::Prepare => Kind::Prepare,
             Phase::Commit => Kind::Commit,
         };
-        self.signers
-            .checks(keyring, kind, &self.statement.body(), quorum, checks)
+        self.signers.checks(
+            keyring,
+            (kind, self.epoch),
+            &self.statement.body(),
+            quorum,
+            checks,
+        )
     }
 }
 
@@ -146,18 +148,20 @@ impl StableCertificate {
     /// Appends the checks of this certificate.
     ///
     /// # Errors
-    /// If epoch, count or signers are wrong.
+    /// If count or signers are wrong.
     pub fn checks<'k>(
         &self,
         keyring: &'k Keyring,
         checks: &mut Vec<Check<'k>>,
     ) -> Result<(), Misbehaviour> {
-        if self.epoch != keyring.cluster().epoch() {
-            return Err(Misbehaviour::WrongEpoch);
-        }
         let body = Self::body(self.seq, &self.digest);
         let quorum = keyring.cluster().quorums().slow();
-        self.signers
-            .checks(keyring, Kind::Checkpoint, &body, quorum, checks)
+        self.signers.checks(
+            keyring,
+            (Kind::Checkpoint, self.epoch),
+            &body,
+            quorum,
+            checks,
+        )
     }
 }

@@ -61,7 +61,7 @@ impl Pbft {
     /// This replica's CHECKPOINT for a state that is durable here.
     pub(super) fn checkpoint_claim(&self, seq: SeqNo, digest: Digest) -> Checkpoint {
         Checkpoint {
-            epoch: self.cluster().epoch(),
+            epoch: self.epoch,
             seq,
             digest,
             replica: self.me,
@@ -173,7 +173,7 @@ impl Pbft {
 
     /// Keeps what leaves the window for those who have not executed it yet.
     fn archive_upto(&mut self, seq: SeqNo) {
-        let epoch = self.cluster().epoch();
+        let epoch = self.epoch;
         let quorums = *self.cluster().quorums();
         for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
             if let Some(certificate) = slot.decision_certificate(epoch, &quorums) {

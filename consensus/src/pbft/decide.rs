@@ -69,7 +69,7 @@ impl Pbft {
             return;
         }
         let quorums = *self.cluster().quorums();
-        let epoch = self.cluster().epoch();
+        let epoch = self.epoch;
         let Some(slot) = self.window.slot(statement.seq) else {
             return;
         };
@@ -200,7 +200,7 @@ impl Pbft {
     /// This replica's COMMIT for what is prepared here.
     pub(super) fn own_commit(&self, statement: Statement) -> Commit {
         Commit {
-            epoch: self.cluster().epoch(),
+            epoch: self.epoch,
             statement,
             replica: self.me,
             signature: self.sign(Kind::Commit, &statement.body()),

@@ -244,11 +244,8 @@ fn check_of<'k>(
     body: &[u8],
     signature: Signature,
 ) -> Result<Check<'k>, Misbehaviour> {
-    if epoch != keyring.cluster().epoch() {
-        return Err(Misbehaviour::WrongEpoch);
-    }
     keyring
-        .replica_check(kind, replica, body, signature)
+        .replica_check(kind, epoch, replica, body, signature)
         .ok_or(Misbehaviour::Unknown)
 }
 
@@ -256,9 +253,9 @@ impl Header {
     /// The check of primary(view)'s signature.
     ///
     /// # Errors
-    /// If the epoch is another.
+    /// If the primary is no member.
     pub fn check<'k>(&self, keyring: &'k Keyring) -> Result<Check<'k>, Misbehaviour> {
-        let primary = keyring.cluster().primary(self.statement.view);
+        let primary = keyring.cluster().primary(self.epoch, self.statement.view);
         let body = self.statement.body();
         check_of(
             keyring,
@@ -275,7 +272,7 @@ impl Prepare {
     /// The check of the voter's signature (the attachment is checked on demand).
     ///
     /// # Errors
-    /// If the epoch is another or the voter is no member.
+    /// If the voter is no member.
     pub fn check<'k>(&self, keyring: &'k Keyring) -> Result<Check<'k>, Misbehaviour> {
         let body = self.statement.body();
         check_of(
@@ -302,7 +299,7 @@ impl Commit {
     /// The check of the voter's signature.
     ///
     /// # Errors
-    /// If the epoch is another or the voter is no member.
+    /// If the voter is no member.
     pub fn check<'k>(&self, keyring: &'k Keyring) -> Result<Check<'k>, Misbehaviour> {
         let body = self.statement.body();
         check_of(
@@ -320,7 +317,7 @@ impl Checkpoint {
     /// The check of the signature.
     ///
     /// # Errors
-    /// If the epoch is another or the sender is no member.
+    /// If the sender is no member.
     pub fn check<'k>(&self, keyring: &'k Keyring) -> Result<Check<'k>, Misbehaviour> {
         let body = StableCertificate::body(self.seq, &self.digest);
         check_of(
@@ -339,7 +336,7 @@ impl MisbehaviourProof {
     pub fn culprit(&self, keyring: &Keyring) -> ReplicaId {
         match self {
             MisbehaviourProof::DoublePrePrepare(a, _) => {
-                keyring.cluster().primary(a.statement.view)
+                keyring.cluster().primary(a.epoch, a.statement.view)
             }
             MisbehaviourProof::DoublePrepare(a, _) => a.replica,
         }
@@ -362,20 +359,21 @@ impl MisbehaviourProof {
         keyring: &'k Keyring,
         checks: &mut Vec<Check<'k>>,
     ) -> Result<(), Misbehaviour> {
-        let (a, b, same_signer) = match self {
+        let (a, b, same_signer, same_epoch) = match self {
             MisbehaviourProof::DoublePrePrepare(a, b) => {
                 checks.push(a.check(keyring)?);
                 checks.push(b.check(keyring)?);
-                (a.statement, b.statement, true)
+                (a.statement, b.statement, true, a.epoch == b.epoch)
             }
             MisbehaviourProof::DoublePrepare(a, b) => {
                 checks.push(a.check(keyring)?);
                 checks.push(b.check(keyring)?);
-                (a.statement, b.statement, a.replica == b.replica)
+                let same_signer = a.replica == b.replica;
+                (a.statement, b.statement, same_signer, a.epoch == b.epoch)
             }
         };
         let contradict = a.view == b.view && a.seq == b.seq && a.digest != b.digest;
-        if contradict && same_signer {
+        if contradict && same_signer && same_epoch {
             Ok(())
         } else {
             Err(Misbehaviour::Unexpected(

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use crypto::{Check, Digest, Kind, Signature, Signer, Verified};
 
 use crate::cluster::Cluster;
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::pool::Pool;
 use crate::protocol::{
@@ -65,6 +65,7 @@ pub struct Pbft {
     policy: Policy,
     signer: Arc<dyn Signer>,
 
+    epoch: Epoch,
     view: View,
     mode: Mode,
     window: Window,
@@ -136,6 +137,7 @@ impl Pbft {
             keyring,
             policy,
             signer,
+            epoch: Epoch(0),
             view: View(0),
             mode: Mode::Normal,
             stable: None,
@@ -158,6 +160,11 @@ impl Pbft {
         self.me
     }
 
+    /// The current epoch (R16).
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// The current view.
     pub fn view(&self) -> View {
         self.view
@@ -165,7 +172,7 @@ impl Pbft {
 
     /// The primary of the current view.
     pub fn primary(&self) -> ReplicaId {
-        self.cluster().primary(self.view)
+        self.cluster().primary(self.epoch, self.view)
     }
 
     /// h: the low watermark.
@@ -193,7 +200,7 @@ impl Pbft {
 
     fn sign(&self, kind: Kind, body: &[u8]) -> Signature {
         self.signer
-            .sign(&self.keyring.replica_digest(kind, self.me, body))
+            .sign(&self.keyring.replica_digest(kind, self.epoch, self.me, body))
     }
 
     fn verify(&self, check: Result<Check<'_>, Misbehaviour>) -> bool {
@@ -256,6 +263,14 @@ impl Pbft {
         message: Message,
         out: &mut Outbox<Self>,
     ) {
+        if message.epoch().is_some_and(|epoch| epoch != self.epoch) {
+            // Signatures of another epoch are worth nothing in this one.
+            out.push(Action::Report(Report::Dropped {
+                from,
+                why: Misbehaviour::WrongEpoch,
+            }));
+            return;
+        }
         match message {
             Message::PrePrepare(header, batch) => {
                 self.on_pre_prepare(now, from, header, batch, out);

@@ -111,7 +111,7 @@ impl Pbft {
         let statement = self.statement(seq, batch.digest());
         let signature = self.sign(Kind::PrePrepare, &statement.body());
         let header = Header {
-            epoch: self.cluster().epoch(),
+            epoch: self.epoch,
             statement,
             signature,
         };
@@ -204,6 +204,7 @@ impl Pbft {
             return;
         };
         let record = Record::Vote {
+            epoch: header.epoch,
             statement,
             header_signature: header.signature,
             batch: Some(batch.to_raw()),
@@ -231,7 +232,7 @@ impl Pbft {
         why: String,
         out: &mut Outbox<Self>,
     ) {
-        let primary = self.cluster().primary(header.statement.view);
+        let primary = self.cluster().primary(header.epoch, header.statement.view);
         out.push(Action::Report(Report::Dropped {
             from: primary,
             why: crate::protocol::Misbehaviour::Malformed(why),

@@ -6,13 +6,15 @@ use crypto::Signature;
 use super::certificate::{Certificate, StableCertificate, Statement};
 use super::message::{Mode, SignedNewView, SignedViewChange};
 use crate::batch::RawBatch;
-use crate::ids::{SeqNo, View};
+use crate::ids::{Epoch, SeqNo, View};
 
 /// A durable promise or the ground of one.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Record {
     /// The latest PREPARE vote of a slot, and the body that it rests on (`None`: the null batch).
     Vote {
+        /// The epoch: the vote is void in every other (R16).
+        epoch: Epoch,
         /// What was voted for.
         statement: Statement,
         /// primary(view)'s signature of the header.
@@ -26,6 +28,8 @@ pub enum Record {
     Stable(StableCertificate),
     /// The view and mode, with the VIEW-CHANGE that was sent or the NEW-VIEW that was accepted.
     View {
+        /// The epoch that the view belongs to.
+        epoch: Epoch,
         /// The view.
         view: View,
         /// Normal or leaving.

@@ -16,12 +16,13 @@ impl Pbft {
     /// Takes one record back, oldest first.
     pub(super) fn restore_record(&mut self, record: Record) {
         match record {
+            Record::Vote { epoch, .. } if epoch != self.epoch => {}
             Record::Vote {
+                epoch,
                 statement,
                 header_signature,
                 batch,
             } => {
-                let epoch = self.cluster().epoch();
                 let vote = Prepare {
                     epoch,
                     statement,
@@ -47,6 +48,7 @@ impl Pbft {
                 }
                 self.next = self.next.max(statement.seq.next());
             }
+            Record::Prepared(certificate) if certificate.epoch != self.epoch => {}
             Record::Prepared(certificate) => {
                 let statement = certificate.statement;
                 let current = statement.view == self.view;
@@ -71,6 +73,7 @@ impl Pbft {
                 self.next = self.next.max(certificate.seq.next());
                 self.stable = Some(certificate);
             }
+            Record::View { epoch, .. } if epoch != self.epoch => {}
             Record::View { view, mode, .. } => {
                 self.view = view;
                 self.mode = mode;

@@ -189,8 +189,9 @@ fn certificates_of_stable_checkpoints_need_q_distinct_signers() {
     assert_eq!(refused, Err(Misbehaviour::BadSignature));
     let mut other_epoch = fixture.stable(&[0, 2, 3, 4], 4, state_at(4));
     other_epoch.epoch.0 = 1;
+    // The epoch is signed.
     let refused = node.try_receive(2, &Wire::Stable(other_epoch));
-    assert_eq!(refused, Err(Misbehaviour::WrongEpoch));
+    assert_eq!(refused, Err(Misbehaviour::BadSignature));
 }
 
 #[test]

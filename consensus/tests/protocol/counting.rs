@@ -393,7 +393,7 @@ fn certificates_with_too_few_repeated_unsorted_or_unknown_signers_are_refused() 
     let other_epoch = |decision: &mut Decision| decision.certificate.epoch.0 = 1;
     assert_eq!(
         refusal(&[0, 2, 3, 4], &other_epoch),
-        Misbehaviour::WrongEpoch
+        Misbehaviour::BadSignature
     );
 }
 
@@ -472,7 +472,8 @@ fn votes_and_claims_in_anothers_name_or_of_another_epoch_are_refused() {
         Wire::Checkpoint(claim),
         Wire::PrePrepare(header, None),
     ] {
-        assert_eq!(node.try_receive(2, &wire), Err(Misbehaviour::WrongEpoch));
+        // The epoch is signed.
+        assert_eq!(node.try_receive(2, &wire), Err(Misbehaviour::BadSignature));
     }
     let mut checks = Vec::new();
     let stranger = consensus::ReplicaId(5);

@@ -159,6 +159,7 @@ fn votes_far_above_the_start_are_restored_behind_their_watermark() {
     let records = [
         Record::Stable(fixture.stable(&[0, 2, 3, 4], 40, state_at(40))),
         Record::Vote {
+            epoch: consensus::Epoch(0),
             statement: vote.header.statement,
             header_signature: vote.header.signature,
             batch: Some(vote.batch.to_raw()),

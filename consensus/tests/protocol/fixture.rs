@@ -143,13 +143,15 @@ impl Fixture {
     }
 
     pub(crate) fn sign(&self, replica: u16, kind: Kind, body: &[u8]) -> Signature {
-        let digest = self.keyring.replica_digest(kind, ReplicaId(replica), body);
+        let digest = self
+            .keyring
+            .replica_digest(kind, Epoch(0), ReplicaId(replica), body);
         self.replica_keys[usize::from(replica)].sign(&digest)
     }
 
     pub(crate) fn header(&self, view: u64, seq: u64, digest: Digest) -> Header {
         let statement = statement(view, seq, digest);
-        let primary = self.cluster.primary(View(view)).0;
+        let primary = self.cluster.primary(Epoch(0), View(view)).0;
         Header {
             epoch: Epoch(0),
             statement,

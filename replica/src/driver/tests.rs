@@ -227,7 +227,6 @@ fn stage(script: Vec<Vec<Command>>) -> Stage {
     let cluster =
         Cluster::genesis(1, FastQuorum::Strong, Limits::default(), replicas, clients).unwrap();
     let cluster = Arc::new(cluster);
-    assert_eq!(cluster.epoch(), Epoch(0));
     let figures = Box::new(crate::observer::status::StorageStatus::default);
     let observer = Observer::new(
         ReplicaId(0),

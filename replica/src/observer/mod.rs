@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use consensus::report::{Path, Report};
-use consensus::{Cluster, Misbehaviour, ReplicaId, SeqNo, View};
+use consensus::{Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, View};
 use crypto::Digest;
 
 pub use committed::{CommittedEntry, CommittedLogError, Excerpt};
@@ -240,7 +240,7 @@ impl Observer {
             f: self.cluster.quorums().f(),
             process: process::status(self.started),
             view: view.0,
-            primary: self.cluster.primary(view).0,
+            primary: self.cluster.primary(Epoch(0), view).0,
             last_executed: counters.last_executed.value(),
             stable: counters.stable.value(),
             checkpoint: counters.checkpoint.value(),

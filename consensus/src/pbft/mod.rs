@@ -23,6 +23,7 @@ mod decide;
 mod evidence;
 mod fast_path;
 pub mod message;
+pub mod new_view;
 mod normal_case;
 mod patience;
 pub mod record;

@@ -17,6 +17,7 @@ mod hostile;
 
 mod proposing;
 mod quorums;
+mod selecting;
 mod sessions;
 mod voting;
 mod wire;

@@ -3,7 +3,7 @@
 
 use crypto::{ClusterId, Hasher, PublicKey};
 
-use crate::ids::{ClientId, Epoch, ReplicaId, View};
+use crate::ids::{ClientId, Epoch, ReplicaId, SERVICES_FROM, View};
 use crate::settings::Limits;
 
 /// Which fast quorum a configuration asks for (docs/protocol.md R2, "Which rule").
@@ -53,6 +53,9 @@ pub enum ConfigError {
         /// Most possible.
         most: u16,
     },
+    /// More clients than there are numbers for.
+    #[error("{0} clients are more than the {SERVICES_FROM} that numbers are reserved for")]
+    TooManyClients(usize),
     /// A fast quorum outside its safe range.
     #[error("fast quorum {asked} is outside {least}..={most} for n = {n}, f = {f}")]
     FastQuorum {
@@ -242,6 +245,9 @@ impl Cluster {
         let n = u16::try_from(replicas.len()).unwrap_or(u16::MAX);
         let quorums = Quorums::new(n, f, fast)?;
         limits.validate()?;
+        if !u32::try_from(clients.len()).is_ok_and(|count| count <= SERVICES_FROM) {
+            return Err(ConfigError::TooManyClients(clients.len()));
+        }
         refuse_duplicates(&replicas, &clients)?;
         let mut hasher = Hasher::new("cluster");
         hasher

@@ -6,13 +6,13 @@ use crypto::{Digest, Hasher};
 use crate::batch::Batch;
 use crate::byte_list::ByteList;
 use crate::cluster::Cluster;
-use crate::ids::{RequestId, SeqNo};
+use crate::configuration::{Configuration, Renew};
+use crate::ids::{Epoch, RequestId, SeqNo};
 use crate::reply::{Outcome, ResultBody};
 use crate::request::Request;
 pub use crate::session::Lookup;
 use crate::session::SessionTable;
 use crate::state_machine::StateMachine;
-use crypto::ClusterId;
 use std::sync::Arc;
 
 /// What a batch came to, request by request in batch order.
@@ -28,11 +28,12 @@ pub struct Executed {
     pub fresh: bool,
 }
 
-/// Sessions and state machine at `last_executed`.
+/// Sessions, configuration and state machine at `last_executed`.
 pub struct Executor<S> {
     cluster: Arc<Cluster>,
     machine: S,
     sessions: SessionTable,
+    configuration: Configuration,
     last_executed: SeqNo,
 }
 
@@ -41,10 +42,11 @@ impl<S: StateMachine> Executor<S> {
     pub fn new(cluster: Arc<Cluster>, machine: S) -> Self {
         let window = cluster.limits().client_window;
         Executor {
-            cluster,
             machine,
             sessions: SessionTable::new(window),
+            configuration: Configuration::genesis(&cluster),
             last_executed: SeqNo(0),
+            cluster,
         }
     }
 
@@ -53,12 +55,14 @@ impl<S: StateMachine> Executor<S> {
         cluster: Arc<Cluster>,
         machine: S,
         sessions: SessionTable,
+        configuration: Configuration,
         last_executed: SeqNo,
     ) -> Self {
         Executor {
             cluster,
             machine,
             sessions,
+            configuration,
             last_executed,
         }
     }
@@ -83,13 +87,29 @@ impl<S: StateMachine> Executor<S> {
         &self.sessions
     }
 
-    /// What the session table says of a request that has just arrived.
+    /// The configuration, as of the last slot executed.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// What executing a request that has just arrived would come to: the session table says it of
+    /// clients' requests, the configuration of RENEWs (R16).
     pub fn lookup(&self, request: &Request) -> Lookup {
+        if request.id.client.is_service() {
+            let seq = self.last_executed.next();
+            let allowed = Renew::of(request)
+                .map(|(replica, renew)| self.configuration.allows(seq, replica, &renew));
+            return match allowed {
+                Some(Ok(())) => Lookup::New,
+                Some(Err(_)) | None => Lookup::Refused(Outcome::Denied),
+            };
+        }
         self.sessions.lookup(&request.id, request.ack)
     }
 
     /// Executes the batch at `seq`; `None` is the null batch. Requests that were executed before,
-    /// or never may be, change nothing.
+    /// or never may be, change nothing. RENEWs are no clients' requests: nobody waits for an answer
+    /// to them, and they are not among the results.
     ///
     /// # Panics
     /// If `seq` is not the next one: execution out of order would fork the state.
@@ -101,9 +121,13 @@ impl<S: StateMachine> Executor<S> {
         );
         self.last_executed = seq;
         let requests = batch.map(Batch::requests).unwrap_or_default();
+        self.configuration.execute(seq, batch);
         let mut executed = Vec::with_capacity(requests.len());
         for request in requests {
             let id = request.id;
+            if id.client.is_service() {
+                continue;
+            }
             if self.cluster.client_key(id.client).is_none() {
                 executed.push(Executed {
                     id,
@@ -157,14 +181,14 @@ impl<S: StateMachine> Executor<S> {
 
     /// `H("state" ‖ epoch ‖ seq ‖ kv_root ‖ sessions_root ‖ config_digest)` (R9).
     pub fn state_digest(&mut self) -> Digest {
-        let ClusterId(config) = self.cluster.id();
+        let Epoch(epoch) = self.configuration.epoch();
         let mut hasher = Hasher::new("state");
         hasher
-            .u64(0)
+            .u64(epoch)
             .u64(self.last_executed.0)
             .update(self.machine.root().as_bytes())
             .update(self.sessions.root().as_bytes())
-            .update(config.as_bytes());
+            .update(self.configuration.digest().as_bytes());
         hasher.finish()
     }
 }

@@ -35,6 +35,35 @@ pub struct RequestId {
     pub number: u64,
 }
 
+/// Client numbers from here on are no clients: each names the service of one replica, in whose
+/// name the replica itself has requests ordered (RENEW, docs/protocol.md R16).
+pub const SERVICES_FROM: u32 = 0x8000_0000;
+
+impl ClientId {
+    /// The service of a replica.
+    pub fn of_service(replica: ReplicaId) -> ClientId {
+        ClientId(SERVICES_FROM | u32::from(replica.0))
+    }
+
+    /// The replica whose service this is; `None` for clients, and for numbers of neither.
+    pub fn service(self) -> Option<ReplicaId> {
+        let number = self.0.checked_sub(SERVICES_FROM)?;
+        u16::try_from(number).ok().map(ReplicaId)
+    }
+
+    /// Is this number reserved for services?
+    pub fn is_service(self) -> bool {
+        self.0 >= SERVICES_FROM
+    }
+}
+
+impl Epoch {
+    /// The epoch after this one; the last epoch is its own successor.
+    pub fn next(self) -> Epoch {
+        Epoch(self.0.saturating_add(1))
+    }
+}
+
 impl ReplicaId {
     /// As an index into the configuration's members.
     pub fn index(self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crypto::{Check, Digest, Ed25519, Kind, Scheme, Sender, Signature, signing_digest};
+use crypto::{Check, ClusterId, Digest, Ed25519, Kind, Scheme, Sender, Signature, signing_digest};
 
 use crate::cluster::Cluster;
 use crate::ids::{ClientId, Epoch, ReplicaId};
@@ -63,6 +63,34 @@ impl Keyring {
         Some(Check {
             key,
             digest: self.replica_digest(kind, epoch, id, body),
+            signature,
+        })
+    }
+
+    /// What the sender of a request signs: a client with its key, a replica's service with that
+    /// replica's (R16). Bound to the cluster but to no epoch (R4).
+    pub fn request_digest(cluster: &ClusterId, client: ClientId, body: &[u8]) -> Digest {
+        let (kind, sender) = match client.service() {
+            Some(replica) => (Kind::Renew, Sender::Replica(replica.0)),
+            None => (Kind::Request, Sender::Client(client.0)),
+        };
+        signing_digest(kind, cluster, 0, sender, body)
+    }
+
+    /// The check of a request's signature; `None` if there is no such client or replica.
+    pub fn request_check(
+        &self,
+        client: ClientId,
+        body: &[u8],
+        signature: Signature,
+    ) -> Option<Check<'_>> {
+        let key = match client.service() {
+            Some(replica) => self.cluster.replica_key(replica)?,
+            None => self.cluster.client_key(client)?,
+        };
+        Some(Check {
+            key,
+            digest: Self::request_digest(self.cluster.id(), client, body),
             signature,
         })
     }

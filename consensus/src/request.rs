@@ -10,9 +10,10 @@
 //! canonical by construction.
 
 use bytes::Bytes;
-use crypto::{Check, ClusterId, Digest, Kind, Sender, Signature, Signer, signing_digest};
+use crypto::{Check, ClusterId, Digest, Signature, Signer};
 
 use crate::byte_list::ByteList;
+use crate::configuration::Renew;
 use crate::ids::{ClientId, RequestId};
 use crate::keyring::Keyring;
 use crate::settings::Limits;
@@ -77,7 +78,7 @@ impl Request {
         let count = u16::try_from(ops.len()).expect("a byte list counts in u16");
         raw.extend_from_slice(&count.to_le_bytes());
         raw.extend_from_slice(ops.as_bytes());
-        let signed = signing_digest(Kind::Request, cluster, 0, Sender::Client(id.client.0), &raw);
+        let signed = Keyring::request_digest(cluster, id.client, &raw);
         let signature = signer.sign(&signed);
         raw.extend_from_slice(&signature.0);
         let raw = Bytes::from(raw);
@@ -152,10 +153,14 @@ impl Request {
         &self.digest
     }
 
-    /// The check of the client's signature; `None` for a client outside the configuration.
+    /// The check of the sender's signature; `None` for a client outside the configuration, and for
+    /// a request of a replica's service that is no RENEW (R16).
     pub fn check<'k>(&self, keyring: &'k Keyring) -> Option<Check<'k>> {
         let (body, signature) = self.raw.split_last_chunk::<SIGNATURE_LEN>()?;
-        keyring.client_check(Kind::Request, self.id.client, body, Signature(*signature))
+        if self.id.client.is_service() && Renew::of(self).is_none() {
+            return None;
+        }
+        keyring.request_check(self.id.client, body, Signature(*signature))
     }
 }
 

@@ -98,7 +98,7 @@ impl Disk<Record, kv::Change> for StorageDisk {
             changes: checkpoint.changes.iter().map(stored_change).collect(),
             sessions: Bytes::from(checkpoint.sessions),
             // The certificate comes later, as a record in the log.
-            meta: Bytes::new(),
+            meta: Bytes::from(checkpoint.configuration),
         };
         self.writer.with(|writer| writer.submit_state(delta));
     }

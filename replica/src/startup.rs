@@ -12,7 +12,7 @@ use std::sync::Arc;
 use consensus::pbft::Pbft;
 use consensus::pbft::record::Record;
 use consensus::session::SessionTable;
-use consensus::{Cluster, Executor, Protocol as _, SeqNo};
+use consensus::{Cluster, Configuration, Executor, Protocol as _, SeqNo};
 use crypto::Digest;
 
 use crate::config::{Engine, Membership, Options};
@@ -169,9 +169,11 @@ fn restore_state(
     let window = cluster.limits().client_window;
     let sessions = SessionTable::from_bytes(window, &state.sessions)
         .map_err(|error| unreadable(data, format!("the session table: {error}")))?;
+    let configuration = Configuration::from_bytes(cluster, &state.meta)
+        .map_err(|error| unreadable(data, format!("the configuration: {error}")))?;
     let store = kv::Store::from_changes(changes);
     let seq = SeqNo(state.seq);
-    let mut executor = Executor::restored(Arc::clone(cluster), store, sessions, seq);
+    let mut executor = Executor::restored(Arc::clone(cluster), store, sessions, configuration, seq);
     let (found, stored) = (executor.state_digest(), Digest(state.digest));
     if found != stored {
         return Err(StartupError::StateDigest {

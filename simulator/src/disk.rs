@@ -11,6 +11,7 @@ pub(crate) struct SavedState {
     pub(crate) digest: Digest,
     pub(crate) changes: Vec<kv::Change>,
     pub(crate) sessions: Vec<u8>,
+    pub(crate) configuration: Vec<u8>,
 }
 
 /// A write that is not durable yet.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::session::SessionTable;
-use consensus::{Cluster, Destination, Executor, Keyring, Policy, ReplicaId, SeqNo, Ticket, Timer};
+use consensus::{
+    Cluster, Configuration, Destination, Executor, Keyring, Policy, ReplicaId, SeqNo, Ticket, Timer,
+};
 use crypto::Signer;
 
 use crate::disk::{Disk, SavedState};
@@ -77,8 +79,15 @@ impl Node {
                 let window = cluster.limits().client_window;
                 let sessions = SessionTable::from_bytes(window, &saved.sessions)
                     .expect("the simulated disk damages nothing");
-                let mut executor =
-                    Executor::restored(Arc::clone(&cluster), machine, sessions, saved.seq);
+                let configuration = Configuration::from_bytes(&cluster, &saved.configuration)
+                    .expect("the simulated disk damages nothing");
+                let mut executor = Executor::restored(
+                    Arc::clone(&cluster),
+                    machine,
+                    sessions,
+                    configuration,
+                    saved.seq,
+                );
                 assert_eq!(
                     executor.state_digest(),
                     saved.digest,
@@ -125,6 +134,7 @@ impl Node {
             digest,
             changes: all,
             sessions: running.executor.sessions().to_bytes(),
+            configuration: running.executor.configuration().to_bytes(),
         })
     }
 }

@@ -8,8 +8,8 @@ use consensus::pbft::Pbft;
 use consensus::pbft::certificate::{Certificate, Phase, Signers, StableCertificate, Statement};
 use consensus::pbft::message::{Checkpoint, Commit, Header, Prepare, Wire};
 use consensus::{
-    Batch, ByteList, ClientId, Cluster, Epoch, FastQuorum, Keyring, Limits, Policy, ReplicaId,
-    Request, RequestId, SeqNo, View,
+    Batch, ByteList, ClientId, Cluster, Epoch, FastQuorum, Keyring, Limits, Nonce, Policy, Renew,
+    ReplicaId, Request, RequestId, SeqNo, View,
 };
 use crypto::{Digest, Kind, SecretKey, Signature, Signer};
 
@@ -140,6 +140,16 @@ impl Fixture {
         let mut raw = self.request(client, number).raw().to_vec();
         *raw.last_mut().expect("a request ends with its signature") ^= 1;
         Request::parse(Bytes::from(raw), self.cluster.limits()).expect("the form is untouched")
+    }
+
+    /// RENEW of a replica, in the life that `nonce` names.
+    pub(crate) fn renew(&self, replica: u16, incarnation: u64, nonce: u8) -> Request {
+        let renew = Renew {
+            incarnation,
+            nonce: Nonce([nonce; 16]),
+        };
+        let signer = &self.replica_keys[usize::from(replica)];
+        renew.request(signer, self.cluster.id(), ReplicaId(replica))
     }
 
     pub(crate) fn sign(&self, replica: u16, kind: Kind, body: &[u8]) -> Signature {

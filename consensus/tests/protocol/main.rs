@@ -10,6 +10,7 @@ mod net;
 mod catching_up;
 mod checkpoints;
 mod commits;
+mod configuration;
 mod counting;
 mod durability;
 mod flows;

@@ -289,6 +289,7 @@ fn a_restored_table_answers_and_digests_like_the_one_it_was_saved_from() {
         Arc::clone(&world.fixture.cluster),
         world.executor.machine().clone(),
         table,
+        world.executor.configuration().clone(),
         world.executor.last_executed(),
     );
     assert_eq!(restored.state_digest(), world.executor.state_digest());
@@ -358,6 +359,7 @@ fn the_incremental_root_is_the_root_of_a_table_read_anew() {
                 Arc::clone(&world.fixture.cluster),
                 world.executor.machine().clone(),
                 sessions,
+                world.executor.configuration().clone(),
                 world.executor.last_executed(),
             )
             .state_digest()
@@ -388,12 +390,21 @@ fn the_state_digest_covers_log_position_state_sessions_and_configuration() {
         Journal::default(),
     );
     other_config.one(1, 1, 0);
+    let mut renewed = World::new();
+    let request = renewed.fixture.request_of(0, 1, 1, 0, &[b"op"]);
+    let renew = renewed.fixture.renew(2, 1, 7);
+    assert_eq!(
+        renewed.execute(&[request, renew]).len(),
+        1,
+        "no answer to RENEW"
+    );
     let first = digest(&mut base);
     for other in [
         &mut later,
         &mut other_op,
         &mut other_session,
         &mut other_config,
+        &mut renewed,
     ] {
         assert_ne!(digest(other), first);
     }

@@ -456,6 +456,7 @@ where
             digest,
             changes,
             sessions,
+            configuration: self.executor.configuration().to_bytes(),
         });
     }
 

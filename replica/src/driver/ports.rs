@@ -39,6 +39,8 @@ pub struct Checkpoint<C> {
     pub changes: Vec<C>,
     /// `SessionTable::to_bytes`.
     pub sessions: Vec<u8>,
+    /// `Configuration::to_bytes`.
+    pub configuration: Vec<u8>,
 }
 
 /// The disk of a replica. Calls return before their effect is durable; the effects come back

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
+
 use crate::ids::{ClientId, RequestId};
 use crate::request::Request;
 use crate::settings::{Limits, Policy};
@@ -23,6 +25,8 @@ pub enum Offer {
 struct Entry {
     request: Request,
     queued: bool,
+    /// Place in the order of arrival.
+    arrival: u64,
 }
 
 /// Pending requests.
@@ -32,6 +36,9 @@ pub struct Pool {
     bytes_max: usize,
     per_client_max: usize,
     entries: BTreeMap<RequestId, Entry>,
+    /// All entries in the order in which they came.
+    arrivals: BTreeMap<u64, RequestId>,
+    arrived: u64,
     per_client: BTreeMap<ClientId, usize>,
     queues: BTreeMap<ClientId, VecDeque<RequestId>>,
     /// Clients with queued requests, in the order in which they are served next.
@@ -50,6 +57,8 @@ impl Pool {
             bytes_max: policy.pending_bytes_max,
             per_client_max: policy.pending_per_client_max,
             entries: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            arrived: 0,
             per_client: BTreeMap::new(),
             queues: BTreeMap::new(),
             turn: VecDeque::new(),
@@ -76,11 +85,14 @@ impl Pool {
         }
         self.per_client.insert(id.client, of_client + 1);
         self.bytes += size;
+        self.arrived += 1;
+        self.arrivals.insert(self.arrived, id);
         self.entries.insert(
             id,
             Entry {
                 request,
                 queued: false,
+                arrival: self.arrived,
             },
         );
         self.enqueue(now, id, size);
@@ -171,6 +183,7 @@ impl Pool {
         };
         let size = entry.request.raw().len();
         self.bytes -= size;
+        self.arrivals.remove(&entry.arrival);
         if let Some(count) = self.per_client.get_mut(&id.client) {
             *count -= 1;
             if *count == 0 {
@@ -178,20 +191,81 @@ impl Pool {
             }
         }
         if entry.queued {
-            self.queued -= 1;
-            self.queued_bytes -= size;
             // On a backup nobody takes batches: the queue must shrink here, or it would grow for ever.
-            if let Some(queue) = self.queues.get_mut(&id.client) {
-                queue.retain(|queued| queued != id);
-                if queue.is_empty() {
-                    self.queues.remove(&id.client);
-                    self.turn.retain(|client| *client != id.client);
-                }
-            }
-            if self.queued == 0 {
-                self.waiting_since = None;
+            self.unqueue(id, size);
+        }
+    }
+
+    fn unqueue(&mut self, id: &RequestId, size: usize) {
+        self.queued -= 1;
+        self.queued_bytes -= size;
+        if let Some(queue) = self.queues.get_mut(&id.client) {
+            queue.retain(|queued| queued != id);
+            if queue.is_empty() {
+                self.queues.remove(&id.client);
+                self.turn.retain(|client| *client != id.client);
             }
         }
+        if self.queued == 0 {
+            self.waiting_since = None;
+        }
+    }
+
+    /// A new view: what an earlier primary had proposed waits for a proposal again.
+    pub fn requeue(&mut self, now: Instant) {
+        let unqueued: Vec<RequestId> = self
+            .arrivals
+            .values()
+            .filter(|id| self.entries.get(id).is_some_and(|entry| !entry.queued))
+            .copied()
+            .collect();
+        if unqueued.is_empty() {
+            return;
+        }
+        self.queues.clear();
+        self.turn.clear();
+        (self.queued, self.queued_bytes) = (0, 0);
+        // Everything in the order of arrival, or a client's later request would overtake.
+        let all: Vec<RequestId> = self.arrivals.values().copied().collect();
+        for id in all {
+            let size = self.entries.get(&id).map(|entry| entry.request.raw().len());
+            self.enqueue(now, id, size.unwrap_or(0));
+        }
+    }
+
+    /// Requests of a batch that the new view proposes again: they are in flight.
+    pub fn propose_again(&mut self, requests: &[Request]) {
+        for request in requests {
+            if let Some(entry) = self.entries.get_mut(&request.id)
+                && entry.queued
+            {
+                entry.queued = false;
+                let size = entry.request.raw().len();
+                self.unqueue(&request.id, size);
+            }
+        }
+    }
+
+    /// The request that has been pending for longest.
+    pub fn oldest(&self) -> Option<RequestId> {
+        self.arrivals.values().next().copied()
+    }
+
+    /// Is the request pending?
+    pub fn holds(&self, id: &RequestId) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    /// A pending request's bytes.
+    pub fn raw(&self, id: &RequestId) -> Option<Bytes> {
+        self.entries
+            .get(id)
+            .map(|entry| entry.request.raw().clone())
+    }
+
+    /// The bytes of everything pending, in the order of arrival.
+    pub fn all_raw(&self) -> impl Iterator<Item = Bytes> {
+        self.arrivals.values().filter_map(|id| self.raw(id))
     }
 
     /// Requests that wait for a proposal.

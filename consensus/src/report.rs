@@ -27,17 +27,44 @@ impl Path {
     }
 }
 
-/// Why a replica suspects the primary (docs/protocol.md R10.1).
+/// Why a replica leaves a view (docs/protocol.md R10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Suspicion {
+pub enum Trigger {
     /// A request waits too long.
     RequestTimeout,
-    /// No valid message for too long.
+    /// The NEW-VIEW does not come.
+    NewViewTimeout,
+    /// No message of the primary for too long.
     Silence,
-    /// A signed header with a bad body.
+    /// The primary itself leaves.
+    Resignation,
+    /// The primary signed a NEW-VIEW that is none.
+    InvalidNewView,
+    /// The primary signed a header with a body that nobody may vote for.
     BadProposal,
-    /// Two signed headers for one slot.
+    /// The primary is proven to have signed contradicting messages.
     Equivocation,
+    /// f + 1 replicas have left.
+    Join,
+    /// This replica is the primary and was restarted (R12).
+    Restart,
+}
+
+impl Trigger {
+    /// As result files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Trigger::RequestTimeout => "request-timeout",
+            Trigger::NewViewTimeout => "new-view-timeout",
+            Trigger::Silence => "silence",
+            Trigger::Resignation => "resignation",
+            Trigger::InvalidNewView => "invalid-new-view",
+            Trigger::BadProposal => "bad-proposal",
+            Trigger::Equivocation => "equivocation",
+            Trigger::Join => "join",
+            Trigger::Restart => "restart",
+        }
+    }
 }
 
 /// Something that happened in the core.
@@ -77,12 +104,21 @@ pub enum Report {
         /// Digest of the state.
         digest: Digest,
     },
-    /// The primary is suspected.
-    Suspected {
-        /// Who.
-        primary: ReplicaId,
+    /// This replica has left its view and votes no more until the next one opens.
+    LeftView {
+        /// The view it goes to.
+        to: View,
         /// Why.
-        why: Suspicion,
+        why: Trigger,
+    },
+    /// This replica opened a view as its primary.
+    OpenedView {
+        /// The view.
+        view: View,
+        /// Slots that are proposed again in it.
+        slots: usize,
+        /// Replicas that are excluded as proven Byzantine.
+        excluded: usize,
     },
     /// A replica signed two contradicting messages; the proof was stored.
     Equivocation {
@@ -112,6 +148,6 @@ pub enum Report {
         /// The peers' stable checkpoint.
         stable: SeqNo,
     },
-    /// The view changed.
+    /// The view is open here: the replica votes in it.
     EnteredView(View),
 }

@@ -9,8 +9,9 @@ use super::certificate::{Certificate, StableCertificate};
 use super::message::{
     Checkpoint, Commit, Decision, Header, MisbehaviourProof, Prepare, Status, Wire,
 };
+use super::view_admission::{self, SentNewView, SentViewChange};
 use crate::batch::{Batch, RawBatch, null_digest};
-use crate::ids::{Epoch, ReplicaId, SeqNo};
+use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
 use crate::request::Request;
@@ -49,6 +50,19 @@ pub enum Message {
     Forward(Vec<Request>),
     /// A proof of equivocation.
     Evidence(MisbehaviourProof),
+    /// A report on leaving a view; every signature in it holds.
+    ViewChange(Box<SentViewChange>),
+    /// The opening of a view; every signature in it holds.
+    NewView(Box<SentNewView>),
+    /// Something that primary(view) signed as a NEW-VIEW and that is none (R10.6).
+    InvalidNewView {
+        /// The configuration.
+        epoch: Epoch,
+        /// The view that it would open.
+        view: View,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 impl Message {
@@ -66,6 +80,9 @@ impl Message {
             Message::Decision(certificate, _) => Some(certificate.epoch),
             Message::Evidence(MisbehaviourProof::DoublePrePrepare(header, _)) => Some(header.epoch),
             Message::Evidence(MisbehaviourProof::DoublePrepare(vote, _)) => Some(vote.epoch),
+            Message::ViewChange(sent) => Some(sent.view_change.epoch),
+            Message::NewView(sent) => Some(sent.new_view.epoch),
+            Message::InvalidNewView { epoch, .. } => Some(*epoch),
             Message::FetchBatch(..)
             | Message::Batch(_)
             | Message::FetchDecisions(..)
@@ -140,9 +157,8 @@ pub(super) fn examine<'k>(
             proof.checks(keyring, checks)?;
             Ok(Message::Evidence(proof))
         }
-        Wire::ViewChange(_) | Wire::NewView(_) => Err(Misbehaviour::Unexpected(
-            "this version does not change views",
-        )),
+        Wire::ViewChange(signed) => view_admission::view_change(keyring, signed, checks),
+        Wire::NewView(signed) => view_admission::new_view(keyring, signed, checks),
     }
 }
 
@@ -163,6 +179,12 @@ pub(super) fn settle(message: Message, verdicts: &[bool]) -> Result<Message, Mis
                 .filter_map(|(request, good)| good.then_some(request))
                 .collect(),
         )),
+        // The primary answers for everything that it put into its NEW-VIEW.
+        Message::NewView(sent) if verdicts.first() == Some(&true) => Ok(Message::InvalidNewView {
+            epoch: sent.new_view.epoch,
+            view: sent.new_view.view,
+            why: "a signature inside is invalid".to_owned(),
+        }),
         _ => Err(Misbehaviour::BadSignature),
     }
 }

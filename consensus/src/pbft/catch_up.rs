@@ -6,7 +6,7 @@ use crypto::codec::Blob;
 
 use super::Pbft;
 use super::admission::{DECISIONS_MAX, bitmap_len};
-use super::message::{Decision, Header, Prepare, Status, Wire};
+use super::message::{Decision, Header, Mode, Prepare, Status, Wire};
 use super::patience::Patience;
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
@@ -30,6 +30,8 @@ pub(super) struct PeerState {
     /// The last decision that it was sent: once it has executed that, the next ones follow.
     sent_upto: Option<SeqNo>,
     patience: Patience,
+    /// It lacks the NEW-VIEW of the current view.
+    lacks_view: Patience,
 }
 
 /// This replica's own wait for bodies.
@@ -81,7 +83,8 @@ impl Pbft {
             self.fetching.patience.progress(now);
         } else {
             let first = self.policy.retransmit_interval;
-            if self.fetching.patience.attempt(now, first).is_some() && !self.fetch_missing(out) {
+            let attempt = self.fetching.patience.attempt(now, first);
+            if attempt.is_some_and(|attempt| !self.fetch_missing(attempt, out)) {
                 self.fetching.patience.progress(now);
             }
         }
@@ -93,7 +96,7 @@ impl Pbft {
 
     /// Asks for what votes show to exist and is not here: headers that votes carry along, bodies
     /// of accepted headers and of decided slots. Returns whether anything was missing.
-    fn fetch_missing(&mut self, out: &mut Outbox<Self>) -> bool {
+    fn fetch_missing(&mut self, attempt: u32, out: &mut Outbox<Self>) -> bool {
         let mut adopt: Vec<Header> = Vec::new();
         let mut header_checks = 0;
         let mut missing: Vec<(SeqNo, Digest, ReplicaId)> = Vec::new();
@@ -107,6 +110,7 @@ impl Pbft {
             let wanted = match (&slot.decided, slot.header) {
                 (Some(decided), _) => Some(decided.statement.digest),
                 (None, Some(header)) => Some(header.statement.digest),
+                (None, None) if !self.assigned.is_free(seq) || self.mode != Mode::Normal => None,
                 (None, None) => {
                     // The first that the primary did sign: a liar's vote must hide no other.
                     let header = slot
@@ -117,7 +121,8 @@ impl Pbft {
                         .take(HEADER_CHECKS_MAX.saturating_sub(header_checks))
                         .find(|header| {
                             header_checks += 1;
-                            self.verify(header.check(&self.keyring))
+                            header.statement.digest != null_digest()
+                                && self.verify(header.check(&self.keyring))
                         });
                     adopt.extend(header);
                     header.map(|header| header.statement.digest)
@@ -142,7 +147,14 @@ impl Pbft {
             }
         }
         for (seq, digest, source) in missing {
-            self.send(source, Wire::FetchBatch(seq, digest), out);
+            let fetch = Wire::FetchBatch(seq, digest);
+            // Whoever voted for it holds it; which replicas did is not known for everything that a
+            // new view assigns.
+            if attempt == 0 {
+                self.send(source, fetch, out);
+            } else {
+                self.broadcast(fetch, When::Now, out);
+            }
         }
         anything
     }
@@ -157,8 +169,20 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let first = self.policy.retransmit_interval;
+        let new_view = self.new_view_for(&status);
         let Some(peer) = self.peers.get_mut(from.index()) else {
             return;
+        };
+        let new_view = match new_view {
+            Some(new_view) => peer
+                .lacks_view
+                .attempt(now, first)
+                .is_some()
+                .then_some(new_view),
+            None => {
+                peer.lacks_view.progress(now);
+                None
+            }
         };
         let moved = peer.last_executed != status.last_executed || peer.stable != status.stable;
         let caught_up = peer
@@ -177,6 +201,9 @@ impl Pbft {
         } else {
             peer.patience.attempt(now, first)
         };
+        if let Some(new_view) = new_view {
+            self.send(from, new_view, out);
+        }
         let Some(attempt) = attempt else {
             return;
         };
@@ -332,19 +359,12 @@ impl Pbft {
     }
 
     /// A batch that was asked for: kept where a header or a decision waits for it.
-    pub(super) fn on_batch(&mut self, now: Instant, batch: Arc<Batch>, out: &mut Outbox<Self>) {
+    pub(super) fn on_batch(&mut self, batch: Arc<Batch>, out: &mut Outbox<Self>) {
         let digest = batch.digest();
         let waiting: Vec<SeqNo> = self
             .window
             .iter()
-            .filter(|(_, slot)| {
-                let header = slot.header.map(|header| header.statement.digest);
-                let decided = slot
-                    .decided
-                    .as_ref()
-                    .map(|decided| decided.statement.digest);
-                [header, decided].contains(&Some(digest)) && slot.body(&digest).is_none()
-            })
+            .filter(|(_, slot)| slot.needs_body(&digest))
             .map(|(seq, _)| seq)
             .collect();
         for seq in waiting {
@@ -353,7 +373,7 @@ impl Pbft {
             }
             self.vote(seq, out);
         }
-        self.execute_decided(now, out);
+        self.execute_decided(out);
     }
 }
 

@@ -163,6 +163,8 @@ impl Pbft {
             self.ahead = None;
         }
         self.stable = Some(certificate);
+        self.assigned.advance(seq);
+        self.accept_assigned(out);
         self.next = self.next.max(seq.next());
         // Proposals that were received ahead of the window are in it now.
         for waiting in old_high.0 + 1..=self.window.high().0 {

@@ -34,7 +34,7 @@ impl Pbft {
         if let Some(header) = contradicts_header {
             let other = vote.header();
             if self.verify(other.check(&self.keyring)) {
-                self.on_double_pre_prepare(header, other, out);
+                self.on_double_pre_prepare(now, header, other, out);
             }
         }
         self.count_prepare(now, vote, out);
@@ -47,7 +47,7 @@ impl Pbft {
         };
         match slot.prepares.cast(vote) {
             Cast::Ignored => return,
-            Cast::Conflict(first) => return self.on_double_prepare(first, vote, out),
+            Cast::Conflict(first) => return self.on_double_prepare(now, first, vote, out),
             Cast::Counted => {}
         }
         let count = slot.prepares.count(&statement);
@@ -60,6 +60,21 @@ impl Pbft {
         }
         if quorums.fast().is_some_and(|fast| count >= fast) {
             self.decide(now, statement, Path::Fast, None, out);
+        }
+    }
+
+    /// Votes of this view that came before it was open count now.
+    pub(super) fn recount(&mut self, now: Instant, seq: SeqNo, out: &mut Outbox<Self>) {
+        let statement = self.window.get(seq).and_then(|slot| slot.header);
+        let Some(statement) = statement.map(|header| header.statement) else {
+            return;
+        };
+        let count = self
+            .window
+            .get(seq)
+            .map_or(0, |slot| slot.prepares.count(&statement));
+        if count >= self.cluster().quorums().slow() {
+            self.on_prepared(now, &statement, out);
         }
     }
 
@@ -119,11 +134,11 @@ impl Pbft {
     }
 
     fn set_fast_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
-        let window = &self.window;
+        let (window, view) = (&self.window, self.view);
         self.commits.drop_settled(|seq| {
             window
                 .get(seq)
-                .is_none_or(|slot| slot.decided.is_some() || slot.commit.is_some())
+                .is_none_or(|slot| slot.decided.is_some() || slot.committed_in(view))
         });
         match self.commits.next_deadline() {
             Some(deadline) => {
@@ -142,7 +157,7 @@ impl Pbft {
             let Some(slot) = self.window.get(seq) else {
                 continue;
             };
-            if slot.decided.is_some() || slot.commit.is_some() {
+            if slot.decided.is_some() || slot.committed_in(self.view) {
                 continue;
             }
             let Some(prepared) = &slot.prepared else {
@@ -173,14 +188,12 @@ impl Pbft {
         let Some(slot) = self.window.slot(seq) else {
             return;
         };
+        let committed = slot.committed_in(view);
         let Some(prepared) = &mut slot.prepared else {
             return;
         };
         let statement = prepared.certificate.statement;
-        let sent = slot
-            .commit
-            .is_some_and(|commit| commit.statement.view == view);
-        if statement.view != view || sent {
+        if statement.view != view || committed {
             return;
         }
         let unsaved = (!prepared.persisted).then(|| prepared.certificate.clone());
@@ -253,7 +266,7 @@ impl Pbft {
         {
             slot.keep_body(batch);
         }
-        self.execute_decided(now, out);
+        self.execute_decided(out);
     }
 
     /// DECIDE (R7.5): once per slot, and never two ways.
@@ -290,12 +303,21 @@ impl Pbft {
             digest: statement.digest,
             path,
         }));
-        self.execute_decided(now, out);
+        self.execute_decided(out);
         self.propose(now, out);
     }
 
     /// EXECUTE (R7.5): hands decided slots to the executor, in order, as far as bodies are here.
-    pub(super) fn execute_decided(&mut self, _now: Instant, out: &mut Outbox<Self>) {
+    pub(super) fn execute_decided(&mut self, out: &mut Outbox<Self>) {
+        let before = self.execute_sent;
+        self.execute_in_order(out);
+        let executed = self.execute_sent.0 - before.0;
+        if executed > 0 {
+            self.after_execution(executed, out);
+        }
+    }
+
+    fn execute_in_order(&mut self, out: &mut Outbox<Self>) {
         let interval = self.cluster().limits().checkpoint_interval;
         loop {
             let seq = self.execute_sent.next();

@@ -4,7 +4,8 @@ use super::Pbft;
 use super::message::{Header, MisbehaviourProof, Prepare, Wire};
 use crate::ids::ReplicaId;
 use crate::protocol::{Action, Outbox, When};
-use crate::report::{Report, Suspicion};
+use crate::report::{Report, Trigger};
+use crate::time::Instant;
 
 /// One proof per replica says all there is to say; a member cannot fill the store.
 #[derive(Clone, Debug, Default)]
@@ -24,26 +25,41 @@ impl Pbft {
     /// Two valid headers of one primary for one view and slot (R7.2 step 4).
     pub(super) fn on_double_pre_prepare(
         &mut self,
+        now: Instant,
         first: Header,
         second: Header,
         out: &mut Outbox<Self>,
     ) {
-        self.on_evidence(MisbehaviourProof::DoublePrePrepare(first, second), out);
+        self.on_evidence(now, MisbehaviourProof::DoublePrePrepare(first, second), out);
     }
 
     /// Two valid votes of one replica for one view and slot (R7.3).
     pub(super) fn on_double_prepare(
         &mut self,
+        now: Instant,
         first: Prepare,
         second: Prepare,
         out: &mut Outbox<Self>,
     ) {
-        self.on_evidence(MisbehaviourProof::DoublePrepare(first, second), out);
+        self.on_evidence(now, MisbehaviourProof::DoublePrepare(first, second), out);
     }
 
     /// A valid proof, found here or received.
-    pub(super) fn on_evidence(&mut self, proof: MisbehaviourProof, out: &mut Outbox<Self>) {
+    pub(super) fn on_evidence(
+        &mut self,
+        now: Instant,
+        proof: MisbehaviourProof,
+        out: &mut Outbox<Self>,
+    ) {
         let culprit = proof.culprit(&self.keyring);
+        if culprit == self.me {
+            // Somebody else signs with this key, or promises were forgotten.
+            self.halt(
+                format!("this replica is proven to have signed two ways: {proof:?}"),
+                out,
+            );
+            return;
+        }
         if !self.evidence.insert(culprit, proof) {
             return;
         }
@@ -53,11 +69,16 @@ impl Pbft {
         }));
         self.broadcast(Wire::Evidence(proof), When::Now, out);
         if culprit == self.primary() {
-            out.push(Action::Report(Report::Suspected {
-                primary: culprit,
-                why: Suspicion::Equivocation,
-            }));
+            self.suspect(now, Trigger::Equivocation, out);
+        } else {
+            // One more that is left out of the set may be what the new view was waiting for.
+            self.consider_view_changes(now, out);
         }
+    }
+
+    /// Is there a proof against this replica?
+    pub(super) fn is_proven(&self, replica: ReplicaId) -> bool {
+        self.evidence.0.iter().any(|(known, _)| *known == replica)
     }
 
     /// The replicas that are proven to have equivocated, with the proof.

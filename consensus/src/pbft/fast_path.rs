@@ -132,6 +132,11 @@ impl CommitPolicy {
         self.waiting.front().map(|(deadline, _)| *deadline)
     }
 
+    /// A new view: nothing of the old one is waited for.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Is the wait of this slot no longer of interest?
     pub(super) fn drop_settled(&mut self, settled: impl Fn(SeqNo) -> bool) {
         while self.waiting.front().is_some_and(|(_, seq)| settled(*seq)) {

@@ -11,8 +11,9 @@
 //!
 //! One file for each idea: `normal_case` proposes and votes, `decide` counts votes and executes,
 //! `fast_path` says when COMMITs are worth sending, `checkpoint` moves the watermarks, `catch_up`
-//! makes links reliable. What the next version adds (view change, state transfer) has its
-//! messages and records laid out in `message` and `record`.
+//! makes links reliable, `suspicion` says when a
+//! replica gives its primary up, `view_change` leaves a view, `new_view` computes what the next one
+//! begins with, `view_entry` enters it.
 
 pub mod admission;
 mod archive;
@@ -29,6 +30,10 @@ mod patience;
 pub mod record;
 mod restore;
 mod slot;
+mod suspicion;
+pub mod view_admission;
+mod view_change;
+mod view_entry;
 mod votes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +48,7 @@ use crate::pool::Pool;
 use crate::protocol::{
     Action, Destination, Event, Misbehaviour, Outbox, Protocol, Ticket, Timer, When,
 };
-use crate::report::Report;
+use crate::report::{Report, Trigger};
 use crate::request::Request;
 use crate::settings::Policy;
 use crate::time::Instant;
@@ -58,6 +63,9 @@ use fast_path::CommitPolicy;
 use message::{Commit, Mode, Prepare, Wire};
 use record::Record;
 use slot::Window;
+use suspicion::{ViewPatience, Watch};
+use view_change::ViewChanges;
+use view_entry::Assigned;
 
 /// One replica of a PBFT cluster.
 pub struct Pbft {
@@ -67,6 +75,8 @@ pub struct Pbft {
     signer: Arc<dyn Signer>,
 
     epoch: Epoch,
+    /// Slots up to here belong to earlier epochs.
+    epoch_start: SeqNo,
     view: View,
     mode: Mode,
     window: Window,
@@ -90,6 +100,10 @@ pub struct Pbft {
     ahead: Option<StableCertificate>,
 
     tickets: Ticket,
+    /// Everything up to here is durable.
+    durable: Ticket,
+    /// The record of the current view.
+    view_recorded: Ticket,
     /// Own votes that count once their record is durable.
     promised: VecDeque<(Ticket, OwnVote)>,
 
@@ -97,6 +111,10 @@ pub struct Pbft {
     peers: Vec<PeerState>,
     fetching: Fetching,
     evidence: EvidenceStore,
+    view_changes: ViewChanges,
+    assigned: Assigned,
+    patience_of_views: ViewPatience,
+    watch: Watch,
     halted: bool,
 }
 
@@ -139,6 +157,7 @@ impl Pbft {
             policy,
             signer,
             epoch: Epoch(0),
+            epoch_start: SeqNo(0),
             view: View(0),
             mode: Mode::Normal,
             stable: None,
@@ -150,8 +169,14 @@ impl Pbft {
             claims: BTreeMap::new(),
             ahead: None,
             tickets: Ticket(0),
+            durable: Ticket(0),
+            view_recorded: Ticket(0),
             promised: VecDeque::new(),
             evidence: EvidenceStore::default(),
+            view_changes: ViewChanges::default(),
+            assigned: Assigned::default(),
+            patience_of_views: ViewPatience::default(),
+            watch: Watch::default(),
             halted: false,
         }
     }
@@ -169,6 +194,11 @@ impl Pbft {
     /// The current view.
     pub fn view(&self) -> View {
         self.view
+    }
+
+    /// Does it vote in that view, or wait for its NEW-VIEW?
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The primary of the current view.
@@ -240,6 +270,7 @@ impl Pbft {
 
     /// Own votes whose records became durable count from now on.
     fn on_persisted(&mut self, now: Instant, upto: Ticket, out: &mut Outbox<Self>) {
+        self.durable = self.durable.max(upto);
         while let Some((ticket, vote)) = self.promised.front().copied() {
             if ticket > upto {
                 break;
@@ -272,11 +303,14 @@ impl Pbft {
             }));
             return;
         }
+        self.heard(now, from);
         match message {
             Message::PrePrepare(header, batch) => {
-                self.on_pre_prepare(now, from, header, batch, out);
+                self.on_pre_prepare(now, header, batch, out);
             }
-            Message::InvalidProposal(header, why) => self.on_invalid_proposal(&header, why, out),
+            Message::InvalidProposal(header, why) => {
+                self.on_invalid_proposal(now, &header, why, out)
+            }
             Message::Prepare(vote) => self.on_prepare(now, vote, out),
             Message::Commit(vote) => self.on_commit(now, vote, out),
             Message::Checkpoint(claim) => self.on_checkpoint(now, claim, out),
@@ -286,12 +320,17 @@ impl Pbft {
                 self.on_decision(now, certificate, batch, out);
             }
             Message::FetchBatch(seq, digest) => self.on_fetch_batch(from, seq, &digest, out),
-            Message::Batch(batch) => self.on_batch(now, batch, out),
+            Message::Batch(batch) => self.on_batch(batch, out),
             Message::FetchDecisions(first, last) => {
                 self.send_decisions(from, first, last, out);
             }
             Message::Forward(requests) => self.on_requests(now, Some(from), requests, out),
-            Message::Evidence(proof) => self.on_evidence(proof, out),
+            Message::Evidence(proof) => self.on_evidence(now, proof, out),
+            Message::ViewChange(sent) => self.on_view_change(now, *sent, out),
+            Message::NewView(sent) => self.on_new_view(now, from, *sent, out),
+            Message::InvalidNewView { view, why, .. } => {
+                self.on_invalid_new_view(now, from, view, why, out);
+            }
         }
     }
 }
@@ -336,7 +375,7 @@ impl Protocol for Pbft {
             return;
         }
         match event {
-            Event::Started => self.on_started(out),
+            Event::Started => self.on_started(now, out),
             Event::Received { from, message } => {
                 self.on_message(now, from, message.into_inner(), out);
             }
@@ -348,10 +387,10 @@ impl Protocol for Pbft {
             Event::TimerFired(Timer::Batch) => self.propose(now, out),
             Event::TimerFired(Timer::Status) => self.on_status_timer(now, out),
             Event::TimerFired(Timer::Fast) => self.on_fast_timer(now, out),
-            // Set by nobody in this version: they belong to the view change.
-            Event::TimerFired(
-                Timer::Request | Timer::NewView | Timer::Retransmit | Timer::Heartbeat,
-            ) => {}
+            Event::TimerFired(Timer::Request) => self.on_request_timer(now, out),
+            Event::TimerFired(Timer::NewView) => self.on_new_view_timer(now, out),
+            Event::TimerFired(Timer::Retransmit) => self.on_retransmit_timer(out),
+            Event::TimerFired(Timer::Heartbeat) => self.on_heartbeat_timer(now, out),
             Event::Executed(seq) => {
                 self.last_executed = self.last_executed.max(seq);
             }
@@ -364,7 +403,7 @@ impl Protocol for Pbft {
 }
 
 impl Pbft {
-    fn on_started(&mut self, out: &mut Outbox<Self>) {
+    fn on_started(&mut self, now: Instant, out: &mut Outbox<Self>) {
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,
@@ -373,6 +412,17 @@ impl Pbft {
         // Peers may lack what was sent before a restart: they are told where we stand at once,
         // and their answers bring us up to date.
         self.broadcast(self.status(), When::Now, out);
+        match self.mode {
+            Mode::ViewChange => self.on_retransmit_timer(out),
+            // A proposal of this view may have left without a trace (R12): let others lead.
+            Mode::Normal if self.fenced && self.is_primary() => {
+                self.start_view_change(now, self.view.next(), Trigger::Restart, out);
+            }
+            Mode::Normal => {
+                self.accept_assigned(out);
+                self.watch_primary(now, out);
+            }
+        }
     }
 
     fn statement(&self, seq: SeqNo, digest: Digest) -> Statement {

@@ -13,10 +13,12 @@ use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
 use crate::pool::Offer;
 use crate::protocol::{Action, Outbox, Timer, When};
-use crate::report::{Report, Suspicion};
+use crate::report::{Report, Trigger};
 use crate::request::Request;
 use crate::time::Instant;
 
+/// Bytes of proposals kept for a view that is not open yet.
+const EARLY_BYTES_MAX: usize = 8 << 20;
 /// The pause suggested to a client whose request was not taken in, in milliseconds.
 const BUSY_RETRY_MS: u32 = 100;
 
@@ -46,11 +48,12 @@ impl Pbft {
         }
         self.forward(forwarded, out);
         self.propose(now, out);
+        self.watch_oldest_request(out);
     }
 
     /// Passes requests on to the primary in pieces of no more bytes than a batch has, so that each
     /// piece fits where a proposal fits.
-    fn forward(&self, requests: Vec<Blob>, out: &mut Outbox<Self>) {
+    pub(super) fn forward(&self, requests: Vec<Blob>, out: &mut Outbox<Self>) {
         let bytes_max = self.cluster().limits().batch_bytes_max as usize;
         let mut piece = Vec::new();
         let mut bytes = 0;
@@ -108,25 +111,21 @@ impl Pbft {
     fn propose_batch(&mut self, now: Instant, batch: Batch, out: &mut Outbox<Self>) {
         let seq = self.next;
         self.next = seq.next();
-        let statement = self.statement(seq, batch.digest());
-        let signature = self.sign(Kind::PrePrepare, &statement.body());
-        let header = Header {
-            epoch: self.epoch,
-            statement,
-            signature,
-        };
+        let header = self.own_header(seq, batch.digest());
         out.push(Action::Report(Report::Proposed {
             seq,
             requests: batch.requests().len(),
         }));
         // A proposal is no vote: it leaves at once, while this replica's own vote is being made
-        // durable like everybody else's.
-        self.broadcast(
-            Wire::PrePrepare(header, Some(batch.to_raw())),
-            When::Now,
-            out,
-        );
-        self.on_pre_prepare(now, self.me, header, Some(Arc::new(batch)), out);
+        // durable like everybody else's. But a restarted replica must know in which view it may
+        // have proposed (R12).
+        let when = if self.durable >= self.view_recorded {
+            When::Now
+        } else {
+            When::Durable
+        };
+        self.broadcast(Wire::PrePrepare(header, Some(batch.to_raw())), when, out);
+        self.on_pre_prepare(now, header, Some(Arc::new(batch)), out);
     }
 
     fn undecided_proposals(&self) -> usize {
@@ -144,43 +143,62 @@ impl Pbft {
     pub(super) fn on_pre_prepare(
         &mut self,
         now: Instant,
-        from: ReplicaId,
         header: Header,
         batch: Option<Arc<Batch>>,
         out: &mut Outbox<Self>,
     ) {
         let statement = header.statement;
-        // A later view's proposal comes again once this replica is there (STATUS).
-        if statement.view > self.view {
-            return;
+        let open = statement.view < self.view || self.mode == Mode::Normal;
+        if statement.view > self.view || !open {
+            return self.keep_early(header, batch);
         }
         let current = statement.view == self.view;
+        let free = self.assigned.is_free(statement.seq) && statement.digest != null_digest();
         let Some(slot) = self.window.slot(statement.seq) else {
             return;
         };
-        match slot.header {
-            Some(held) if held.statement.view == statement.view => {
-                if held.statement.digest != statement.digest {
-                    self.on_double_pre_prepare(held, header, out);
-                    return;
-                }
+        let known = if current {
+            slot.header
+        } else {
+            // Of an older view: only worth a look beside what was voted for in it.
+            let voted = slot.vote.map(|vote| vote.header());
+            voted.filter(|held| held.statement.view == statement.view)
+        };
+        match known {
+            Some(held) if held.statement.digest != statement.digest => {
+                return self.on_double_pre_prepare(now, held, header, out);
             }
-            _ if !current => return,
-            _ => {
-                // Slots of this view that no NEW-VIEW assigned are free: NULL is not for them.
-                if statement.digest == null_digest() {
-                    return;
-                }
-                slot.header = Some(header);
-            }
+            Some(_) => {}
+            // What a NEW-VIEW assigned is known; the other slots are free, and NULL is not for them.
+            None if current && free => slot.header = Some(header),
+            None => {}
         }
-        if let Some(batch) = batch {
+        if let Some(batch) = batch
+            && slot.needs_body(&statement.digest)
+        {
             slot.keep_body(batch);
         }
-        let _ = from;
         self.vote(statement.seq, out);
         // The body may be what a decided slot was waiting for.
-        self.execute_decided(now, out);
+        self.execute_decided(out);
+    }
+
+    /// A proposal of a view that is not open here yet: one a slot, of the nearest view, because
+    /// anybody is the primary of some far view. Bodies beyond the bound are fetched again.
+    fn keep_early(&mut self, header: Header, batch: Option<Arc<Batch>>) {
+        let kept: usize = self.window.iter().map(|(_, slot)| slot.early_bytes()).sum();
+        let batch = batch.filter(|batch| kept + batch.bytes() <= EARLY_BYTES_MAX);
+        let view = self.view;
+        let Some(slot) = self.window.slot(header.statement.seq) else {
+            return;
+        };
+        let nearer = slot.early.as_ref().is_none_or(|(held, _)| {
+            let held = held.statement.view;
+            held < view || header.statement.view < held
+        });
+        if nearer {
+            slot.early = Some((header, batch));
+        }
     }
 
     /// Casts this replica's vote for the accepted header of `seq`, once per view, if the body is
@@ -200,14 +218,17 @@ impl Pbft {
         if statement.view != self.view || voted {
             return;
         }
-        let Some(batch) = slot.body(&statement.digest) else {
-            return;
+        let batch = match slot.body(&statement.digest) {
+            Some(batch) => Some(batch.to_raw()),
+            // The null batch has no body.
+            None if statement.digest == null_digest() => None,
+            None => return,
         };
         let record = Record::Vote {
             epoch: header.epoch,
             statement,
             header_signature: header.signature,
-            batch: Some(batch.to_raw()),
+            batch,
         };
         let vote = Prepare {
             epoch: header.epoch,
@@ -228,6 +249,7 @@ impl Pbft {
     /// A signed header over a body that nobody may vote for: the primary is faulty (R7.2 step 6).
     pub(super) fn on_invalid_proposal(
         &mut self,
+        now: Instant,
         header: &Header,
         why: String,
         out: &mut Outbox<Self>,
@@ -237,9 +259,8 @@ impl Pbft {
             from: primary,
             why: crate::protocol::Misbehaviour::Malformed(why),
         }));
-        out.push(Action::Report(Report::Suspected {
-            primary,
-            why: Suspicion::BadProposal,
-        }));
+        if header.statement.view == self.view {
+            self.suspect(now, Trigger::BadProposal, out);
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crypto::{Digest, Kind};
 
 use super::Pbft;
-use super::message::{Header, Prepare};
+use super::message::{Mode, Prepare};
 use super::record::Record;
 use super::slot::Prepared;
+use super::view_admission::{SentNewView, SentViewChange};
 use crate::batch::Batch;
 use crate::ids::SeqNo;
 use crate::time::Instant;
@@ -32,14 +33,14 @@ impl Pbft {
                     header_signature,
                 };
                 let limits = self.cluster().limits().clone();
+                let view = self.view;
                 let Some(slot) = self.window.slot(statement.seq) else {
                     return;
                 };
-                slot.header = Some(Header {
-                    epoch,
-                    statement,
-                    signature: header_signature,
-                });
+                // Accepted in the view of the vote; in a later one O or the primary says it anew.
+                if statement.view == view {
+                    slot.header = Some(vote.header());
+                }
                 slot.vote = Some(vote);
                 slot.vote_durable = true;
                 slot.prepares.cast(vote);
@@ -51,7 +52,7 @@ impl Pbft {
             Record::Prepared(certificate) if certificate.epoch != self.epoch => {}
             Record::Prepared(certificate) => {
                 let statement = certificate.statement;
-                let current = statement.view == self.view;
+                let current = statement.view == self.view && self.mode == Mode::Normal;
                 // The certificate became durable for the sake of a COMMIT. Whether that left is
                 // not known: it counts here, and STATUS brings it to whoever lacks it.
                 let commit = current.then(|| self.own_commit(statement));
@@ -74,9 +75,21 @@ impl Pbft {
                 self.stable = Some(certificate);
             }
             Record::View { epoch, .. } if epoch != self.epoch => {}
-            Record::View { view, mode, .. } => {
+            Record::View {
+                view,
+                mode,
+                view_change,
+                new_view,
+                ..
+            } => {
                 self.view = view;
                 self.mode = mode;
+                if let Some(own) = view_change.and_then(SentViewChange::stored) {
+                    self.view_changes.restore(own);
+                }
+                if let Some(opening) = new_view.and_then(SentNewView::stored) {
+                    self.restore_opening(opening);
+                }
             }
         }
     }

@@ -10,12 +10,13 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::message::{Commit, Header, Prepare};
 use super::votes::VoteSet;
 use crate::batch::Batch;
-use crate::ids::SeqNo;
+use crate::ids::{SeqNo, View};
 use crate::report::Path;
 use crate::time::Instant;
 
-/// Batches kept per slot: of the accepted header and of another one that was decided or fetched.
-const BODIES_MAX: usize = 2;
+/// Batches kept per slot: of the accepted header, the own latest vote, the highest prepared
+/// certificate and the decision, which may be four.
+const BODIES_MAX: usize = 4;
 
 /// A slot that holds a prepared certificate.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub(super) struct Slot {
     pub(super) commit: Option<Commit>,
     /// The decision.
     pub(super) decided: Option<Decided>,
+    /// A proposal of a view that is not open here yet; of several the one of the nearest view.
+    pub(super) early: Option<(Header, Option<Arc<Batch>>)>,
     bodies: Vec<Arc<Batch>>,
 }
 
@@ -65,6 +68,17 @@ impl Slot {
     /// The batch with this digest, if it is here.
     pub(super) fn body(&self, digest: &Digest) -> Option<&Arc<Batch>> {
         self.bodies.iter().find(|body| body.digest() == *digest)
+    }
+
+    /// Does anything here rest on the batch with this digest?
+    pub(super) fn needs_body(&self, digest: &Digest) -> bool {
+        let header = self.header.map(|header| header.statement.digest);
+        let decided = self
+            .decided
+            .as_ref()
+            .map(|decided| decided.statement.digest);
+        let vote = self.vote.map(|vote| vote.statement.digest);
+        [header, decided, vote].contains(&Some(*digest)) && self.body(digest).is_none()
     }
 
     /// Keeps a batch, unless the bound is reached by batches that are needed.
@@ -76,6 +90,9 @@ impl Slot {
             let needed = [
                 self.header.map(|header| header.statement.digest),
                 self.vote.map(|vote| vote.statement.digest),
+                self.prepared
+                    .as_ref()
+                    .map(|held| held.certificate.statement.digest),
                 self.decided
                     .as_ref()
                     .map(|decided| decided.statement.digest),
@@ -90,6 +107,17 @@ impl Slot {
             self.bodies.remove(at);
         }
         self.bodies.push(batch);
+    }
+
+    /// Was the own COMMIT of this view sent?
+    pub(super) fn committed_in(&self, view: View) -> bool {
+        self.commit.is_some_and(|own| own.statement.view == view)
+    }
+
+    /// Bytes of a body that is kept for a later view.
+    pub(super) fn early_bytes(&self) -> usize {
+        let body = self.early.as_ref().and_then(|(_, body)| body.as_ref());
+        body.map_or(0, |body| body.bytes())
     }
 
     /// The certificate that decides this slot, to be shown to others.
@@ -187,6 +215,13 @@ impl Window {
             self.low = self.low.next();
         }
         self.low = self.low.max(low);
+    }
+
+    /// A new view: headers of the old one are no longer accepted.
+    pub(super) fn forget_headers(&mut self) {
+        for slot in &mut self.slots {
+            slot.header = None;
+        }
     }
 
     /// The slots with state, ascending.

@@ -50,7 +50,12 @@ fn a_started_replica_tells_everybody_where_it_stands() {
     let fixture = Fixture::strong();
     assert_eq!(
         fixture.node(1).step(consensus::Event::Started),
-        ["set Status 50ms", "entered v0", "send STATUS to all"]
+        [
+            "set Status 50ms",
+            "entered v0",
+            "send STATUS to all",
+            "set Heartbeat 250ms"
+        ]
     );
 }
 
@@ -280,11 +285,11 @@ fn lost_proposals_votes_and_bodies_are_made_good() {
     for lost in ["pre-prepare", "prepare", "forward"] {
         let fixture = Fixture::strong();
         let mut net = Net::new(&fixture, &[]);
-        // Everything of this kind is lost for a while.
+        // Everything of this kind is lost for a while, but not for so long that the view changes.
         net.loses = Box::new(move |_, _, wire| wire.name() == lost);
         net.request(0, fixture.request(0, 1));
         net.request(1, fixture.request(1, 1));
-        net.run(long() / 4);
+        net.run(long() / 10);
         net.loses = Box::new(|_, _, _| false);
         net.request(1, fixture.request(1, 1));
         net.run(long());

@@ -135,7 +135,13 @@ fn two_digests_of_one_voter_are_evidence_and_only_the_first_counts() {
         [
             "equivocation r0 s1",
             "send EVIDENCE to all",
-            "suspect r0 Equivocation",
+            "leave for v1: equivocation",
+            "persist view v1 ViewChange",
+            "send VIEW-CHANGE to all once durable",
+            "cancel NewView",
+            "cancel Request",
+            "cancel Heartbeat",
+            "set Retransmit 100ms",
             "equivocation r2 s1",
             "send EVIDENCE to all",
         ]
@@ -180,7 +186,13 @@ fn evidence_is_believed_after_verification_passed_on_once_and_convicts_the_signe
         [
             "equivocation r0 s3",
             "send EVIDENCE to all",
-            "suspect r0 Equivocation",
+            "leave for v1: equivocation",
+            "persist view v1 ViewChange",
+            "send VIEW-CHANGE to all once durable",
+            "cancel NewView",
+            "cancel Request",
+            "cancel Heartbeat",
+            "set Retransmit 100ms",
         ]
     );
     assert_eq!(node.receive(2, &Wire::Evidence(proof)), NOTHING);

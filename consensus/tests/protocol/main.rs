@@ -20,5 +20,6 @@ mod proposing;
 mod quorums;
 mod selecting;
 mod sessions;
+mod view_changes;
 mod voting;
 mod wire;

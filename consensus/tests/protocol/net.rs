@@ -227,6 +227,12 @@ impl<'f> Net<'f> {
             Action::Report(Report::FellBack { seq, missing }) => {
                 self.note(format!("r{at} falls back at {seq:?}, missing {missing:?}"));
             }
+            Action::Report(Report::LeftView { to, why }) => {
+                self.note(format!("r{at} leaves for {to:?}: {}", why.name()));
+            }
+            Action::Report(Report::EnteredView(view)) if view.0 > 0 => {
+                self.note(format!("r{at} enters {view:?}"));
+            }
             Action::Halt(why) => self.halts.push(format!("r{at}: {why}")),
             Action::Report(_) | Action::Busy { .. } | Action::Truncate(_) => {}
         }

@@ -177,7 +177,12 @@ fn told(report: &Report) -> String {
         Report::FellBack { seq, missing } => format!("fell back {seq:?} missing {missing:?}"),
         Report::EagerCommits(eager) => format!("eager commits {eager}"),
         Report::Stable { seq, .. } => format!("stable {seq:?}"),
-        Report::Suspected { primary, why } => format!("suspect {primary:?} {why:?}"),
+        Report::LeftView { to, why } => format!("leave for {to:?}: {}", why.name()),
+        Report::OpenedView {
+            view,
+            slots,
+            excluded,
+        } => format!("open {view:?} with {slots} slots, {excluded} excluded"),
         Report::Equivocation { culprit, seq } => format!("equivocation {culprit:?} {seq:?}"),
         Report::Dropped { from, why } => format!("dropped {from:?}: {why}"),
         Report::Retransmitted { to, messages } => format!("retransmitted {messages} to {to:?}"),

@@ -45,6 +45,7 @@ fn an_idle_primary_proposes_at_once_and_its_own_vote_waits_for_the_disk() {
             "send PRE-PREPARE s1 to all",
             "persist vote s1",
             "send PREPARE s1 to all once durable",
+            "set Request 250ms",
         ]
     );
 }
@@ -176,7 +177,7 @@ fn backups_never_propose_but_forward_clients_requests_to_the_primary() {
     let mut backup = fixture.node(2);
     assert_eq!(
         backup.request([fixture.request(0, 1)]),
-        ["send FORWARD to r0"]
+        ["send FORWARD to r0", "set Request 250ms"]
     );
     assert_eq!(
         backup.request([fixture.request(0, 1)]),
@@ -195,7 +196,7 @@ fn a_forwarded_request_is_proposed_and_not_forwarded_further() {
     let lines = fixture.node(0).receive(3, &forward);
     assert_eq!(proposed(&lines), ["proposed s1 (1)"]);
     let lines = fixture.node(1).receive(3, &forward);
-    assert_eq!(lines, Vec::<String>::new(), "no loops among backups");
+    assert_eq!(lines, ["set Request 250ms"], "no loops among backups");
 }
 
 #[test]
@@ -243,7 +244,10 @@ fn a_full_pool_answers_busy_and_keeps_what_it_has() {
     let fixture = Fixture::with_policy(FastQuorum::Strong, policy);
     let mut backup = fixture.node(1);
     let burst = (1..=4).map(|number| fixture.request(0, number));
-    assert_eq!(backup.request(burst), ["busy c0#4", "send FORWARD to r0"]);
+    assert_eq!(
+        backup.request(burst),
+        ["busy c0#4", "send FORWARD to r0", "set Request 250ms"]
+    );
     assert_eq!(backup.core.pending(), 3);
     let lines = backup.request([fixture.request(0, 2)]);
     assert_eq!(

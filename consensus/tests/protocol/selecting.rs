@@ -55,6 +55,17 @@ fn quorums(n: u16, f: u16, fast: Option<u16>) -> Quorums {
     Quorums::new(n, f, fast).unwrap()
 }
 
+/// Name, n, f, q_F, e, the reports in any order, what is selected.
+type Vector = (
+    &'static str,
+    u16,
+    u16,
+    Option<u16>,
+    usize,
+    &'static str,
+    Selected,
+);
+
 #[test]
 fn the_vectors_of_section_20_hold() {
     let a = Selected::Value(digest("A"));
@@ -62,7 +73,7 @@ fn the_vectors_of_section_20_hold() {
     let null = Selected::Value(digest("NULL"));
     let (free, conflict) = (Selected::Free, Selected::Conflict);
     #[rustfmt::skip]
-    let vectors: [(&str, u16, u16, Option<u16>, usize, &str, Selected); 16] = [
+    let vectors: [Vector; 16] = [
         ("V1", 5, 1, Some(4), 0, "A@0 A@0 – –", a),
         ("V2", 5, 1, Some(4), 0, "A@0 – – –", free),
         ("V3", 5, 1, Some(4), 0, "B@0 A@0 A@0 B@0", conflict),

@@ -10,9 +10,9 @@ use std::time::Duration;
 use consensus::protocol::When;
 use consensus::report::Path;
 use consensus::{
-    Action, Batch, ByteList, ClientId, Cluster, Destination, Epoch, Event, Executor, FastQuorum,
-    Instant, Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId, Reply, Report,
-    Request, RequestId, SeqNo, StateMachine, Ticket, Timer, View,
+    Action, Batch, ByteList, ClientId, Cluster, Destination, Event, Executor, FastQuorum, Instant,
+    Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId, Reply, Report, Request,
+    RequestId, SeqNo, StateMachine, Ticket, Timer, View,
 };
 use crypto::{Check, Digest, SecretKey, Verified};
 

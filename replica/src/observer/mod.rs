@@ -136,10 +136,20 @@ impl Observer {
                 tracing::debug!(seq = seq.0, ?missing, "fell back to COMMITs");
             }
             Report::Stable { seq, .. } => counters.stable.set(seq.0),
-            Report::Suspected { primary, why } => {
+            Report::LeftView { to, why } => {
                 counters.suspicions.add(1);
-                tracing::warn!(primary = primary.0, ?why, "the primary is suspected");
+                tracing::warn!(to = to.0, why = why.name(), "left the view");
             }
+            Report::OpenedView {
+                view,
+                slots,
+                excluded,
+            } => tracing::info!(
+                view = view.0,
+                slots,
+                excluded,
+                "opened the view as its primary"
+            ),
             Report::Equivocation { culprit, seq } => {
                 counters.equivocations.add(1);
                 tracing::error!(culprit = culprit.0, seq = seq.0, "proof of equivocation");

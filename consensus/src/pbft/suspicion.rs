@@ -1,0 +1,214 @@
+//! When a replica gives up on its primary (docs/protocol.md R10.1, R10.7). One replica that does so
+//! changes nothing for the others; f + 1 take the rest with them.
+
+use std::time::Duration;
+
+use crypto::codec::Blob;
+
+use super::Pbft;
+use super::message::Mode;
+use crate::ids::{ReplicaId, RequestId};
+use crate::protocol::{Action, Outbox, Timer};
+use crate::report::Trigger;
+use crate::time::Instant;
+
+/// No timeout grows beyond this.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// More doublings cannot matter: 2^32 ms are beyond any bound.
+const DOUBLINGS_MAX: u32 = 32;
+
+/// How long views are waited for: k consecutive view changes without progress double it k times.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ViewPatience {
+    failures: u32,
+    executed: u64,
+}
+
+impl ViewPatience {
+    /// A view was left.
+    pub(super) fn left(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.executed = 0;
+    }
+
+    /// A slot was executed. Every K slots in one view make the next timeout shorter again.
+    fn executed(&mut self, interval: u64) {
+        self.executed = self.executed.saturating_add(1);
+        if self.executed >= interval {
+            self.executed = 0;
+            self.failures = self.failures.saturating_sub(1);
+        }
+    }
+
+    /// `timeout · 2^k`, at most a minute.
+    pub(super) fn stretched(&self, timeout: Duration) -> Duration {
+        let factor = 1u64 << self.failures.min(DOUBLINGS_MAX);
+        let nanos = timeout
+            .as_nanos()
+            .saturating_mul(u128::from(factor))
+            .min(TIMEOUT_MAX.as_nanos());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// What this replica holds against the primary of its view.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    /// The oldest pending request, and whether it has been passed on a second time.
+    request: Option<(RequestId, bool)>,
+    /// When the primary was last heard.
+    heard: Instant,
+    /// When the heartbeat timer is due.
+    due: Instant,
+}
+
+impl Pbft {
+    /// Gives up on the primary: goes to the next view whose primary is not proven Byzantine.
+    pub(super) fn suspect(&mut self, now: Instant, why: Trigger, out: &mut Outbox<Self>) {
+        let mut next = self.view.next();
+        for _ in 0..self.cluster().quorums().n() {
+            if !self.is_proven(self.cluster().primary(self.epoch, next)) {
+                break;
+            }
+            next = next.next();
+        }
+        self.start_view_change(now, next, why, out);
+    }
+
+    /// Starts to watch the primary of a view that has just opened.
+    pub(super) fn watch_primary(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        self.watch.heard = now;
+        self.watch.request = None;
+        if self.is_proven(self.primary()) {
+            self.suspect(now, Trigger::Equivocation, out);
+            return;
+        }
+        self.set_heartbeat_timer(now, out);
+        self.watch_oldest_request(out);
+    }
+
+    /// The peer at the other end of a channel said something.
+    pub(super) fn heard(&mut self, now: Instant, from: ReplicaId) {
+        if from == self.primary() {
+            self.watch.heard = now;
+        }
+    }
+
+    fn set_heartbeat_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if self.is_primary() {
+            out.push(Action::CancelTimer(Timer::Heartbeat));
+            return;
+        }
+        let silence = self
+            .patience_of_views
+            .stretched(self.policy.heartbeat_timeout);
+        let after = silence.saturating_sub(now.since(self.watch.heard));
+        self.watch.due = now + after;
+        out.push(Action::SetTimer {
+            timer: Timer::Heartbeat,
+            after,
+        });
+    }
+
+    /// T_hb: the primary may have been silent for too long.
+    pub(super) fn on_heartbeat_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if self.mode != Mode::Normal || self.is_primary() {
+            return;
+        }
+        let silence = self
+            .patience_of_views
+            .stretched(self.policy.heartbeat_timeout);
+        // A timer that fires late says that this replica was held up; what the primary said in the
+        // meantime may still be on its way through the queues.
+        let held_up = now.since(self.watch.due) > silence / 2;
+        if held_up {
+            self.watch.heard = now;
+        }
+        if now.since(self.watch.heard) >= silence {
+            self.suspect(now, Trigger::Silence, out);
+        } else {
+            self.set_heartbeat_timer(now, out);
+        }
+    }
+
+    /// Watches the oldest pending request, if none is watched.
+    pub(super) fn watch_oldest_request(&mut self, out: &mut Outbox<Self>) {
+        if self.mode != Mode::Normal || self.watch.request.is_some() {
+            return;
+        }
+        if let Some(id) = self.pool.oldest() {
+            self.watch.request = Some((id, false));
+            self.set_request_timer(out);
+        }
+    }
+
+    /// Half of T_req: in the middle the request is passed on once more.
+    fn set_request_timer(&mut self, out: &mut Outbox<Self>) {
+        let timeout = self
+            .patience_of_views
+            .stretched(self.policy.request_timeout);
+        out.push(Action::SetTimer {
+            timer: Timer::Request,
+            after: timeout / 2,
+        });
+    }
+
+    /// The watched request was executed or dropped: the next one has its full time.
+    pub(super) fn after_execution(&mut self, executed: u64, out: &mut Outbox<Self>) {
+        let interval = self.cluster().limits().checkpoint_interval;
+        for _ in 0..executed {
+            self.patience_of_views.executed(interval);
+        }
+        if let Some((id, _)) = self.watch.request
+            && !self.pool.holds(&id)
+        {
+            self.watch.request = None;
+            self.watch_oldest_request(out);
+            if self.watch.request.is_none() {
+                out.push(Action::CancelTimer(Timer::Request));
+            }
+        }
+    }
+
+    /// T_req: the oldest pending request is not executed. The primary may never have got it, or may
+    /// have had no room for it, so it gets it once more before it is suspected.
+    pub(super) fn on_request_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if self.mode != Mode::Normal {
+            return;
+        }
+        match self.watch.request {
+            Some((id, false)) if self.pool.holds(&id) => {
+                self.watch.request = Some((id, true));
+                if let Some(raw) = self.pool.raw(&id)
+                    && !self.is_primary()
+                {
+                    self.forward(vec![Blob(raw)], out);
+                }
+                self.set_request_timer(out);
+            }
+            Some((id, true)) if self.pool.holds(&id) => {
+                self.suspect(now, Trigger::RequestTimeout, out);
+            }
+            _ => {
+                self.watch.request = None;
+                self.watch_oldest_request(out);
+            }
+        }
+    }
+
+    /// T_vc: the view does not open.
+    pub(super) fn on_new_view_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if self.mode == Mode::ViewChange {
+            self.suspect(now, Trigger::NewViewTimeout, out);
+        }
+    }
+
+    /// Passes everything that is pending on to the new primary: clients may be gone, and the
+    /// requests that they sent to the backups must not be held against it.
+    pub(super) fn hand_over_pending(&mut self, out: &mut Outbox<Self>) {
+        if !self.is_primary() {
+            let pending = self.pool.all_raw().map(Blob).collect();
+            self.forward(pending, out);
+        }
+    }
+}

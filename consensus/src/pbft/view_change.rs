@@ -29,8 +29,8 @@ pub(super) struct ViewChanges {
     held: BTreeMap<ReplicaId, SentViewChange>,
     /// This replica's own report for the current view, as it was signed.
     own: Option<SignedViewChange>,
-    /// The view whose NEW-VIEW is being waited for with the timer running.
-    awaited: Option<View>,
+    /// The view whose NEW-VIEW is expected with the timer running.
+    expected: Option<View>,
 }
 
 impl ViewChanges {
@@ -47,7 +47,7 @@ impl ViewChanges {
 
     /// The view is open: its timer is not needed.
     pub(super) fn opened(&mut self) {
-        self.awaited = None;
+        self.expected = None;
     }
 
     /// Keeps a report if it is news of its sender.
@@ -89,7 +89,7 @@ impl Pbft {
         self.view = to;
         self.mode = Mode::ViewChange;
         self.patience_of_views.left();
-        self.view_changes.awaited = None;
+        self.view_changes.expected = None;
         out.push(Action::Report(Report::LeftView { to, why }));
         let sent = self.own_view_change();
         self.view_changes.own = Some(sent.signed.clone());
@@ -248,8 +248,8 @@ impl Pbft {
             .view_changes
             .reached_by(quorums.view_change())
             .is_some_and(|view| view >= self.view);
-        if gathered && self.view_changes.awaited != Some(self.view) {
-            self.view_changes.awaited = Some(self.view);
+        if gathered && self.view_changes.expected != Some(self.view) {
+            self.view_changes.expected = Some(self.view);
             out.push(Action::SetTimer {
                 timer: Timer::NewView,
                 after: self

@@ -77,6 +77,7 @@ impl Pbft {
     /// T_status: say where this replica stands, and ask for bodies that did not come.
     pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.broadcast(self.status(), When::Now, out);
+        self.backlog.tick(now, self.pool.len());
         // While slots are executed, bodies keep coming.
         if self.fetching.execute_sent != self.execute_sent {
             self.fetching.execute_sent = self.execute_sent;

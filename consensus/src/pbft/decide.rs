@@ -335,6 +335,8 @@ impl Pbft {
                     None => return,
                 }
             };
+            let requests = batch.as_ref().map_or(0, |batch| batch.requests().len());
+            self.backlog.executed(requests);
             for request in batch.iter().flat_map(|batch| batch.requests()) {
                 self.pool.executed(&request.id, request.ack);
             }

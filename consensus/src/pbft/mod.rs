@@ -17,6 +17,7 @@
 
 pub mod admission;
 mod archive;
+mod backlog;
 mod catch_up;
 pub mod certificate;
 mod checkpoint;
@@ -55,6 +56,7 @@ use crate::time::Instant;
 
 use admission::Message;
 use archive::Archive;
+use backlog::Backlog;
 use catch_up::{Fetching, PeerState};
 use certificate::{StableCertificate, Statement};
 use checkpoint::Claims;
@@ -88,6 +90,7 @@ pub struct Pbft {
     /// The primary may not propose in the current view (R12, restart fence).
     fenced: bool,
     pool: Pool,
+    backlog: Backlog,
 
     /// Handed to the executor without gaps up to here.
     execute_sent: SeqNo,
@@ -151,6 +154,7 @@ impl Pbft {
             archive: Archive::new(cluster.limits().log_window),
             commits: CommitPolicy::new(cluster.quorums(), &policy),
             pool: Pool::new(&policy),
+            backlog: Backlog::default(),
             peers: vec![PeerState::default(); n],
             fetching: Fetching::default(),
             keyring,

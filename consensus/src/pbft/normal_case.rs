@@ -33,9 +33,19 @@ impl Pbft {
     ) {
         let forwards = from.is_none() && !self.is_primary();
         let mut forwarded: Vec<Blob> = Vec::new();
+        // Backups suspect a primary for what they know of: that has room when clients have none.
+        let room = match from {
+            None if self.is_primary() => self.backlog.allowed(self.policy.request_timeout),
+            _ => usize::MAX,
+        };
         for request in requests {
             let (id, raw) = (request.id, request.raw().clone());
-            match self.pool.offer(now, request) {
+            let offer = if self.pool.len() < room || self.pool.holds(&id) {
+                self.pool.offer(now, request)
+            } else {
+                Offer::Full
+            };
+            match offer {
                 Offer::Queued | Offer::Known if forwards => forwarded.push(Blob(raw)),
                 Offer::Full if from.is_none() => {
                     out.push(Action::Busy {

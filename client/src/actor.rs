@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::client::{Action, ClientSession, SubmitError};
-use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, View};
+use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, Term};
 use network::Observation;
 use tokio::sync::{mpsc, oneshot};
 
@@ -198,11 +198,11 @@ impl Actor {
                     self.on_reply(from, reply, now);
                 }
             }
-            LinkEvent::Hint(replica, view) => self.on_hint(replica, view, now),
-            LinkEvent::Connected { replica, view } => {
+            LinkEvent::Hint(replica, term) => self.on_hint(replica, term, now),
+            LinkEvent::Connected { replica, term } => {
                 self.lanes.set_connected(replica, true);
                 self.for_each_session(|session, out| session.on_connected(replica, now, out));
-                self.on_hint(replica, view, now);
+                self.on_hint(replica, term, now);
             }
             LinkEvent::Disconnected(replica) => {
                 self.lanes.set_connected(replica, false);
@@ -222,8 +222,8 @@ impl Actor {
         self.perform(at, now);
     }
 
-    fn on_hint(&mut self, from: ReplicaId, view: View, now: Instant) {
-        self.for_each_session(|session, out| session.on_hint(from, view, now, out));
+    fn on_hint(&mut self, from: ReplicaId, term: Term, now: Instant) {
+        self.for_each_session(|session, out| session.on_hint(from, term, now, out));
     }
 
     fn for_each_session(&mut self, mut step: impl FnMut(&mut ClientSession, &mut Vec<Action>)) {
@@ -350,7 +350,7 @@ impl Actor {
         for Owner { session, .. } in &self.owners {
             let counters = session.counters();
             report.outstanding += session.outstanding();
-            report.view = report.view.max(session.view());
+            report.term = report.term.max(session.term());
             report.counters.retransmissions += counters.retransmissions;
             report.counters.busy += counters.busy;
             report.counters.refused += counters.refused;

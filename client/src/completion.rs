@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use consensus::client::{Answer, Completed};
-use consensus::{ByteList, Outcome, ReplicaId, ResultBody, SeqNo, View};
+use consensus::{ByteList, Outcome, ReplicaId, ResultBody, SeqNo, Term};
 use kv::OpResult;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,8 +17,8 @@ pub struct Completion {
     pub results: ByteList,
     /// Where the request was executed.
     pub seq: SeqNo,
-    /// The view that was presumed then.
-    pub view: View,
+    /// The epoch and view that were presumed then.
+    pub term: Term,
     /// The replicas whose matching replies were counted.
     pub matching: Vec<ReplicaId>,
     /// What others had answered by then; usually empty.
@@ -55,7 +55,7 @@ impl Completion {
         Ok(Completion {
             results,
             seq: completed.seq,
-            view: completed.view,
+            term: completed.term,
             matching: completed.matching,
             differing: completed.differing,
             retransmissions: completed.retransmissions,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consensus::client::{ClientSession, Pace, SessionId};
-use consensus::{ByteList, ClientId, Cluster, ReplicaId, SeqNo, View};
+use consensus::{ByteList, ClientId, Cluster, ReplicaId, SeqNo, Term};
 use crypto::SecretKey;
 use crypto::tls::Identity;
 use network::{ClusterFile, Observation, dial_endpoint, endpoint};
@@ -345,7 +345,7 @@ fn initial_states(file: &ClusterFile) -> Vec<LinkState> {
         connected: false,
         connections: 0,
         last_error: None,
-        view: View(0),
+        term: Term::default(),
     };
     file.replicas.iter().map(state).collect()
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{ClientId, ReplicaId, Reply, SeqNo, View};
+use consensus::{ClientId, ReplicaId, Reply, SeqNo, Term};
 use crypto::tls::Identity;
 use crypto::{ClusterId, CodecError, PublicKey, SecretKey};
 use network::frame::{FrameError, FrameReader, FrameWriter, PEER_FRAME_DEADLINE, StreamKind};
@@ -46,10 +46,10 @@ pub(crate) enum LinkCommand {
 
 /// What a link tells.
 pub(crate) enum LinkEvent {
-    Connected { replica: ReplicaId, view: View },
+    Connected { replica: ReplicaId, term: Term },
     Disconnected(ReplicaId),
     Replies(ReplicaId, Vec<Reply>),
-    Hint(ReplicaId, View),
+    Hint(ReplicaId, Term),
 }
 
 /// Everything that a link needs to know.
@@ -149,7 +149,7 @@ impl Link {
 
     /// Serves one connection until it ends; says why it did.
     async fn serve(&mut self, connection: &Connection) -> LinkError {
-        let (mut writer, mut reader, view) = match self.introduce(connection).await {
+        let (mut writer, mut reader, term) = match self.introduce(connection).await {
             Ok(introduced) => introduced,
             Err(error) => return error,
         };
@@ -158,11 +158,11 @@ impl Link {
         self.note(|state| {
             state.connected = true;
             state.connections += 1;
-            state.view = view;
+            state.term = term;
         });
         let connected = LinkEvent::Connected {
             replica: self.replica,
-            view,
+            term,
         };
         if self.events.send(connected).await.is_err() {
             return LinkError::Closed;
@@ -187,7 +187,7 @@ impl Link {
     async fn introduce(
         &self,
         connection: &Connection,
-    ) -> Result<(FrameWriter, FrameReader, View), LinkError> {
+    ) -> Result<(FrameWriter, FrameReader, Term), LinkError> {
         let mut writer = FrameWriter::open(connection, StreamKind::Messages).await?;
         let mut frames = Vec::with_capacity(self.attached.len());
         for (client, key) in self.attached.iter() {
@@ -203,13 +203,13 @@ impl Link {
             let mut reader = FrameReader::new(stream, TO_CLIENT_MAX, PEER_FRAME_DEADLINE);
             let hello = reader.next().await?.ok_or(LinkError::Ended)?;
             match ToClient::from_frame(&hello)? {
-                ToClient::Hello { replica, view } if replica == self.replica => Ok((reader, view)),
+                ToClient::Hello { replica, term } if replica == self.replica => Ok((reader, term)),
                 _ => Err(LinkError::WrongHello(self.replica)),
             }
         };
         let introduced = timeout(HELLO_DEADLINE, introduction).await;
-        let (reader, view) = introduced.map_err(|_| LinkError::NoHello)??;
-        Ok((writer, reader, view))
+        let (reader, term) = introduced.map_err(|_| LinkError::NoHello)??;
+        Ok((writer, reader, term))
     }
 
     fn note(&self, change: impl FnOnce(&mut LinkState)) {
@@ -245,9 +245,9 @@ async fn read(
         let event = match ToClient::from_frame(&frame) {
             Err(error) => return error.into(),
             Ok(ToClient::Replies(replies)) => LinkEvent::Replies(replica, replies),
-            Ok(ToClient::Hint { view }) => {
-                note(states, replica, |state| state.view = view);
-                LinkEvent::Hint(replica, view)
+            Ok(ToClient::Hint { term }) => {
+                note(states, replica, |state| state.term = term);
+                LinkEvent::Hint(replica, term)
             }
             Ok(ToClient::Hello { .. }) => return LinkError::WrongHello(replica),
             Ok(ToClient::Observation(observation)) => {

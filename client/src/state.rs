@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use consensus::client::Counters;
-use consensus::{ReplicaId, View};
+use consensus::{ReplicaId, Term};
 
 /// The connection to one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct LinkState {
     pub connections: u64,
     /// Why the last attempt or connection ended.
     pub last_error: Option<Arc<str>>,
-    /// The last view that the replica reported outside replies.
-    pub view: View,
+    /// The last epoch and view that the replica reported outside replies.
+    pub term: Term,
 }
 
 /// Counters of a hub over all its clients.
@@ -33,6 +33,6 @@ pub struct HubReport {
     /// Frames that a link could not take because its queue was full; retransmission makes up for
     /// them.
     pub frames_dropped: u64,
-    /// The highest view that a session presumes.
-    pub view: View,
+    /// The latest epoch and view that a session presumes.
+    pub term: Term,
 }

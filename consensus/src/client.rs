@@ -7,7 +7,7 @@
 //! ```
 //!
 //! No single replica is believed: a result needs f + 1 equal replies (2f + 1 when quorum reads
-//! are on), a new primary f + 1 reports of its view. A replica that says "busy" is obeyed only
+//! are on), a new primary f + 1 reports of its epoch and view. A replica that says "busy" is obeyed only
 //! while it is the presumed primary, and not for ever. Everything is bounded by the window: at
 //! most W requests are outstanding, each with at most one answer per replica.
 //!
@@ -30,7 +30,7 @@ use crypto::Signer;
 
 use crate::byte_list::ByteList;
 use crate::cluster::Cluster;
-use crate::ids::{ClientId, ReplicaId, RequestId, SeqNo, View};
+use crate::ids::{ClientId, ReplicaId, RequestId, SeqNo, Term};
 use crate::reply::Outcome;
 use crate::request::{REQUEST_OVERHEAD, Request};
 use crate::time::Instant;
@@ -152,10 +152,10 @@ impl ClientSession {
         self.next_number() <= self.acked.saturating_add(window)
     }
 
-    /// Replica `from` says that it is in `view`. When f + 1 say so, a new primary is presumed and
-    /// gets every outstanding request at once.
-    pub fn on_hint(&mut self, from: ReplicaId, view: View, now: Instant, out: &mut Vec<Action>) {
-        if self.presumed.report(from, view, &self.cluster) {
+    /// Replica `from` says that it has reached `term`. When f + 1 have, a new primary is presumed
+    /// and gets every outstanding request at once.
+    pub fn on_hint(&mut self, from: ReplicaId, term: Term, now: Instant, out: &mut Vec<Action>) {
+        if self.presumed.report(from, term, &self.cluster) {
             self.resend_outstanding(self.first_destination(), now, out);
         }
     }
@@ -223,9 +223,9 @@ impl ClientSession {
             .count()
     }
 
-    /// The view whose primary is presumed to be in office.
-    pub fn view(&self) -> View {
-        self.presumed.view()
+    /// The epoch and view whose primary is presumed to be in office.
+    pub fn term(&self) -> Term {
+        self.presumed.term()
     }
 
     /// The presumed primary.

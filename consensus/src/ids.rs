@@ -24,6 +24,21 @@ pub struct SeqNo(pub u64);
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Epoch(pub u64);
 
+/// A view of an epoch: what decides who the primary is. Later terms are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Term {
+    /// The epoch; each begins with view 0.
+    pub epoch: Epoch,
+    /// The view.
+    pub view: View,
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.view)
+    }
+}
+
 /// Identity of a client request (docs/protocol.md R6): executed at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct RequestId {

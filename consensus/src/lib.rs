@@ -34,7 +34,7 @@ pub use byte_list::ByteList;
 pub use cluster::{Cluster, ConfigError, FastQuorum, Quorums};
 pub use configuration::{Configuration, Nonce, Renew};
 pub use executor::{Executed, Executor, Lookup};
-pub use ids::{ClientId, Epoch, ReplicaId, RequestId, SeqNo, View};
+pub use ids::{ClientId, Epoch, ReplicaId, RequestId, SeqNo, Term, View};
 pub use keyring::Keyring;
 pub use protocol::{Action, Destination, Event, Misbehaviour, Outbox, Protocol, Ticket, Timer};
 pub use reply::{Outcome, Reply, ResultBody};

@@ -4,13 +4,13 @@ use bincode::{Decode, Encode};
 use crypto::{Digest, Hasher};
 
 use crate::byte_list::ByteList;
-use crate::ids::{ReplicaId, RequestId, SeqNo, View};
+use crate::ids::{ReplicaId, RequestId, SeqNo, Term};
 
 /// REPLY. Authenticated by the channel, not by a signature.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Reply {
-    /// The replica's view when it answers: tells the client the presumed primary.
-    pub view: View,
+    /// The replica's epoch and view when it answers: tells the client the presumed primary.
+    pub term: Term,
     /// Who answers.
     pub replica: ReplicaId,
     /// What is answered.

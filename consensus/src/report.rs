@@ -2,7 +2,7 @@
 
 use crypto::Digest;
 
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::protocol::Misbehaviour;
 
 /// How a slot was decided.
@@ -150,4 +150,10 @@ pub enum Report {
     },
     /// The view is open here: the replica votes in it.
     EnteredView(View),
+    /// The epoch changed; a report of the view that it begins with follows (R16).
+    EpochEntered(Epoch),
+    /// This replica has lost its records: it executes and answers, but promises nothing (R16).
+    BecameLearner,
+    /// This replica votes from this epoch on.
+    BecameMember(Epoch),
 }

@@ -14,7 +14,7 @@
 )]
 
 use bincode::{Decode, Encode};
-use consensus::{ClientId, Keyring, Limits, ReplicaId, Reply, SeqNo, View};
+use consensus::{ClientId, Keyring, Limits, ReplicaId, Reply, SeqNo, Term, View};
 use crypto::codec::Blob;
 use crypto::{ClusterId, CodecError, Digest, Kind, Sender, Signature, Signer, signing_digest};
 
@@ -69,15 +69,15 @@ pub enum ToClient {
     Hello {
         /// Who speaks.
         replica: ReplicaId,
-        /// Its view, as a first hint.
-        view: View,
+        /// Its epoch and view, as a first hint.
+        term: Term,
     },
     /// Answers to requests.
     Replies(Vec<Reply>),
-    /// The replica's view has changed (R6): believed from f + 1 replicas only.
+    /// The replica's epoch or view has changed (R6): believed from f + 1 replicas only.
     Hint {
-        /// The new view.
-        view: View,
+        /// What they are now.
+        term: Term,
     },
     /// The answer to [`ToReplica::Observe`].
     Observation(Observation),
@@ -253,11 +253,18 @@ mod tests {
     )]
 
     use super::*;
-    use consensus::{Outcome, RequestId, report};
+    use consensus::{Epoch, Outcome, RequestId, report};
+
+    fn term(view: u64) -> Term {
+        Term {
+            epoch: Epoch(1),
+            view: View(view),
+        }
+    }
 
     fn reply() -> Reply {
         Reply {
-            view: View(3),
+            term: term(3),
             replica: ReplicaId(2),
             id: RequestId {
                 client: ClientId(1),
@@ -310,10 +317,10 @@ mod tests {
         let to_client = [
             ToClient::Hello {
                 replica: ReplicaId(1),
-                view: View(2),
+                term: term(2),
             },
             ToClient::Replies(vec![reply(), reply()]),
-            ToClient::Hint { view: View(8) },
+            ToClient::Hint { term: term(8) },
             observation(3),
         ];
         for message in to_client {

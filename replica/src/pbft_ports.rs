@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
-use consensus::{Reply, SeqNo, Ticket, View};
+use consensus::{Reply, SeqNo, Term, Ticket};
 
 use crate::driver::core_loop::CoreInbox;
 use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
@@ -142,8 +142,8 @@ impl Network for QuicNetwork {
         self.clients.reply(replies);
     }
 
-    fn hint(&mut self, view: View) {
-        self.clients.hint(view);
+    fn hint(&mut self, term: Term) {
+        self.clients.hint(term);
     }
 }
 

@@ -81,7 +81,7 @@ impl Replica {
         )?;
         let restored = startup::restore(options, &who)?;
         let (executor, protocol) = (&restored.executor, &restored.protocol);
-        observer.restored(executor.last_executed(), protocol.stable(), protocol.view());
+        observer.restored(executor.last_executed(), protocol.stable(), protocol.term());
         writer.start(restored.storage, Arc::clone(&core_inbox));
         let workers = verify::start::<Pbft, QuicNetwork>(
             options.verify_workers.max(1),

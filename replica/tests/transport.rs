@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use consensus::{
-    ByteList, ClientId, Cluster, Destination, FastQuorum, Keyring, Limits, Outcome, ReplicaId,
-    Reply, Request, RequestId, SeqNo, View,
+    ByteList, ClientId, Cluster, Destination, Epoch, FastQuorum, Keyring, Limits, Outcome,
+    ReplicaId, Reply, Request, RequestId, SeqNo, Term, View,
 };
 use crypto::SecretKey;
 use crypto::codec::Blob;
@@ -275,7 +275,7 @@ impl Visitor {
             hello,
             ToClient::Hello {
                 replica: ReplicaId(0),
-                view: View(0)
+                term: Term::default()
             }
         );
         visitor
@@ -319,9 +319,9 @@ fn reply(client: u32) -> Reply {
         session: 1,
         number: 1,
     };
-    let (view, replica) = (View(0), ReplicaId(0));
+    let (term, replica) = (Term::default(), ReplicaId(0));
     Reply {
-        view,
+        term,
         replica,
         id,
         seq: SeqNo(1),
@@ -358,9 +358,13 @@ async fn replies_go_to_every_connection_of_a_client_and_to_no_other() {
         other.next().await,
         ToClient::Replies(vec![reply(2), reply(1)])
     );
-    port.sender.hint(View(4));
-    assert_eq!(one.next().await, ToClient::Hint { view: View(4) });
-    assert_eq!(other.next().await, ToClient::Hint { view: View(4) });
+    let term = Term {
+        epoch: Epoch(1),
+        view: View(4),
+    };
+    port.sender.hint(term);
+    assert_eq!(one.next().await, ToClient::Hint { term });
+    assert_eq!(other.next().await, ToClient::Hint { term });
 }
 
 #[tokio::test]

@@ -81,10 +81,10 @@ impl World<'_> {
                 self.reply(
                     to,
                     Reply {
-                        view: self.nodes[to]
+                        term: self.nodes[to]
                             .running
                             .as_ref()
-                            .map(|r| r.protocol.view())
+                            .map(|r| r.protocol.term())
                             .unwrap_or_default(),
                         replica: self.nodes[to].id,
                         id: request.id,
@@ -157,20 +157,20 @@ impl World<'_> {
             }
             Action::Execute {
                 seq,
-                view,
                 batch,
                 checkpoint,
+                ..
             } => {
-                return self.execute(at, seq, view, batch, checkpoint);
+                return self.execute(at, seq, batch, checkpoint);
             }
             Action::Busy { id, retry_after_ms } => {
-                let view = self.nodes[at].running.as_ref()?.protocol.view();
+                let term = self.nodes[at].running.as_ref()?.protocol.term();
                 let replica = self.nodes[at].id;
                 let outcome = Answer::Busy { retry_after_ms };
                 self.reply(
                     at,
                     Reply {
-                        view,
+                        term,
                         replica,
                         id,
                         seq: SeqNo(0),
@@ -210,11 +210,11 @@ impl World<'_> {
         &mut self,
         at: usize,
         seq: SeqNo,
-        view: consensus::View,
         batch: Option<Arc<consensus::Batch>>,
         checkpoint: bool,
     ) -> Option<Event<crypto::Verified<<Pbft as Protocol>::Message>>> {
         let replica = self.nodes[at].id;
+        let term = self.nodes[at].running.as_ref()?.protocol.term();
         let executed = self.nodes[at]
             .running
             .as_mut()?
@@ -223,7 +223,7 @@ impl World<'_> {
         self.ledger.executed(seq, batch);
         for answer in executed {
             let reply = Reply {
-                view,
+                term,
                 replica,
                 id: answer.id,
                 seq: answer.seq,

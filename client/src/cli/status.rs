@@ -54,8 +54,12 @@ impl Row {
         self.page.as_ref().ok()?.get(field)?.as_u64()
     }
 
-    /// Primary or backup of its own view, by its own word.
+    /// Learner, primary or backup of its own view, by its own word.
     fn role(&self) -> Option<&'static str> {
+        let role = self.page.as_ref().ok()?.get("role").and_then(Value::as_str);
+        if role == Some("learner") {
+            return Some("learner");
+        }
         let primary = self.number("primary")?;
         Some(if primary == u64::from(self.link.replica.0) {
             "primary"
@@ -82,6 +86,7 @@ fn document(rows: &[Row]) -> String {
                 "address": row.link.address.to_string(),
                 "connected": row.link.connected,
                 "role": row.role(),
+                "epoch": row.number("epoch"),
                 "view": row.number("view"),
                 "last_executed": row.number("last_executed"),
                 "h": row.number("stable"),
@@ -95,8 +100,8 @@ fn document(rows: &[Row]) -> String {
 
 fn table(rows: &[Row]) -> String {
     let mut lines = vec![format!(
-        "{:<8} {:<21} {:<9} {:<8} {:>6} {:>12} {:>12}",
-        "replica", "address", "connected", "role", "view", "executed", "h"
+        "{:<8} {:<21} {:<9} {:<8} {:>6} {:>6} {:>12} {:>12}",
+        "replica", "address", "connected", "role", "epoch", "view", "executed", "h"
     )];
     for row in rows {
         let number = |field| {
@@ -104,11 +109,12 @@ fn table(rows: &[Row]) -> String {
                 .map_or("-".into(), |number| number.to_string())
         };
         let mut line = format!(
-            "{:<8} {:<21} {:<9} {:<8} {:>6} {:>12} {:>12}",
+            "{:<8} {:<21} {:<9} {:<8} {:>6} {:>6} {:>12} {:>12}",
             row.link.replica.0,
             row.link.address.to_string(),
             if row.link.connected { "yes" } else { "no" },
             row.role().unwrap_or("-"),
+            number("epoch"),
             number("view"),
             number("last_executed"),
             number("stable"),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use client::{Hub, HubSettings, Pace};
 use consensus::{
     ByteList, ClientId, Cluster, FastQuorum, Keyring, Limits, Outcome, Policy, ReplicaId, Reply,
-    Request, ResultBody, SeqNo, View,
+    Request, ResultBody, SeqNo, Term,
 };
 use crypto::SecretKey;
 use crypto::codec::Blob;
@@ -223,7 +223,7 @@ async fn serve(
         .ok()?;
     let hello = ToClient::Hello {
         replica: id,
-        view: View(0),
+        term: Term::default(),
     };
     writer
         .write_all(&[crypto::encode(&hello).into()])
@@ -290,7 +290,7 @@ fn parse(raw: Bytes, cluster: &Cluster) -> Request {
 
 fn reply(replica: ReplicaId, request: &Request, seq: SeqNo, outcome: Outcome) -> Reply {
     Reply {
-        view: View(0),
+        term: Term::default(),
         replica,
         id: request.id,
         seq,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{ReplicaId, SeqNo, Term};
 use crate::reply::{Outcome, Reply};
 use crate::time::Instant;
 
@@ -46,8 +46,8 @@ pub struct Completed {
     pub outcome: Outcome,
     /// Where it was executed.
     pub seq: SeqNo,
-    /// The view that the session presumed then.
-    pub view: View,
+    /// The epoch and view that the session presumed then.
+    pub term: Term,
     /// When the request was first sent.
     pub sent_at: Instant,
     /// When the last reply that was needed arrived.

@@ -23,7 +23,7 @@ impl ClientSession {
             self.counters.refused += 1;
             return;
         }
-        self.on_hint(from, reply.view, now, out);
+        self.on_hint(from, reply.term, now, out);
         let number = reply.id.number;
         if number <= self.acked {
             let age = usize::try_from(self.acked - number).unwrap_or(usize::MAX);
@@ -72,7 +72,7 @@ impl ClientSession {
             }
             return;
         };
-        let (completed, remembered) = pending.complete(number, winner, self.presumed.view(), now);
+        let (completed, remembered) = pending.complete(number, winner, self.presumed.term(), now);
         let (seq, told) = (completed.seq, pending.told);
         *entry = Entry::Done(seq, remembered);
         self.learn_pace(completed.completed_at.since(completed.sent_at));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{ReplicaId, SeqNo, Term};
 use crate::reply::Outcome;
 use crate::time::Instant;
 
@@ -163,7 +163,7 @@ impl Pending {
         &mut self,
         number: u64,
         winner: Candidate,
-        view: View,
+        term: Term,
         now: Instant,
     ) -> (Completed, Outcome) {
         let remembered = keepsake(&winner.outcome);
@@ -171,7 +171,7 @@ impl Pending {
             number,
             outcome: winner.outcome,
             seq: winner.seq,
-            view,
+            term,
             sent_at: self.sent_at,
             completed_at: now,
             retransmissions: self.retransmissions,

@@ -1,16 +1,17 @@
-//! Which replica is presumed to be the primary: that of the highest view that f + 1 distinct
-//! replicas have reported. One of those is correct, so the view exists; fewer are never believed.
+//! Which replica is presumed to be the primary: that of the latest epoch and view that
+//! f + 1 distinct replicas have reached. One of those is correct, so it has begun; fewer are never
+//! believed.
 
 use crate::cluster::Cluster;
-use crate::ids::{Epoch, ReplicaId, View};
+use crate::ids::{ReplicaId, Term};
 
 /// The replicas' reports and what follows from them.
 #[derive(Debug)]
 pub(super) struct Presumed {
-    view: View,
+    term: Term,
     primary: ReplicaId,
-    /// The highest view that each replica reported.
-    reported: Vec<View>,
+    /// The latest term that each replica reported.
+    reported: Vec<Term>,
     connected: Vec<bool>,
 }
 
@@ -18,15 +19,15 @@ impl Presumed {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let n = cluster.quorums().n();
         Presumed {
-            view: View(0),
-            primary: cluster.primary(Epoch(0), View(0)),
-            reported: vec![View(0); n],
+            term: Term::default(),
+            primary: primary_of(cluster, Term::default()),
+            reported: vec![Term::default(); n],
             connected: vec![false; n],
         }
     }
 
-    pub(super) fn view(&self) -> View {
-        self.view
+    pub(super) fn term(&self) -> Term {
+        self.term
     }
 
     pub(super) fn primary(&self) -> ReplicaId {
@@ -54,22 +55,26 @@ impl Presumed {
     }
 
     /// Takes a report; true if another replica is presumed primary now.
-    pub(super) fn report(&mut self, from: ReplicaId, view: View, cluster: &Cluster) -> bool {
+    pub(super) fn report(&mut self, from: ReplicaId, term: Term, cluster: &Cluster) -> bool {
         match self.reported.get_mut(from.index()) {
-            Some(reported) if *reported < view => *reported = view,
+            Some(reported) if *reported < term => *reported = term,
             _ => return false,
         }
         let believed = cluster.quorums().weak();
         let mut descending = self.reported.clone();
         descending.sort_unstable_by(|a, b| b.cmp(a));
-        let Some(view) = descending.get(believed - 1).copied() else {
+        let Some(term) = descending.get(believed - 1).copied() else {
             return false;
         };
-        if view <= self.view {
+        if term <= self.term {
             return false;
         }
-        self.view = view;
-        let primary = cluster.primary(Epoch(0), view);
+        self.term = term;
+        let primary = primary_of(cluster, term);
         std::mem::replace(&mut self.primary, primary) != primary
     }
+}
+
+fn primary_of(cluster: &Cluster, term: Term) -> ReplicaId {
+    cluster.primary(term.epoch, term.view)
 }

@@ -12,6 +12,7 @@ use crypto::SecretKey;
 use super::tally::summary;
 use super::*;
 use crate::cluster::FastQuorum;
+use crate::ids::{Epoch, View};
 use crate::reply::{Reply, ResultBody};
 use crate::settings::Limits;
 
@@ -97,7 +98,10 @@ impl World {
         };
         let replica = ReplicaId(from);
         let reply = Reply {
-            view: View(view),
+            term: Term {
+                epoch: Epoch(0),
+                view: View(view),
+            },
             replica,
             id,
             seq: SeqNo(seq),

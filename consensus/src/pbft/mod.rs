@@ -43,7 +43,7 @@ use std::sync::Arc;
 use crypto::{Check, Digest, Kind, Signature, Signer, Verified};
 
 use crate::cluster::Cluster;
-use crate::ids::{Epoch, ReplicaId, SeqNo, View};
+use crate::ids::{Epoch, ReplicaId, SeqNo, Term, View};
 use crate::keyring::Keyring;
 use crate::pool::Pool;
 use crate::protocol::{
@@ -203,6 +203,14 @@ impl Pbft {
     /// Does it vote in that view, or wait for its NEW-VIEW?
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Epoch and view.
+    pub fn term(&self) -> Term {
+        Term {
+            epoch: self.epoch,
+            view: self.view,
+        }
     }
 
     /// The primary of the current view.

@@ -188,6 +188,9 @@ fn told(report: &Report) -> String {
         Report::Retransmitted { to, messages } => format!("retransmitted {messages} to {to:?}"),
         Report::Behind { stable, .. } => format!("behind {stable:?}"),
         Report::EnteredView(view) => format!("entered {view:?}"),
+        Report::EpochEntered(epoch) => format!("entered {epoch:?}"),
+        Report::BecameLearner => "became a learner".to_owned(),
+        Report::BecameMember(epoch) => format!("member from {epoch:?}"),
     }
 }
 

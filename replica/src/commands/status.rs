@@ -30,7 +30,9 @@ fn page(status: &ReplicaStatus) -> String {
             100.0 * consensus.decided_fast as f64 / decided as f64
         )
     };
-    let role = if status.primary == status.replica {
+    let role = if status.role == "learner" {
+        "learner"
+    } else if status.primary == status.replica {
         "primary"
     } else {
         "backup"
@@ -53,8 +55,8 @@ fn page(status: &ReplicaStatus) -> String {
         (
             "replica",
             format!(
-                "{} of {} (f = {}), {role} of view {}",
-                status.replica, status.n, status.f, status.view
+                "{} of {} (f = {}), {role} of view {}, epoch {}",
+                status.replica, status.n, status.f, status.view, status.epoch
             ),
         ),
         ("cluster", status.cluster.chars().take(16).collect()),

@@ -1,7 +1,7 @@
 //! From outcomes to replies: who sends a large result in full (docs/protocol.md R6).
 
 use consensus::reply::{FULL_RESULT_MAX, designated};
-use consensus::{Outcome, ReplicaId, Reply, RequestId, ResultBody, SeqNo, View};
+use consensus::{Outcome, ReplicaId, Reply, RequestId, ResultBody, SeqNo, Term};
 
 /// Why a reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Occasion {
 pub(super) struct Answers {
     pub(super) me: ReplicaId,
     pub(super) n: usize,
-    pub(super) view: View,
+    pub(super) term: Term,
 }
 
 impl Answers {
@@ -37,7 +37,7 @@ impl Answers {
             other => other,
         };
         Reply {
-            view: self.view,
+            term: self.term,
             replica: self.me,
             id,
             seq,
@@ -73,7 +73,7 @@ mod tests {
                     let answers = Answers {
                         me: ReplicaId(*me),
                         n: 5,
-                        view: View(0),
+                        term: Term::default(),
                     };
                     let reply = answers.reply(id, SeqNo(9), large.clone(), occasion);
                     assert_eq!(reply.outcome.digest(), large.digest(), "all replies match");

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use consensus::report::Path;
 use consensus::{
     Action, Batch, Cluster, Event, Executor, Instant, Lookup, Outbox, Outcome, Protocol, ReplicaId,
-    Reply, Report, Request, SeqNo, StateMachine, Ticket, View,
+    Reply, Report, Request, SeqNo, StateMachine, Term, Ticket, View,
 };
 use crypto::{Digest, Verified};
 
@@ -112,6 +112,8 @@ pub struct Driver<P: Protocol, S: StateMachine, D, N> {
     network: N,
     observer: Arc<Observer>,
     answers: Answers,
+    /// What clients were told last.
+    hinted: Term,
     timers: Timers,
     gate: Gate,
     issued: Ticket,
@@ -170,8 +172,9 @@ where
             answers: Answers {
                 me,
                 n: cluster.quorums().n(),
-                view: View(0),
+                term: Term::default(),
             },
+            hinted: Term::default(),
             timers: Timers::default(),
             gate: Gate::default(),
             issued: Ticket(0),
@@ -354,9 +357,13 @@ where
             Report::Decided { seq, path, .. } => {
                 self.decided.insert(*seq, *path);
             }
-            Report::EnteredView(view) if *view != self.answers.view => {
-                self.answers.view = *view;
-                self.network.hint(*view);
+            Report::EpochEntered(epoch) => self.answers.term.epoch = *epoch,
+            Report::EnteredView(view) => {
+                self.answers.term.view = *view;
+                if self.hinted != self.answers.term {
+                    self.hinted = self.answers.term;
+                    self.network.hint(self.hinted);
+                }
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 //! transport threads, tests plug in lists.
 
 use bytes::Bytes;
-use consensus::{Destination, Reply, SeqNo, Ticket, View};
+use consensus::{Destination, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 
 /// How a message travels on a peer connection.
@@ -61,8 +61,8 @@ pub trait Network {
     fn send(&mut self, messages: Vec<Outgoing>);
     /// Answers clients, in order.
     fn reply(&mut self, replies: Vec<Reply>);
-    /// Tells every connected client of the view.
-    fn hint(&mut self, view: View);
+    /// Tells every connected client of the epoch and view.
+    fn hint(&mut self, term: Term);
 }
 
 /// What a driver needs to know of a protocol's messages without understanding them.

@@ -10,9 +10,9 @@ use std::time::Duration;
 use consensus::protocol::When;
 use consensus::report::Path;
 use consensus::{
-    Action, Batch, ByteList, ClientId, Cluster, Destination, Event, Executor, FastQuorum, Instant,
-    Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId, Reply, Report, Request,
-    RequestId, SeqNo, StateMachine, Ticket, Timer, View,
+    Action, Batch, ByteList, ClientId, Cluster, Destination, Epoch, Event, Executor, FastQuorum,
+    Instant, Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId, Reply, Report,
+    Request, RequestId, SeqNo, StateMachine, Term, Ticket, Timer, View,
 };
 use crypto::{Check, Digest, SecretKey, Verified};
 
@@ -40,6 +40,7 @@ enum Command {
     Execute(u64, Option<Arc<Batch>>, bool),
     SetTimer(Timer, u64),
     Decided(u64),
+    Report(Report),
     Halt,
 }
 
@@ -112,6 +113,7 @@ impl Protocol for Puppet {
                     digest: Digest::default(),
                     path: Path::Fast,
                 }),
+                Command::Report(report) => Action::Report(report),
                 Command::Halt => Action::Halt("two decisions".to_owned()),
             });
         }
@@ -156,7 +158,7 @@ enum Done {
     Truncated(u64),
     Sent(Vec<u32>),
     Replied(Vec<(RequestId, Outcome)>),
-    Hinted(u64),
+    Hinted(Term),
 }
 
 #[derive(Clone, Default)]
@@ -194,8 +196,8 @@ impl Network for Log {
         let replies = replies.into_iter().map(|reply| (reply.id, reply.outcome));
         self.0.borrow_mut().push(Done::Replied(replies.collect()));
     }
-    fn hint(&mut self, view: View) {
-        self.0.borrow_mut().push(Done::Hinted(view.0));
+    fn hint(&mut self, term: Term) {
+        self.0.borrow_mut().push(Done::Hinted(term));
     }
 }
 
@@ -478,4 +480,30 @@ fn a_stop_is_obeyed_after_the_turn_in_which_it_came() {
             last: 1
         }]
     );
+}
+
+#[test]
+fn clients_are_told_of_every_change_of_epoch_or_view_and_of_nothing_else() {
+    let reports = [
+        Report::EnteredView(View(0)),
+        Report::EnteredView(View(2)),
+        Report::EpochEntered(Epoch(1)),
+        Report::EnteredView(View(0)),
+        Report::EnteredView(View(0)),
+    ];
+    let stage = stage(vec![reports.map(Command::Report).into()]);
+    let hints: Vec<_> = stage
+        .log
+        .0
+        .borrow()
+        .iter()
+        .filter_map(|done| match done {
+            Done::Hinted(term) => Some((term.epoch.0, term.view.0)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(hints, [(0, 2), (1, 0)]);
+    assert_eq!(stage.observer.status().epoch, 1);
+    assert_eq!(stage.observer.status().view, 0);
+    assert_eq!(stage.observer.status().primary, 1, "(1 + 0) mod 5");
 }

@@ -176,8 +176,12 @@ pub struct Counters {
     pub gate_high: Gauge,
     /// Most bytes that waited for one peer.
     pub outbound_high: Gauge,
+    /// The current epoch.
+    pub epoch: Gauge,
     /// The current view.
     pub view: Gauge,
+    /// 1 while the replica is a learner, else 0.
+    pub learner: Gauge,
     /// The sequence number executed last.
     pub last_executed: Gauge,
     /// The low watermark.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use consensus::report::{Path, Report};
-use consensus::{Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, View};
+use consensus::{Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, Term, View};
 use crypto::Digest;
 
 pub use committed::{CommittedEntry, CommittedLogError, Excerpt};
@@ -113,12 +113,13 @@ impl Observer {
     }
 
     /// The replica goes on from what it had on disk.
-    pub fn restored(&self, last_executed: SeqNo, stable: SeqNo, view: View) {
+    pub fn restored(&self, last_executed: SeqNo, stable: SeqNo, term: Term) {
         let counters = &self.counters;
         counters.last_executed.set(last_executed.0);
         counters.checkpoint.set(last_executed.0);
         counters.stable.set(stable.0);
-        counters.view.set(view.0);
+        counters.epoch.set(term.epoch.0);
+        counters.view.set(term.view.0);
     }
 
     /// Takes in a report of the core.
@@ -175,6 +176,22 @@ impl Observer {
                     tracing::info!(view = view.0, "entered a view");
                 }
                 counters.view.set(view.0);
+            }
+            Report::EpochEntered(epoch) => {
+                counters.epoch.set(epoch.0);
+                counters.view.set(0);
+                tracing::info!(epoch = epoch.0, "entered an epoch");
+            }
+            Report::BecameLearner => {
+                counters.learner.set(1);
+                tracing::warn!(
+                    "this replica has lost its records: it is a learner, executes and answers, and \
+                     asks for its vote back (docs/protocol.md R16)"
+                );
+            }
+            Report::BecameMember(from) => {
+                counters.learner.set(0);
+                tracing::info!(epoch = from.0, "this replica has its vote back");
             }
         }
     }
@@ -233,15 +250,19 @@ impl Observer {
         file.map_or(Ok(()), |mut file| file.close())
     }
 
-    /// The view, as clients are told.
-    pub fn view(&self) -> View {
-        View(self.counters.view.value())
+    /// Epoch and view, as clients are told.
+    pub fn term(&self) -> Term {
+        Term {
+            epoch: Epoch(self.counters.epoch.value()),
+            view: View(self.counters.view.value()),
+        }
     }
 
     /// The status page as it is now.
     pub fn status(&self) -> ReplicaStatus {
         let counters = &self.counters;
-        let view = self.view();
+        let term = self.term();
+        let learner = self.counters.learner.value() != 0;
         ReplicaStatus {
             schema: STATUS_SCHEMA.to_owned(),
             replica: self.me.0,
@@ -249,8 +270,10 @@ impl Observer {
             n: self.cluster.quorums().n(),
             f: self.cluster.quorums().f(),
             process: process::status(self.started),
-            view: view.0,
-            primary: self.cluster.primary(Epoch(0), view).0,
+            epoch: term.epoch.0,
+            view: term.view.0,
+            primary: self.cluster.primary(term.epoch, term.view).0,
+            role: if learner { "learner" } else { "member" }.to_owned(),
             last_executed: counters.last_executed.value(),
             stable: counters.stable.value(),
             checkpoint: counters.checkpoint.value(),

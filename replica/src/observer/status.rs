@@ -24,10 +24,16 @@ pub struct ReplicaStatus {
     pub f: usize,
     /// The process.
     pub process: ProcessStatus,
-    /// Current view.
+    /// Current epoch.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Current view of the epoch.
     pub view: u64,
     /// The view's primary.
     pub primary: u16,
+    /// "member", or "learner" while the replica promises nothing (docs/protocol.md R16).
+    #[serde(default)]
+    pub role: String,
     /// The sequence number executed last.
     pub last_executed: u64,
     /// Low watermark: the last stable checkpoint.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use consensus::{ClientId, Keyring, Outcome, ReplicaId, Reply, RequestId, SeqNo, View};
+use consensus::{ClientId, Keyring, Outcome, ReplicaId, Reply, RequestId, SeqNo, Term};
 use crypto::codec::Blob;
 use crypto::tls::Identity;
 use network::acceptor::{Accepted, Acceptor, Caps};
@@ -77,7 +77,7 @@ pub struct ClientSender {
 #[derive(Debug, Default)]
 struct ForClients {
     replies: Vec<Reply>,
-    hint: Option<View>,
+    hint: Option<Term>,
 }
 
 impl ClientSender {
@@ -92,9 +92,9 @@ impl ClientSender {
         });
     }
 
-    /// Tells every connection of the view.
-    pub fn hint(&self, view: View) {
-        self.handover.put(|waiting| waiting.hint = Some(view));
+    /// Tells every connection of the epoch and view.
+    pub fn hint(&self, term: Term) {
+        self.handover.put(|waiting| waiting.hint = Some(term));
     }
 }
 
@@ -177,9 +177,9 @@ impl Port {
         loop {
             let ForClients { replies, hint } = handover.take().await;
             let table = self.table();
-            if let Some(view) = hint {
+            if let Some(term) = hint {
                 for client in table.connections.values() {
-                    client.outbox.hint(view);
+                    client.outbox.hint(term);
                 }
             }
             for reply in replies {
@@ -275,7 +275,7 @@ impl Port {
         let mut writer = FrameWriter::open(&client.connection, StreamKind::Messages).await?;
         let hello = ToClient::Hello {
             replica: self.me,
-            view: self.observer.view(),
+            term: self.observer.term(),
         };
         let mut frames = vec![Bytes::from(crypto::encode(&hello))];
         loop {
@@ -385,7 +385,7 @@ impl Port {
                 .add(requests.len() as u64);
             for id in requests.iter().filter_map(|raw| claimed_id(raw)) {
                 client.reply(Reply {
-                    view: self.observer.view(),
+                    term: self.observer.term(),
                     replica: self.me,
                     id,
                     seq: SeqNo(0),

@@ -125,7 +125,7 @@ fn a_reply_on_another_replicas_channel_is_refused() {
         number: 1,
     };
     let reply = Reply {
-        view: View(0),
+        term: Term::default(),
         replica: ReplicaId(2),
         id,
         seq: SeqNo(9),

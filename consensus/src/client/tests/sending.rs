@@ -30,15 +30,36 @@ fn the_primary_changes_only_when_f_plus_1_replicas_report_a_view_and_then_gets_e
     world.send();
     world
         .session
-        .on_hint(ReplicaId(4), View(400), world.now, &mut world.out);
+        .on_hint(ReplicaId(4), term(0, 400), world.now, &mut world.out);
     assert_eq!(world.reply_in_view(4, 1, 3, full("v"), 500), []);
     assert_eq!(world.session.primary(), ReplicaId(0));
     world
         .session
-        .on_hint(ReplicaId(2), View(1), world.now, &mut world.out);
+        .on_hint(ReplicaId(2), term(0, 1), world.now, &mut world.out);
     assert_eq!(sent(&world.drain()), [To::One(ReplicaId(1)); 2]);
-    assert_eq!(world.session.view(), View(1));
+    assert_eq!(world.session.term(), term(0, 1));
     assert_eq!(world.send(), To::One(ReplicaId(1)));
+}
+
+#[test]
+fn a_new_epoch_begins_with_its_own_first_primary_whatever_view_the_old_one_was_in() {
+    let mut world = World::new();
+    world.send();
+    for (from, epoch, view) in [(1, 0, 7), (2, 0, 7), (3, 2, 0), (4, 2, 1)] {
+        let hint = term(epoch, view);
+        world
+            .session
+            .on_hint(ReplicaId(from), hint, world.now, &mut world.out);
+    }
+    assert_eq!(world.session.term(), term(2, 0));
+    assert_eq!(world.session.primary(), ReplicaId(2), "(2 + 0) mod 5");
+}
+
+fn term(epoch: u64, view: u64) -> Term {
+    Term {
+        epoch: Epoch(epoch),
+        view: View(view),
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use consensus::{Outcome, Reply, ResultBody, View};
+use consensus::{Outcome, Reply, ResultBody, Term};
 use network::ToClient;
 use network::wire_client::REPLIES_PER_FRAME_MAX;
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    hint: Option<View>,
+    hint: Option<Term>,
     replies: VecDeque<Reply>,
     bytes: usize,
     frames: VecDeque<Bytes>,
@@ -53,9 +53,9 @@ impl Outbox {
         dropped
     }
 
-    /// The view has changed; only the latest is worth telling.
-    pub(super) fn hint(&self, view: View) {
-        self.lock().hint = Some(view);
+    /// The epoch or view has changed; only the latest is worth telling.
+    pub(super) fn hint(&self, term: Term) {
+        self.lock().hint = Some(term);
         self.wake.notify_one();
     }
 
@@ -78,7 +78,7 @@ impl Outbox {
                 frames,
                 ..
             } = std::mem::take(&mut *self.lock());
-            let hint = hint.map(|view| Bytes::from(crypto::encode(&ToClient::Hint { view })));
+            let hint = hint.map(|term| Bytes::from(crypto::encode(&ToClient::Hint { term })));
             let mut taken: Vec<Bytes> = hint.into_iter().collect();
             encode_replies(replies, &mut taken);
             taken.extend(frames);
@@ -125,12 +125,17 @@ fn cost(reply: &Reply) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use consensus::{ClientId, ReplicaId, RequestId, SeqNo};
+    use consensus::{ClientId, Epoch, ReplicaId, RequestId, SeqNo, View};
+
+    const TERM: Term = Term {
+        epoch: Epoch(1),
+        view: View(3),
+    };
 
     fn reply(number: u64, bytes: usize) -> Reply {
         let results = [vec![0u8; bytes]].into_iter().collect();
         Reply {
-            view: View(0),
+            term: Term::default(),
             replica: ReplicaId(1),
             id: RequestId {
                 client: ClientId(0),
@@ -145,7 +150,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn replies_share_frames_and_large_ones_start_a_new_frame() {
         let outbox = Outbox::default();
-        outbox.hint(View(3));
+        outbox.hint(TERM);
         for number in 1..=100 {
             outbox.reply(reply(number, 10));
         }
@@ -154,7 +159,7 @@ mod tests {
         assert_eq!(frames.len(), 3);
         assert_eq!(
             ToClient::from_frame(&frames[0]).unwrap(),
-            ToClient::Hint { view: View(3) }
+            ToClient::Hint { term: TERM }
         );
         let ToClient::Replies(replies) = ToClient::from_frame(&frames[1]).unwrap() else {
             panic!("the second frame carries replies");

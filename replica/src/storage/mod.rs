@@ -21,6 +21,7 @@
 mod error;
 pub mod memory;
 pub mod sqlite;
+mod state_queue;
 mod writer;
 
 use std::fmt;

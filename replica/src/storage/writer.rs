@@ -5,6 +5,12 @@
 //! is shared by as many votes as came in meanwhile. The state thread writes checkpoints into a file of
 //! its own; votes never wait for it.
 //!
+//! The protocol never waits for a checkpoint. If the state thread falls behind, deltas gather, and soon
+//! the newest is merged into the one before it (`state_queue`): a checkpoint that was never
+//! on disk by itself is as good as one that was, for the next one stands in for it. What waits is
+//! bounded by what can change within the protocol's window, which does not move on meanwhile: a replica
+//! claims no checkpoint whose state is not durable.
+//!
 //! A truncation asked for is carried out only up to the last *durable* checkpoint, and the rest of it
 //! when that one has become durable: at no time are records gone whose effect is not on disk.
 //!
@@ -18,12 +24,11 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::state_queue::{End, StateQueue, Taker};
 use super::{Group, Pressure, RecordLog, StateDelta, StateStore, Stats, Storage, StorageError};
 
 /// Groups waiting for the log thread. The protocol's window allows far fewer.
 const QUEUE_GROUPS_MAX: usize = 1024;
-/// Deltas waiting for the state thread: the protocol cannot be more checkpoints ahead of a stable one.
-const QUEUE_DELTAS_MAX: usize = 8;
 /// Payload above which no further group joins a commit, so that the first one need not wait long.
 const COMMIT_BYTES_MAX: usize = 4 << 20;
 
@@ -61,7 +66,7 @@ pub struct WriterStats {
 /// Handle on the storage threads. Dropping it writes what is queued and leaves no mark of a clean stop.
 pub struct Writer {
     log: Option<Sender<LogJob>>,
-    state: Option<Sender<StateJob>>,
+    state: Option<Arc<StateQueue>>,
     /// Each yields whether it closed its store cleanly.
     log_thread: Option<JoinHandle<bool>>,
     state_thread: Option<JoinHandle<bool>>,
@@ -75,11 +80,6 @@ enum LogJob {
     },
     /// A checkpoint has become durable: a truncation may have waited for it.
     StateDurable,
-    Close,
-}
-
-enum StateJob {
-    Apply(StateDelta),
     Close,
 }
 
@@ -100,11 +100,11 @@ impl Writer {
             stats: Mutex::default(),
         });
         let (log_jobs, log_queue) = bounded(QUEUE_GROUPS_MAX);
-        let (state_jobs, state_queue) = bounded(QUEUE_DELTAS_MAX);
+        let state_queue = Arc::new(StateQueue::default());
         let log_of_state = log_jobs.clone();
         Writer {
             log: Some(log_jobs),
-            state: Some(state_jobs),
+            state: Some(Arc::clone(&state_queue)),
             log_thread: Some(start("record-log", &shared, move |shared| {
                 let thread = LogThread {
                     log,
@@ -116,8 +116,8 @@ impl Writer {
                 thread.run()
             })),
             state_thread: Some(start("state-store", &shared, move |shared| {
-                let (queue, log) = (state_queue, log_of_state);
-                run_state(state, &queue, &log, shared)
+                let (queue, log) = (Taker(state_queue), log_of_state);
+                run_state(state, &queue.0, &log, shared)
             })),
             shared,
         }
@@ -132,12 +132,10 @@ impl Writer {
             .map_err(|_| WriterStopped)
     }
 
-    /// Queues a checkpoint. Blocks while [`QUEUE_DELTAS_MAX`] of them are waiting.
+    /// Queues a checkpoint. Never blocks: it may be merged with the one queued before it, and then
+    /// [`Durable::State`] names only the later of the two.
     pub fn submit_state(&self, delta: StateDelta) -> Result<(), WriterStopped> {
-        let queue = self.state.as_ref().ok_or(WriterStopped)?;
-        queue
-            .send(StateJob::Apply(delta))
-            .map_err(|_| WriterStopped)
+        self.state.as_ref().ok_or(WriterStopped)?.put(delta)
     }
 
     /// Counters, as of the last finished commit of each store.
@@ -150,7 +148,7 @@ impl Writer {
     pub fn stop(mut self) -> Result<WriterStats, WriterStopped> {
         // The state first: the log may then carry out a truncation that waits for it.
         if let Some(queue) = self.state.take() {
-            queue.send(StateJob::Close).ok();
+            queue.end(End::Close);
         }
         let state_closed = join(&mut self.state_thread);
         if let Some(queue) = self.log.take() {
@@ -168,7 +166,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // The directory is free again only when both threads have let go of it. The state thread
         // first: it holds the log thread's queue open.
-        self.state = None;
+        if let Some(queue) = self.state.take() {
+            queue.end(End::Drop);
+        }
         join(&mut self.state_thread);
         self.log = None;
         join(&mut self.log_thread);
@@ -321,13 +321,13 @@ impl LogThread<'_> {
 /// Returns whether it was told to close (rather than dropped).
 fn run_state(
     mut state: Box<dyn StateStore>,
-    queue: &Receiver<StateJob>,
+    queue: &StateQueue,
     log: &Sender<LogJob>,
     shared: &Shared,
 ) -> Result<bool, StorageError> {
     loop {
-        match queue.recv() {
-            Ok(StateJob::Apply(delta)) => {
+        match queue.take() {
+            Ok(delta) => {
                 state.apply(&delta)?;
                 shared.durable_state.store(delta.seq, Ordering::Release);
                 shared.stats().state = state.stats();
@@ -336,11 +336,11 @@ fn run_state(
                 (shared.on_durable)(Durable::State { seq: delta.seq });
                 state.tidy()?;
             }
-            Ok(StateJob::Close) => {
+            Err(End::Close) => {
                 state.close()?;
                 return Ok(true);
             }
-            Err(_) => return Ok(false),
+            Err(End::Drop) => return Ok(false),
         }
     }
 }

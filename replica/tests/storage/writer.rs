@@ -4,12 +4,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use replica::storage::memory::MemoryDisk;
 use replica::storage::{
-    Durable, Group, LoadedLog, Pressure, RecordLog, Stats, Storage, StorageError, Writer, sqlite,
+    Durable, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats,
+    Storage, StorageError, Writer, sqlite,
 };
 
-use crate::support::{OPTIONS, US, delta, group, open, record, truncation};
+use crate::support::{OPTIONS, US, delta, group, open, open_as, record, truncation};
 
 fn spawn(storage: Storage) -> (Writer, Receiver<Durable>) {
     let (reports, received) = channel();
@@ -108,7 +110,7 @@ fn a_failed_write_is_reported_once_and_nothing_is_taken_afterwards() {
         database_bytes_max: Some(128 << 10),
         ..OPTIONS
     };
-    let (writer, reports) = spawn(sqlite::open(directory.path(), US, small).unwrap());
+    let (writer, reports) = spawn(open_as(directory.path(), US, small).unwrap());
     writer.submit(1, group(&[record(1, 1, "fits")])).unwrap();
     assert!(matches!(next(&reports), Durable::Records { upto: 1 }));
     let large = record(2, 1, &"x".repeat(1 << 20));
@@ -207,6 +209,86 @@ fn checkpoints_become_durable_while_the_log_is_busy() {
     assert!(matches!(next(&reports), Durable::State { seq: 64 }));
     gate.change(|state| state.open = true);
     assert!(matches!(next(&reports), Durable::Records { upto: 1 }));
+}
+
+/// A state store that applies only when it is let.
+struct Slow {
+    gate: Gate,
+    inner: Box<dyn StateStore>,
+}
+
+impl StateStore for Slow {
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+        self.gate.change(|state| state.entered = true);
+        self.gate.wait(|state| state.open);
+        let changes = delta.changes.len();
+        self.gate.change(|state| state.groups.push(changes));
+        self.inner.apply(delta)
+    }
+
+    fn tidy(&mut self) -> Result<(), StorageError> {
+        self.inner.tidy()
+    }
+
+    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
+        self.inner.load()
+    }
+
+    fn durable_seq(&self) -> u64 {
+        self.inner.durable_seq()
+    }
+
+    fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StorageError> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_slow_state_store_and_what_gathers_meanwhile_is_merged() {
+    let disk = MemoryDisk::new();
+    let gate = Gate::default();
+    let mut storage = disk.open();
+    storage.state = Box::new(Slow {
+        gate: gate.clone(),
+        inner: storage.state,
+    });
+    let (writer, reports) = spawn(storage);
+    writer.submit_state(delta(1, &[])).unwrap();
+    gate.wait(|state| state.entered);
+    // Would block for ever if anybody waited.
+    for seq in 2..=1000u64 {
+        let (old, new) = (
+            format!("key {}", seq % 10),
+            format!("key {}", (seq + 1) % 10),
+        );
+        let value = format!("value of {seq}");
+        let changes = [(old.as_str(), None), (new.as_str(), Some(value.as_str()))];
+        writer.submit_state(delta(seq, &changes)).unwrap();
+    }
+    // The votes do not wait either.
+    writer.submit(1, group(&[record(1, 1, "vote")])).unwrap();
+    assert!(matches!(next(&reports), Durable::Records { upto: 1 }));
+    gate.change(|state| state.open = true);
+    while !matches!(next(&reports), Durable::State { seq: 1000 }) {}
+    writer.stop().unwrap();
+    gate.change(|state| {
+        assert!(state.groups.len() < 8, "{:?}", state.groups);
+        assert!(
+            state.groups.iter().all(|changes| *changes <= 10),
+            "{:?}",
+            state.groups
+        );
+    });
+    let state = disk.open().state.load().unwrap().unwrap();
+    let last = [(Bytes::from("key 1"), Bytes::from("value of 1000"))];
+    assert_eq!(
+        (state.seq, state.entries.as_slice()),
+        (1000, last.as_slice())
+    );
 }
 
 #[test]

@@ -1,0 +1,200 @@
+//! Checkpoints on their way to the state thread, merged when it is slower than they come.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::writer::WriterStopped;
+use super::{Basis, StateDelta};
+
+/// Deltas that wait before they are merged. Merging costs the submitter a moment for each changed
+/// key; a store that is a little slow should not cause it.
+const DELTAS_APART_MAX: usize = 4;
+
+/// Why nothing more comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Mark a clean stop.
+    Close,
+    /// Leave everything as it is.
+    Drop,
+}
+
+/// The queue.
+#[derive(Default)]
+pub(super) struct StateQueue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    deltas: VecDeque<StateDelta>,
+    end: Option<End>,
+    /// The thread that takes is gone.
+    refused: bool,
+}
+
+/// The taking end: when it is gone, nothing is accepted any more.
+pub(super) struct Taker(pub(super) Arc<StateQueue>);
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        self.0.lock().refused = true;
+    }
+}
+
+impl StateQueue {
+    /// Adds a delta; never blocks.
+    pub(super) fn put(&self, delta: StateDelta) -> Result<(), WriterStopped> {
+        let mut waiting = self.lock();
+        if waiting.refused {
+            return Err(WriterStopped);
+        }
+        if delta.basis == Basis::Empty {
+            // Nothing that came before it matters any more.
+            waiting.deltas.clear();
+        }
+        let full = waiting.deltas.len() >= DELTAS_APART_MAX;
+        match waiting.deltas.back_mut() {
+            Some(last) if full => merge(last, delta),
+            _ => waiting.deltas.push_back(delta),
+        }
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Nothing more will be put.
+    pub(super) fn end(&self, end: End) {
+        self.lock().end = Some(end);
+        self.changed.notify_one();
+    }
+
+    /// The oldest delta, or the end behind the last; waits for either.
+    pub(super) fn take(&self) -> Result<StateDelta, End> {
+        let idle = |waiting: &mut Waiting| waiting.deltas.is_empty() && waiting.end.is_none();
+        let waiting = self.changed.wait_while(self.lock(), idle);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        match (waiting.deltas.pop_front(), waiting.end) {
+            (Some(delta), _) => Ok(delta),
+            (None, Some(end)) => Err(end),
+            (None, None) => Err(End::Drop),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Every change is complete before anything in it could panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes one delta of two: of each key the later change.
+fn merge(into: &mut StateDelta, next: StateDelta) {
+    let earlier = std::mem::take(&mut into.changes);
+    let changes: BTreeMap<_, _> = earlier.into_iter().chain(next.changes).collect();
+    *into = StateDelta {
+        basis: into.basis,
+        changes: changes.into_iter().collect(),
+        ..next
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::storage::memory::MemoryDisk;
+    use bytes::Bytes;
+
+    fn delta(
+        seq: u64,
+        basis: Basis,
+        changes: &[(&'static str, Option<&'static str>)],
+    ) -> StateDelta {
+        let change = |(key, entry): &(&'static str, Option<&'static str>)| {
+            (Bytes::from(*key), entry.map(Bytes::from))
+        };
+        StateDelta {
+            seq,
+            digest: [seq as u8; 32],
+            basis,
+            changes: changes.iter().map(change).collect(),
+            sessions: Bytes::from(format!("sessions {seq}")),
+            meta: Bytes::from(format!("meta {seq}")),
+        }
+    }
+
+    /// Applies everything in the queue to a new store; says what is in it then, and in how many steps.
+    fn applied(queue: &StateQueue) -> (crate::storage::LoadedState, usize) {
+        let mut state = MemoryDisk::new().open().state;
+        queue.end(End::Close);
+        let mut steps = 0;
+        while let Ok(delta) = queue.take() {
+            state.apply(&delta).unwrap();
+            steps += 1;
+        }
+        (state.load().unwrap().unwrap(), steps)
+    }
+
+    #[test]
+    fn merged_checkpoints_come_to_the_same_state_and_what_waits_stays_bounded() {
+        let keys = ["a", "b", "c", "d", "e", "f", "g"];
+        let values = [Some("1"), None, Some("2"), Some("3"), None];
+        let deltas: Vec<StateDelta> = (1..=200usize)
+            .map(|seq| {
+                let changes: Vec<_> = (0..3)
+                    .map(|i| (keys[(seq * 3 + i * i) % 7], values[(seq + i) % 5]))
+                    .collect();
+                delta(seq as u64, Basis::Stored, &changes)
+            })
+            .collect();
+        let mut one_by_one = MemoryDisk::new().open().state;
+        let queue = StateQueue::default();
+        for delta in deltas {
+            one_by_one.apply(&delta).unwrap();
+            queue.put(delta).unwrap();
+            let waiting = queue.lock();
+            assert!(waiting.deltas.len() <= DELTAS_APART_MAX);
+            assert!(
+                waiting
+                    .deltas
+                    .iter()
+                    .all(|delta| delta.changes.len() <= keys.len())
+            );
+        }
+        let (merged, steps) = applied(&queue);
+        assert_eq!(Some(merged), one_by_one.load().unwrap());
+        assert_eq!(steps, DELTAS_APART_MAX);
+    }
+
+    #[test]
+    fn a_whole_state_makes_what_waits_before_it_needless_and_takes_later_changes_in() {
+        let queue = StateQueue::default();
+        for seq in 1..=9 {
+            queue
+                .put(delta(seq, Basis::Stored, &[("old", Some("x"))]))
+                .unwrap();
+        }
+        queue
+            .put(delta(10, Basis::Empty, &[("new", Some("y"))]))
+            .unwrap();
+        assert_eq!(queue.lock().deltas.len(), 1);
+        for seq in 11..=19 {
+            queue
+                .put(delta(seq, Basis::Stored, &[("later", Some("z"))]))
+                .unwrap();
+        }
+        let (state, _) = applied(&queue);
+        let keys: Vec<_> = state.entries.iter().map(|(key, _)| key.as_ref()).collect();
+        assert_eq!(keys, [b"later".as_slice(), b"new"]);
+        assert_eq!((state.seq, state.meta), (19, Bytes::from("meta 19")));
+    }
+
+    #[test]
+    fn nothing_is_accepted_once_the_taking_end_is_gone() {
+        let queue = Arc::new(StateQueue::default());
+        queue.put(delta(1, Basis::Stored, &[])).unwrap();
+        drop(Taker(Arc::clone(&queue)));
+        queue.put(delta(2, Basis::Stored, &[])).unwrap_err();
+    }
+}

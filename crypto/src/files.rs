@@ -75,6 +75,16 @@ pub fn generate() -> Result<SecretKey, KeyFileError> {
     Ok(SecretKey::from_seed(&seed))
 }
 
+/// 32 bytes that nobody has seen before: a name for one life of a replica's storage.
+///
+/// # Errors
+/// If the operating system has no random bytes.
+pub fn fresh() -> Result<[u8; 32], KeyFileError> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(KeyFileError::Random)?;
+    Ok(bytes)
+}
+
 /// Writes `key` to a new file at `path` with mode 0600; file and directory entry are on disk
 /// when this returns.
 ///

@@ -17,9 +17,7 @@ use network::ClusterFile;
 use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
 
 use crate::storage::Durability;
-
-/// The data directory within a replica's directory.
-pub const DATA: &str = "data";
+use crate::storage::sqlite::DATA;
 
 /// Where records and state are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -212,8 +212,9 @@ fn open(options: &Options, who: &Membership, data: &Path) -> Result<Storage, Sta
                 replica: u32::from(who.me.0),
             };
             let durability = options.durability;
+            let home = sqlite::Home::lock(&options.directory)?;
             let opened = sqlite::open(
-                data,
+                &home,
                 identity,
                 sqlite::Options {
                     durability,

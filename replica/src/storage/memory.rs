@@ -27,8 +27,11 @@ struct Contents {
 
 #[derive(Default)]
 struct LogContents {
-    /// Everything live, in order.
-    records: Vec<StoredRecord>,
+    /// Everything live, by position.
+    records: BTreeMap<u64, StoredRecord>,
+    /// Position of the record of each sequence number and kind.
+    current: BTreeMap<(u64, u8), u64>,
+    position: u64,
     truncated_below: u64,
     clean_stop: bool,
 }
@@ -96,14 +99,16 @@ impl RecordLog for MemoryLog {
         for record in group.records.iter().filter(|record| live(record)) {
             self.stats.bytes_written += record.bytes.len() as u64;
             self.stats.items_written += 1;
-            if record.seq == 0 {
-                let superseded = |old: &StoredRecord| old.seq == 0 && old.kind == record.kind;
-                log.records.retain(|old| !superseded(old));
+            log.position += 1;
+            log.records.insert(log.position, record.clone());
+            let name = (record.seq, record.kind);
+            if let Some(superseded) = log.current.insert(name, log.position) {
+                log.records.remove(&superseded);
             }
-            log.records.push(record.clone());
         }
         if below > log.truncated_below {
-            log.records.retain(live);
+            log.records.retain(|_, record| live(record));
+            log.current.retain(|(seq, _), _| *seq == 0 || *seq > below);
             log.truncated_below = below;
         }
         self.stats.commits += 1;
@@ -114,7 +119,7 @@ impl RecordLog for MemoryLog {
         let contents = self.disk.contents();
         let log = &contents.log;
         Ok(LoadedLog {
-            records: log.records.clone(),
+            records: log.records.values().cloned().collect(),
             truncated_below: log.truncated_below,
         })
     }

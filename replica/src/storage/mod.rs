@@ -35,10 +35,11 @@ pub use writer::{Durable, Writer, WriterStats, WriterStopped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
     /// The sequence number it belongs to; it is discarded when the log is truncated at or above
-    /// that number. `0`: bound to none ("unbound", such as the current view); it is kept until a
-    /// record of the same kind, also unbound, supersedes it.
+    /// that number. `0`: bound to none ("unbound", such as the current view); no truncation
+    /// discards it.
     pub seq: u64,
-    /// What it is, chosen by the caller. For unbound records: what it supersedes.
+    /// What it is, chosen by the caller. A record supersedes the earlier one of the same sequence
+    /// number and kind: however many views vote in a slot, one vote of it is kept.
     pub kind: u8,
     /// The encoded record.
     pub bytes: Bytes,
@@ -95,7 +96,8 @@ pub enum Basis {
 /// The record log as it was when it was last written to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadedLog {
-    /// Every live record, in the order in which they were appended.
+    /// The latest record of every sequence number and kind that was not discarded. In the order in
+    /// which they were appended, but that one which is still current may stand later than that.
     pub records: Vec<StoredRecord>,
     /// Highest truncation so far; 0 if there was none.
     pub truncated_below: u64,

@@ -29,6 +29,7 @@ macro_rules! contract {
 contract! {
     new_storage_is_empty
     records_come_back_in_order
+    a_later_record_of_a_slot_supersedes_the_earlier_one
     truncation_discards_exactly_the_records_at_or_below_it
     truncation_never_moves_back
     records_below_the_truncation_are_dropped
@@ -64,13 +65,56 @@ fn new_storage_is_empty(place: Place<'_>) {
 
 fn records_come_back_in_order(place: Place<'_>) {
     let mut storage = place();
-    // Not ascending, twice the same, empty: all of it is the caller's business.
-    let first = [record(2, 1, "b"), record(1, 1, "a"), record(2, 1, "b")];
+    // Not ascending, two kinds of one number, empty: all of it is the caller's business.
+    let first = [record(2, 1, "b"), record(1, 1, "a"), record(2, 2, "b")];
     let second = [record(5, 255, ""), record(1, 2, "c")];
     storage.log.append(&group(&first)).unwrap();
     storage.log.append(&group(&second)).unwrap();
     let expected: Vec<StoredRecord> = first.into_iter().chain(second).collect();
     assert_eq!(storage.log.load().unwrap().records, expected);
+}
+
+fn a_later_record_of_a_slot_supersedes_the_earlier_one(place: Place<'_>) {
+    let mut storage = place();
+    for view in 1..=40u64 {
+        let vote = |seq| {
+            record(
+                seq,
+                1,
+                &format!("vote of view {view} {}", "x".repeat(70_000)),
+            )
+        };
+        storage.log.append(&group(&[vote(1), vote(2)])).unwrap();
+        storage
+            .log
+            .append(&group(&[vote(2), vote(3), vote(3)]))
+            .unwrap();
+        if view == 7 {
+            storage
+                .log
+                .append(&group(&[record(2, 2, "prepared")]))
+                .unwrap();
+        }
+        if view % 10 == 0 {
+            drop(storage);
+            storage = place();
+        }
+        let mut found: Vec<(u64, String)> = Vec::new();
+        for record in storage.log.load().unwrap().records {
+            if record.kind == 1 {
+                let text = String::from_utf8_lossy(&record.bytes);
+                found.push((record.seq, text.trim_end_matches('x').to_owned()));
+            }
+        }
+        found.sort();
+        let latest = format!("vote of view {view} ");
+        assert_eq!(found, [1, 2, 3].map(|seq| (seq, latest.clone())));
+    }
+    let records = storage.log.load().unwrap().records;
+    assert!(records.contains(&record(2, 2, "prepared")) && records.len() == 4);
+    // A truncation does not bring back what was superseded.
+    storage.log.append(&truncation(2)).unwrap();
+    assert_eq!(storage.log.load().unwrap().records.len(), 1);
 }
 
 fn truncation_discards_exactly_the_records_at_or_below_it(place: Place<'_>) {
@@ -195,9 +239,7 @@ fn long_runs_with_truncation_match_a_plain_list(place: Place<'_>) {
         storage.log.append(&group).unwrap();
         storage.log.tidy(Pressure::Idle).unwrap();
         for record in records {
-            if record.seq == 0 {
-                list.retain(|old| old.seq != 0 || old.kind != record.kind);
-            }
+            list.retain(|old| (old.seq, old.kind) != (record.seq, record.kind));
             list.push(record);
         }
         list.retain(|record| record.seq == 0 || record.seq > below);

@@ -51,9 +51,15 @@ fn load(storage: &mut Storage) -> Result<Contents, StorageError> {
 
 fn copy(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+    fs::create_dir(to.path().join("data")).unwrap();
+    for directory in ["", "data"] {
+        for file in fs::read_dir(from.join(directory)).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                let to = to.path().join(directory).join(file.file_name());
+                fs::copy(file.path(), to).unwrap();
+            }
+        }
     }
     to
 }
@@ -74,7 +80,7 @@ fn a_crashed_directory_opens_with_everything_that_was_committed() {
     assert!(
         directory
             .path()
-            .join("log.db-wal")
+            .join("data/log.db-wal")
             .metadata()
             .unwrap()
             .len()
@@ -121,14 +127,14 @@ fn flip(file: &str, flips: u64) -> (u64, u64) {
 
 #[test]
 fn a_flipped_bit_in_the_record_log_is_never_accepted_silently() {
-    let (refused, harmless) = flip("log.db", 250);
+    let (refused, harmless) = flip("data/log.db", 250);
     // Some pages are free or have a newer copy in the write-ahead log.
     assert!(refused > 20 && harmless > 20, "{refused} {harmless}");
 }
 
 #[test]
 fn a_flipped_bit_in_the_write_ahead_log_is_never_accepted_silently() {
-    let (refused, _) = flip("log.db-wal", 250);
+    let (refused, _) = flip("data/log.db-wal", 250);
     assert!(refused > 100, "{refused}");
 }
 
@@ -139,7 +145,7 @@ fn a_flipped_bit_in_the_anchor_is_always_refused() {
 
 #[test]
 fn a_flipped_bit_in_the_states_write_ahead_log_is_never_accepted_silently() {
-    let (refused, _) = flip("state.db-wal", 150);
+    let (refused, _) = flip("data/state.db-wal", 150);
     assert!(refused > 30, "{refused}");
 }
 
@@ -147,23 +153,28 @@ fn a_flipped_bit_in_the_states_write_ahead_log_is_never_accepted_silently() {
 fn a_lost_write_ahead_log_is_noticed() {
     for name in ["log", "state"] {
         let (directory, _) = crashed();
-        fs::remove_file(directory.path().join(format!("{name}.db-wal"))).unwrap();
-        damaged(directory.path(), &format!("{name}.db"));
+        fs::remove_file(directory.path().join(format!("data/{name}.db-wal"))).unwrap();
+        damaged(directory.path(), &format!("data/{name}.db"));
     }
 }
 
 #[test]
 fn a_write_ahead_log_cut_anywhere_is_noticed() {
     let (original, _) = crashed();
-    let length = original.path().join("log.db-wal").metadata().unwrap().len();
+    let length = original
+        .path()
+        .join("data/log.db-wal")
+        .metadata()
+        .unwrap()
+        .len();
     for step in 0..40 {
         let directory = copy(original.path());
         let file = fs::File::options()
             .write(true)
-            .open(directory.path().join("log.db-wal"))
+            .open(directory.path().join("data/log.db-wal"))
             .unwrap();
         file.set_len(length - 1 - step * 512).unwrap();
-        damaged(directory.path(), "log.db");
+        damaged(directory.path(), "data/log.db");
     }
 }
 
@@ -173,12 +184,12 @@ fn a_log_truncated_beyond_its_state_is_refused() {
     let mut storage = open(directory.path()).unwrap();
     storage.log.append(&truncation(64)).unwrap();
     drop(storage);
-    damaged(directory.path(), "state.db");
+    damaged(directory.path(), "data/state.db");
 }
 
 #[test]
 fn lost_files_are_noticed() {
-    for name in ["log.db", "log.anchor", "state.db", "state.anchor"] {
+    for name in ["data/log.db", "log.anchor", "data/state.db", "state.anchor"] {
         let (directory, _) = crashed();
         fs::remove_file(directory.path().join(name)).unwrap();
         damaged(directory.path(), name);
@@ -188,13 +199,13 @@ fn lost_files_are_noticed() {
 #[test]
 fn a_refused_directory_is_refused_again_and_left_as_it_is() {
     let (directory, _) = crashed();
-    let wal = directory.path().join("log.db-wal");
+    let wal = directory.path().join("data/log.db-wal");
     let mut bytes = fs::read(&wal).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
     fs::write(&wal, &bytes).unwrap();
     for _ in 0..3 {
-        damaged(directory.path(), "log.db");
+        damaged(directory.path(), "data/log.db");
         assert!(fs::read(&wal).unwrap() == bytes);
     }
 }
@@ -202,8 +213,8 @@ fn a_refused_directory_is_refused_again_and_left_as_it_is() {
 #[test]
 fn one_database_restored_from_an_older_copy_is_noticed() {
     for names in [
-        ["log.db", "log.db-wal", "log.anchor"],
-        ["state.db", "state.db-wal", "state.anchor"],
+        ["data/log.db", "data/log.db-wal", "log.anchor"],
+        ["data/state.db", "data/state.db-wal", "state.anchor"],
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut storage = open(directory.path()).unwrap();
@@ -231,14 +242,14 @@ fn an_exchanged_row_is_named() {
     }
     storage.log.close().unwrap();
     drop(storage.state);
-    let connection = rusqlite::Connection::open(directory.path().join("log.db")).unwrap();
+    let connection = rusqlite::Connection::open(directory.path().join("data/log.db")).unwrap();
     connection
         .execute("UPDATE log SET bytes = x'00' WHERE seq = 3", [])
         .unwrap();
     drop(connection);
     let error = open_and_load(directory.path()).unwrap_err().to_string();
     assert!(
-        error.contains("log.db") && error.contains("row 3 of table log (sequence number 3)"),
+        error.contains("data/log.db") && error.contains("row 3 of table log (sequence number 3)"),
         "{error}"
     );
 }
@@ -260,9 +271,9 @@ fn removed_rows_at_the_end_and_removed_promises_are_noticed() {
         storage.log.append(&group(&records)).unwrap();
         storage.log.close().unwrap();
         drop(storage.state);
-        let connection = rusqlite::Connection::open(directory.path().join("log.db")).unwrap();
+        let connection = rusqlite::Connection::open(directory.path().join("data/log.db")).unwrap();
         assert_eq!(connection.execute(statement, []).unwrap(), 1);
         drop(connection);
-        damaged(directory.path(), "log.db");
+        damaged(directory.path(), "data/log.db");
     }
 }

@@ -8,7 +8,7 @@ use replica::storage::{
     Durability, Group, Identity, Pressure, Storage, StorageError, StoredRecord, sqlite,
 };
 
-use crate::support::{OPTIONS, US, delta, group, open, record};
+use crate::support::{OPTIONS, US, delta, group, open, open_as, record};
 
 /// The error of an opening that must fail.
 fn refused(opened: Result<Storage, StorageError>) -> StorageError {
@@ -20,7 +20,7 @@ fn another_replicas_directory_is_refused_with_both_names() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()).unwrap());
     let neighbour = Identity { replica: 4, ..US };
-    let error = refused(sqlite::open(directory.path(), neighbour, OPTIONS));
+    let error = refused(open_as(directory.path(), neighbour, OPTIONS));
     assert!(matches!(error, StorageError::Foreign { .. }));
     let text = error.to_string();
     assert!(text.contains("replica 3 of cluster 07070707"), "{text}");
@@ -37,7 +37,7 @@ fn another_clusters_directory_is_refused() {
         cluster: [8; 32],
         ..US
     };
-    let error = refused(sqlite::open(directory.path(), other, OPTIONS));
+    let error = refused(open_as(directory.path(), other, OPTIONS));
     assert!(matches!(error, StorageError::Foreign { .. }), "{error}");
 }
 
@@ -85,7 +85,7 @@ fn an_unwritable_place_is_named() {
 fn a_newer_format_is_refused_by_version() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()).unwrap());
-    let connection = rusqlite::Connection::open(directory.path().join("state.db")).unwrap();
+    let connection = rusqlite::Connection::open(directory.path().join("data/state.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = refused(open(directory.path()));
@@ -102,7 +102,7 @@ fn a_full_database_poisons_its_store_and_the_committed_part_survives() {
         database_bytes_max: Some(256 << 10),
         ..OPTIONS
     };
-    let mut storage = sqlite::open(directory.path(), US, small).unwrap();
+    let mut storage = open_as(directory.path(), US, small).unwrap();
     let body = "x".repeat(20_000);
     let mut committed = Vec::new();
     let error = loop {
@@ -136,7 +136,7 @@ fn a_group_that_does_not_fit_leaves_nothing_behind() {
         database_bytes_max: Some(256 << 10),
         ..OPTIONS
     };
-    let mut storage = sqlite::open(directory.path(), US, small).unwrap();
+    let mut storage = open_as(directory.path(), US, small).unwrap();
     storage
         .log
         .append(&group(&[record(1, 1, "before")]))
@@ -160,7 +160,7 @@ fn files_stay_bounded_under_truncation() {
         durability: Durability::Off,
         ..OPTIONS
     };
-    let mut storage = sqlite::open(directory.path(), US, options).unwrap();
+    let mut storage = open_as(directory.path(), US, options).unwrap();
     let body = Bytes::from(vec![5u8; 16 << 10]);
     let mut largest = 0;
     for seq in 1..=3000u64 {
@@ -190,8 +190,74 @@ fn files_stay_bounded_under_truncation() {
     assert!(storage.log.stats().wal_checkpoints > 0);
 }
 
+/// Checkpoints do not become stable, and view after view votes anew in every slot of the window,
+/// with batches of every size, prepares some and reports all of them in its VIEW-CHANGE.
+#[test]
+fn files_stay_bounded_when_views_change_for_ever_and_no_checkpoint_becomes_stable() {
+    const WINDOW: u64 = 64;
+    let directory = tempfile::tempdir().unwrap();
+    let options = sqlite::Options {
+        durability: Durability::Off,
+        ..OPTIONS
+    };
+    let mut storage = open_as(directory.path(), US, options).unwrap();
+    let body = |seq: u64, view: u64| {
+        let size = [60 << 10, 200, 10, 30 << 10][((seq + view / 9) % 4) as usize];
+        Bytes::from(vec![view as u8; size])
+    };
+    let window_bytes: u64 = (1..=WINDOW).map(|seq| body(seq, 0).len() as u64).sum();
+    let mut expected = 0;
+    for view in 1..=120u64 {
+        for seqs in (1..=WINDOW).collect::<Vec<_>>().chunks(5) {
+            let mut records: Vec<StoredRecord> = Vec::new();
+            for &seq in seqs {
+                records.push(StoredRecord {
+                    seq,
+                    kind: 1,
+                    bytes: body(seq, view),
+                });
+                // What was prepared early and never again stays in front of all that follows.
+                if (seq + view) % 3 == 0 && (view <= 3 || seq > 9) {
+                    records.push(record(seq, 2, &"certificate ".repeat(30)));
+                }
+            }
+            storage.log.append(&group(&records)).unwrap();
+            storage.log.tidy(Pressure::Idle).unwrap();
+        }
+        let report = record(0, 4, &format!("view {view} {}", "y".repeat(20_000)));
+        storage.log.append(&group(&[report])).unwrap();
+        expected = (1..=WINDOW)
+            .map(|seq| body(seq, view).len() as u64)
+            .sum::<u64>();
+    }
+    // 190 MB went through. Two windows, what is not worth reclaiming, and the write-ahead log.
+    let database = directory
+        .path()
+        .join("data/log.db")
+        .metadata()
+        .unwrap()
+        .len();
+    assert!(
+        database < 2 * window_bytes + (2 << 20),
+        "{database} of {window_bytes}"
+    );
+    let bytes = bytes_in(directory.path());
+    assert!(
+        bytes < 2 * window_bytes + (18 << 20),
+        "{bytes} of {window_bytes}"
+    );
+    drop(storage);
+    let mut storage = open(directory.path()).unwrap();
+    let records = storage.log.load().unwrap().records;
+    let votes = records.iter().filter(|record| record.kind == 1);
+    assert_eq!(votes.clone().count() as u64, WINDOW);
+    let found: u64 = votes.map(|vote| vote.bytes.len() as u64).sum();
+    assert_eq!(found, expected);
+    assert_eq!(records.len() as u64, 2 * WINDOW + 1);
+}
+
 fn bytes_in(directory: &Path) -> u64 {
-    let files = fs::read_dir(directory).unwrap();
+    let files = fs::read_dir(directory.join("data")).unwrap();
     files
         .map(|file| file.unwrap().metadata().unwrap().len())
         .sum()
@@ -204,7 +270,7 @@ fn what_was_not_synced_survives_the_end_of_the_process_and_closing_syncs_it() {
         durability: Durability::Off,
         ..OPTIONS
     };
-    let mut storage = sqlite::open(directory.path(), US, options).unwrap();
+    let mut storage = open_as(directory.path(), US, options).unwrap();
     storage.log.append(&group(&[record(1, 1, "vote")])).unwrap();
     storage
         .state
@@ -212,7 +278,7 @@ fn what_was_not_synced_survives_the_end_of_the_process_and_closing_syncs_it() {
         .unwrap();
     assert_eq!(storage.log.stats().fsyncs, 0);
     drop(storage);
-    let mut storage = sqlite::open(directory.path(), US, options).unwrap();
+    let mut storage = open_as(directory.path(), US, options).unwrap();
     assert!(!storage.clean_stop);
     assert_eq!(storage.log.load().unwrap().records.len(), 1);
     storage.log.close().unwrap();

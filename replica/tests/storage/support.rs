@@ -4,7 +4,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use replica::storage::{
-    Basis, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord, sqlite,
+    Basis, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord,
+    sqlite::{self, Home},
 };
 
 pub(crate) const US: Identity = Identity {
@@ -18,7 +19,15 @@ pub(crate) const OPTIONS: sqlite::Options = sqlite::Options {
 };
 
 pub(crate) fn open(directory: &Path) -> Result<Storage, StorageError> {
-    sqlite::open(directory, US, OPTIONS)
+    open_as(directory, US, OPTIONS)
+}
+
+pub(crate) fn open_as(
+    directory: &Path,
+    identity: Identity,
+    options: sqlite::Options,
+) -> Result<Storage, StorageError> {
+    sqlite::open(&Home::lock(directory)?, identity, options)
 }
 
 pub(crate) fn record(seq: u64, kind: u8, text: &str) -> StoredRecord {

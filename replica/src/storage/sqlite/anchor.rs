@@ -1,6 +1,11 @@
 //! How far a database had come at least, kept apart from it.
 //!
-//! One small file, overwritten in place after every commit. It is not synced then: a commit may
+//! One small file in the replica's directory, beside the data directory: data that is wiped, or
+//! replaced by an older copy, does not take its anchor along. It also names the *lineage* of the
+//! database, random bytes drawn when that was created, so that data which was once set aside and is
+//! put back is not taken for what came after it.
+//!
+//! The file is overwritten in place after every commit. It is not synced then: a commit may
 //! outrun its anchor, never the other way round. So after a crash the anchor may be a little old, and
 //! a database *behind* its anchor has lost what was promised. Written to the page cache it survives
 //! the end of the process; it is synced whenever the write-ahead log is copied into the database,
@@ -13,16 +18,19 @@ use std::path::{Path, PathBuf};
 
 use crypto::Digest;
 
-use super::directory::io_error;
+use super::directory::{io_error, unwritable};
 use crate::storage::StorageError;
 
 /// Well below a disk sector (512 bytes), so that a power cut leaves the old or the new content.
-const ANCHOR_BYTES: usize = 128;
-const MAGIC: [u8; 8] = *b"qt-anch1";
+const ANCHOR_BYTES: usize = 160;
+const MAGIC: [u8; 8] = *b"qt-anch2";
 
-/// What an anchor remembers. All zero for a database in which nothing was ever written.
+/// What an anchor remembers. All zero but the lineage for a database in which nothing was ever
+/// written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Anchor {
+    /// Which database.
+    pub(super) lineage: Digest,
     /// Incarnation that wrote it.
     pub(super) incarnation: u64,
     /// Grows with everything written to the database.
@@ -42,55 +50,50 @@ pub(super) struct AnchorFile {
 }
 
 impl AnchorFile {
-    /// Reads the anchor of `database`, or starts one if neither of them exists.
-    pub(super) fn open(path: PathBuf, database: &Path) -> Result<(Self, Anchor), StorageError> {
-        let unwritable = |source| StorageError::Unwritable {
-            path: path.clone(),
-            source,
-        };
-        let damaged = |what: String| StorageError::Damaged {
-            file: path.clone(),
-            what,
-        };
+    /// Reads the anchor of `database`. If there is none, and no database either, starts one for a
+    /// database of `lineage`.
+    pub(super) fn open(
+        path: PathBuf,
+        database: &Path,
+        lineage: impl FnOnce() -> Result<Digest, StorageError>,
+    ) -> Result<(Self, Anchor), StorageError> {
         match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => {
                 let length = file.metadata().map_err(|e| io_error(&path, &e))?.len();
-                let mut bytes = [0u8; ANCHOR_BYTES];
                 if length == 0 && !database.exists() {
                     // The very first start was cut short, before anything else was created.
-                    return Self::start(file, path);
+                    return Self::start(file, path, lineage()?);
                 }
-                if length != ANCHOR_BYTES as u64 {
-                    return Err(damaged(format!("it is {length} bytes long")));
-                }
-                file.read_exact_at(&mut bytes, 0)
-                    .map_err(|e| io_error(&path, &e))?;
-                let anchor = Anchor::decode(&bytes)
-                    .ok_or_else(|| damaged("its digest does not match its content".to_owned()))?;
+                let anchor = read(&file, &path)?;
                 Ok((AnchorFile { file, path }, anchor))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if database.exists() {
-                    return Err(damaged(format!(
-                        "it is missing although {} exists",
-                        database.display()
-                    )));
+                    return Err(StorageError::Damaged {
+                        what: format!("it is missing although {} exists", database.display()),
+                        file: path,
+                    });
                 }
                 let file = OpenOptions::new()
                     .read(true)
                     .write(true)
                     .create_new(true)
-                    .open(&path)
-                    .map_err(unwritable)?;
-                Self::start(file, path)
+                    .open(&path);
+                match file {
+                    Ok(file) => Self::start(file, path, lineage()?),
+                    Err(source) => Err(unwritable(&path, source)),
+                }
             }
-            Err(error) => Err(unwritable(error)),
+            Err(source) => Err(unwritable(&path, source)),
         }
     }
 
-    fn start(file: File, path: PathBuf) -> Result<(Self, Anchor), StorageError> {
+    fn start(file: File, path: PathBuf, lineage: Digest) -> Result<(Self, Anchor), StorageError> {
         let mut file = AnchorFile { file, path };
-        let anchor = Anchor::default();
+        let anchor = Anchor {
+            lineage,
+            ..Anchor::default()
+        };
         file.write(&anchor)?;
         file.sync()?;
         Ok((file, anchor))
@@ -111,7 +114,29 @@ impl AnchorFile {
     }
 }
 
+/// Reads the anchor in `file`, which is at `path`.
+fn read(file: &File, path: &Path) -> Result<Anchor, StorageError> {
+    let damaged = |what: String| StorageError::Damaged {
+        file: path.to_owned(),
+        what,
+    };
+    let length = file.metadata().map_err(|e| io_error(path, &e))?.len();
+    if length != ANCHOR_BYTES as u64 {
+        return Err(damaged(format!("it is {length} bytes long")));
+    }
+    let mut bytes = [0u8; ANCHOR_BYTES];
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|e| io_error(path, &e))?;
+    Anchor::decode(&bytes)
+        .ok_or_else(|| damaged("its digest does not match its content".to_owned()))
+}
+
 impl Anchor {
+    /// Whether its database was created but never opened for writing since.
+    pub(super) fn is_new(&self) -> bool {
+        self.incarnation == 0
+    }
+
     fn encode(&self) -> [u8; ANCHOR_BYTES] {
         let mut bytes = [0u8; ANCHOR_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -120,8 +145,9 @@ impl Anchor {
         bytes[24..32].copy_from_slice(&self.row.to_le_bytes());
         bytes[32..64].copy_from_slice(self.head.as_bytes());
         bytes[64..96].copy_from_slice(self.rest.as_bytes());
-        let digest = Digest::of("storage/anchor", &bytes[..96]);
-        bytes[96..].copy_from_slice(digest.as_bytes());
+        bytes[96..128].copy_from_slice(self.lineage.as_bytes());
+        let digest = Digest::of("storage/anchor", &bytes[..128]);
+        bytes[128..].copy_from_slice(digest.as_bytes());
         bytes
     }
 
@@ -134,6 +160,7 @@ impl Anchor {
             row: number(24)?,
             head: digest(32)?,
             rest: digest(64)?,
+            lineage: digest(96)?,
         };
         // Comparing the whole encoding covers the magic bytes and the digest.
         (anchor.encode() == *bytes).then_some(anchor)

@@ -10,8 +10,14 @@ use crate::storage::{Identity, StoredRecord};
 /// What must be known of the stored rows to go on writing.
 pub(super) struct Contents {
     pub(super) base: Base,
-    /// Rows in the table, ascending. As many as fit into the protocol's window.
+    /// Rows in the table, ascending; see [`Contents::rows_cost`] for their bound.
     pub(super) rows: VecDeque<Row>,
+    /// The row that holds the record of a sequence number and kind. Earlier rows of the same two are
+    /// superseded. As many as fit into the protocol's window.
+    current: BTreeMap<(u64, u8), u64>,
+    /// What all rows together take, and what those in `current` do.
+    rows_cost: u64,
+    current_cost: u64,
     /// Digest of the promise of each kind; at most 256.
     pub(super) promises: BTreeMap<u8, Digest>,
     /// The last position given to a record.
@@ -33,10 +39,109 @@ pub(super) struct Base {
 pub(super) struct Row {
     pub(super) row: u64,
     pub(super) seq: u64,
+    pub(super) kind: u8,
+    /// Bytes that it takes, about.
+    pub(super) cost: u64,
     pub(super) chain: Digest,
 }
 
+impl Row {
+    pub(super) fn of(row: u64, record: &StoredRecord, chain: Digest) -> Self {
+        Row {
+            row,
+            seq: record.seq,
+            kind: record.kind,
+            cost: record.bytes.len() as u64 + ROW_BYTES,
+            chain,
+        }
+    }
+}
+
+/// What a row takes besides its record: its chain value, four numbers and their lengths.
+const ROW_BYTES: u64 = 64;
+/// Superseded rows may take this much beside half of what the current ones take, before current
+/// rows are moved out of their way. Below it, nothing is worth the copying.
+const SUPERSEDED_BYTES: u64 = 1 << 20;
+
 impl Contents {
+    /// A log with nothing in it.
+    pub(super) fn empty(base: Base) -> Self {
+        Contents {
+            position: base.position,
+            base,
+            rows: VecDeque::new(),
+            current: BTreeMap::new(),
+            rows_cost: 0,
+            current_cost: 0,
+            promises: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of a row at the end of the chain, which supersedes an earlier one of its sequence
+    /// number and kind.
+    pub(super) fn push(&mut self, row: Row) {
+        self.rows_cost += row.cost;
+        if row.seq > self.base.truncated_below {
+            self.current_cost += row.cost;
+            if let Some(old) = self.current.insert((row.seq, row.kind), row.row) {
+                self.current_cost -= self.cost_of(old);
+            }
+        }
+        self.rows.push_back(row);
+    }
+
+    /// Raises the truncation.
+    pub(super) fn discard(&mut self, below: u64) {
+        self.base.truncated_below = below;
+        let kept = match below.checked_add(1) {
+            Some(first) => self.current.split_off(&(first, 0)),
+            None => BTreeMap::new(),
+        };
+        let discarded = std::mem::replace(&mut self.current, kept);
+        for row in discarded.into_values() {
+            self.current_cost -= self.cost_of(row);
+        }
+    }
+
+    /// Takes the front row off if it is needed no more.
+    pub(super) fn pop_useless(&mut self) -> bool {
+        let useless = |row: &mut Row| self.current.get(&(row.seq, row.kind)) != Some(&row.row);
+        let Some(row) = self.rows.pop_front_if(useless) else {
+            return false;
+        };
+        self.drop_front(&row);
+        true
+    }
+
+    /// Takes the front row off, whose record is then at the end of the chain again.
+    pub(super) fn pop_moved(&mut self) {
+        if let Some(row) = self.rows.pop_front() {
+            self.drop_front(&row);
+        }
+    }
+
+    fn drop_front(&mut self, row: &Row) {
+        self.rows_cost -= row.cost;
+        self.base.row = row.row;
+        self.base.chain = row.chain;
+    }
+
+    /// Whether superseded rows take so much that it is worth moving current ones to get at them.
+    pub(super) fn is_loose(&self) -> bool {
+        let superseded = self.rows_cost - self.current_cost;
+        superseded > self.current_cost / 2 + SUPERSEDED_BYTES
+    }
+
+    /// Whether a record at this row is the latest of its sequence number and kind.
+    pub(super) fn is_current(&self, row: u64, record: &StoredRecord) -> bool {
+        record.seq == 0 || self.current.get(&(record.seq, record.kind)) == Some(&row)
+    }
+
+    fn cost_of(&self, row: u64) -> u64 {
+        let found = self.rows.binary_search_by_key(&row, |row| row.row);
+        found.map_or(0, |at| self.rows[at].cost)
+    }
+
     /// The last row of the chain and its value.
     pub(super) fn head(&self) -> (u64, Digest) {
         match self.rows.back() {
@@ -49,11 +154,11 @@ impl Contents {
     pub(super) fn anchor(&self) -> Anchor {
         let (row, head) = self.head();
         Anchor {
-            incarnation: 0, // the database knows it
             position: self.position,
             row,
             head,
             rest: self.base.digest(&promises_digest(&self.promises)),
+            ..Anchor::default() // the database knows them
         }
     }
 }

@@ -17,12 +17,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crypto::Digest;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::Options;
 use super::anchor::{Anchor, AnchorFile};
-use super::directory::Directory;
+use super::directory::{self, Home};
 use super::schema::{self, FORMAT_VERSION, Kind, Owner};
 use crate::storage::{Durability, Identity, Pressure, Stats, StorageError};
 
@@ -52,46 +53,49 @@ pub(super) struct Database {
     wal_bytes: u64,
     stats: Stats,
     /// Last, so that the directory is free only when the connection is closed.
-    _directory: Directory,
+    _home: Home,
 }
 
 impl Database {
     /// Opens or creates the database; checks that it is ours. Changes nothing in an existing one.
+    /// A new one is of `lineage`.
     pub(super) fn open(
-        directory: &Directory,
+        home: &Home,
         kind: &Kind,
         identity: Identity,
         options: Options,
+        lineage: impl FnOnce() -> Result<Digest, StorageError>,
     ) -> Result<Self, StorageError> {
-        let file = directory.join(&format!("{}.db", kind.name));
-        // The anchor comes first: a database without one is never mistaken for a new one.
-        let (anchor_file, anchor) =
-            AnchorFile::open(directory.join(&format!("{}.anchor", kind.name)), &file)?;
-        if anchor != Anchor::default() && !file.exists() {
-            return Err(StorageError::Damaged {
-                what: format!(
-                    "it is missing, but its anchor was written by incarnation {}",
-                    anchor.incarnation
-                ),
-                file,
-            });
+        let data = home.data();
+        let file = kind.file(&data);
+        if file.exists() && !kind.anchor(home.path()).exists() {
+            // Before it is called damaged: somebody else's data has its anchor elsewhere.
+            refuse_foreign(&file, kind, identity, options)?;
         }
+        // The anchor comes first: a database without one is never mistaken for a new one.
+        let (anchor_file, anchor) = AnchorFile::open(kind.anchor(home.path()), &file, lineage)?;
+        let damaged = |what: String| StorageError::Damaged {
+            file: file.clone(),
+            what,
+        };
+        if !anchor.is_new() && !file.exists() {
+            return Err(damaged(format!(
+                "it is missing, but its anchor was written by incarnation {}",
+                anchor.incarnation
+            )));
+        }
+        home.create_data()?;
         let fail = |error| sql_error(&file, &error);
         let mut connection = connect(&file, options).map_err(fail)?;
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(fail)?;
-        if tables == 0 {
-            if anchor != Anchor::default() {
-                return Err(StorageError::Damaged {
-                    what: format!(
-                        "it is empty, but its anchor was written by incarnation {}",
-                        anchor.incarnation
-                    ),
-                    file,
-                });
+        if is_empty(&connection).map_err(fail)? {
+            if !anchor.is_new() {
+                return Err(damaged(format!(
+                    "it is empty, but its anchor was written by incarnation {}",
+                    anchor.incarnation
+                )));
             }
             let owner = Owner {
+                lineage: anchor.lineage,
                 identity,
                 incarnation: 0,
                 clean_stop: true,
@@ -102,18 +106,11 @@ impl Database {
                 transaction.commit()
             };
             create(&mut connection).map_err(fail)?;
-            directory.sync()?;
+            directory::sync(&data)?;
+            home.sync()?;
         }
         let owner = check_owner(&connection, &file, kind, identity)?;
-        if owner.incarnation < anchor.incarnation {
-            return Err(StorageError::Damaged {
-                what: format!(
-                    "it is of incarnation {}, but its anchor of {}",
-                    owner.incarnation, anchor.incarnation
-                ),
-                file,
-            });
-        }
+        check_anchor(&owner, &anchor).map_err(damaged)?;
         Ok(Database {
             connection,
             file,
@@ -125,7 +122,7 @@ impl Database {
             // Unknown, so as much as there can be.
             wal_bytes: WAL_BYTES_MAX,
             stats: Stats::default(),
-            _directory: directory.clone(),
+            _home: home.clone(),
         })
     }
 
@@ -171,9 +168,9 @@ impl Database {
 
     /// Says in the anchor how far the last commit has brought the database.
     pub(super) fn advance(&mut self, anchor: Anchor) -> Result<(), StorageError> {
-        let incarnation = self.owner.incarnation;
         self.anchor = Anchor {
-            incarnation,
+            lineage: self.owner.lineage,
+            incarnation: self.owner.incarnation,
             ..anchor
         };
         let written = self.anchor_file.write(&self.anchor);
@@ -311,7 +308,31 @@ pub(super) fn pages(rows: u64, bytes: u64) -> u64 {
     rows.min(bytes / 512) + (bytes + 128 * rows).div_ceil(PAGE_BYTES - 64)
 }
 
-fn connect(file: &Path, options: Options) -> rusqlite::Result<Connection> {
+/// Whether nothing was ever created in it.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(tables == 0)
+}
+
+/// Says what does not fit if the anchor has seen another database, or a later one.
+pub(super) fn check_anchor(owner: &Owner, anchor: &Anchor) -> Result<(), String> {
+    if owner.lineage != anchor.lineage {
+        return Err(
+            "its anchor belongs to another database, created before or after it".to_owned(),
+        );
+    }
+    if owner.incarnation < anchor.incarnation {
+        return Err(format!(
+            "it is of incarnation {}, but its anchor of {}",
+            owner.incarnation, anchor.incarnation
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a connection with every option set.
+pub(super) fn connect(file: &Path, options: Options) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -339,7 +360,8 @@ fn connect(file: &Path, options: Options) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check_owner(
+/// Reads whose database it is and refuses another kind, version or owner.
+pub(super) fn check_owner(
     connection: &Connection,
     file: &Path,
     kind: &Kind,
@@ -379,8 +401,22 @@ fn check_owner(
     Ok(owner)
 }
 
+fn refuse_foreign(
+    file: &Path,
+    kind: &Kind,
+    identity: Identity,
+    options: Options,
+) -> Result<(), StorageError> {
+    let fail = |error| sql_error(file, &error);
+    let connection = connect(file, options).map_err(fail)?;
+    if !is_empty(&connection).map_err(fail)? {
+        check_owner(&connection, file, kind, identity)?;
+    }
+    Ok(())
+}
+
 /// Sorts SQLite's errors by whose fault they are.
-fn sql_error(file: &Path, error: &rusqlite::Error) -> StorageError {
+pub(super) fn sql_error(file: &Path, error: &rusqlite::Error) -> StorageError {
     let path = file.to_owned();
     let what = error.to_string();
     match error.sqlite_error_code() {

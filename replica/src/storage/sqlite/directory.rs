@@ -1,8 +1,9 @@
-//! The data directory and the lock that makes it one replica's.
+//! A replica's directory and the lock that makes it one process's.
 //!
 //! SQLite's own exclusive lock would do for each database, but it is taken file by file and its
-//! message is "database is locked". The lock file says who has the directory. The kernel drops the
-//! lock with the process, however that ends.
+//! message is "database is locked". The lock file says who has the directory, and it lies beside the
+//! data, not in it: taking the data away does not let a second process in. The kernel drops the lock
+//! with the process, however that ends.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -12,29 +13,28 @@ use std::sync::Arc;
 
 use crate::storage::StorageError;
 
+/// The data directory within a replica's directory.
+pub const DATA: &str = "data";
+/// The lock file within a replica's directory.
+const LOCK: &str = "LOCK";
 /// What a lock file is read up to: a process id.
 const HOLDER_BYTES_MAX: u64 = 32;
 
-/// A data directory, locked for as long as a clone of this lives.
+/// A replica's directory, locked for as long as a clone of this lives.
 #[derive(Clone)]
-pub(super) struct Directory {
+pub struct Home {
     path: PathBuf,
     _lock: Arc<File>,
 }
 
-impl Directory {
+impl Home {
     /// Creates the directory if need be (for its owner only) and locks it.
-    pub(super) fn lock(path: &Path) -> Result<Self, StorageError> {
-        let unwritable = |path: &Path, source| StorageError::Unwritable {
-            path: path.to_owned(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|source| unwritable(path, source))?;
-        let lock_path = path.join("LOCK");
+    ///
+    /// # Errors
+    /// If it cannot be created or written, or another process has it.
+    pub fn lock(path: &Path) -> Result<Self, StorageError> {
+        create(path)?;
+        let lock_path = path.join(LOCK);
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -55,23 +55,65 @@ impl Directory {
         let note = format!("{}\n", std::process::id());
         lock.set_len(0)
             .and_then(|()| lock.write_all(note.as_bytes()))
-            .map_err(|source| unwritable(&lock_path, source))?;
-        Ok(Directory {
+            .map_err(|source| io_error(&lock_path, &source))?;
+        Ok(Home {
             path: path.to_owned(),
             _lock: Arc::new(lock),
         })
     }
 
-    /// The path of a file in it.
-    pub(super) fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Makes the names of files created in it durable.
-    pub(super) fn sync(&self) -> Result<(), StorageError> {
-        File::open(&self.path)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|source| io_error(&self.path, &source))
+    /// The data directory in it, which may be missing.
+    pub fn data(&self) -> PathBuf {
+        self.path.join(DATA)
+    }
+
+    /// Creates the data directory if it is missing.
+    pub(super) fn create_data(&self) -> Result<(), StorageError> {
+        let data = self.data();
+        if data.is_dir() {
+            return Ok(());
+        }
+        create(&data)?;
+        self.sync()
+    }
+
+    /// Makes the names of the files directly in it durable.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        sync(&self.path)
+    }
+}
+
+/// Makes the names of the files in `directory` durable.
+pub(super) fn sync(directory: &Path) -> Result<(), StorageError> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|source| io_error(directory, &source))
+}
+
+fn create(path: &Path) -> Result<(), StorageError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| unwritable(path, source))
+}
+
+/// An [`StorageError::Unwritable`] or [`StorageError::Full`] for `path`.
+pub(super) fn unwritable(path: &Path, source: io::Error) -> StorageError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => io_error(path, &source),
+        _ => StorageError::Unwritable {
+            path: path.to_owned(),
+            source,
+        },
     }
 }
 

@@ -1,19 +1,20 @@
 //! Storage in a directory of SQLite files.
 //!
 //! ```text
-//! DIR/LOCK                        held while a replica has the directory open
-//! DIR/log.db    log.db-wal        the record log       log.anchor     how far the log has come
-//! DIR/state.db  state.db-wal      state at the last    state.anchor   how far the state has come
-//!                                 checkpoint
+//! DIR/LOCK                             held while a replica has the directory open
+//! DIR/log.anchor  DIR/state.anchor     how far each database has come at least
+//! DIR/data/log.db    log.db-wal        the record log
+//! DIR/data/state.db  state.db-wal      the state at the last checkpoint
 //! ```
 //!
 //! SQLite alone would make a replica forget silently: after a flipped bit in the write-ahead log, or
 //! after a copy of `log.db` without its `-wal`, it opens an older content without an error. So the
-//! records are hash-chained, everything else carries a digest, and a small anchor beside each
-//! database says how far it had come at least. A directory that does not add up is refused before
-//! anything in it is changed.
+//! records are hash-chained, everything else carries a digest, and a small anchor beside the data
+//! says which databases they were and how far they had come at least. Data that does not add up is
+//! refused before anything in it is changed.
 //!
-//! Not covered: the whole directory replaced by an older copy of itself. Nothing inside can tell.
+//! Not covered: all of DIR, anchors included, replaced by an older copy of itself. Nothing inside can
+//! tell.
 
 mod anchor;
 mod chain;
@@ -24,10 +25,10 @@ mod schema;
 mod state_store;
 mod verification;
 
-use std::path::Path;
+use crypto::Digest;
 
 use super::{Durability, Identity, Storage, StorageError};
-use directory::Directory;
+pub use directory::{DATA, Home};
 use record_log::SqliteLog;
 use state_store::SqliteState;
 
@@ -41,16 +42,29 @@ pub struct Options {
     pub database_bytes_max: Option<u64>,
 }
 
-/// Opens the storage of `identity` in `directory`, creating what is missing, and verifies the record
-/// log. The entries of the state are for the caller to verify, by its own digest.
-pub fn open(
-    directory: &Path,
-    identity: Identity,
-    options: Options,
-) -> Result<Storage, StorageError> {
-    let directory = Directory::lock(directory)?;
-    let mut log = SqliteLog::open(&directory, identity, options)?;
-    let mut state = SqliteState::open(&directory, identity, options)?;
+/// Opens the storage of `identity` in its directory, creating what is missing, and verifies the
+/// record log. The entries of the state are for the caller to verify, by its own digest.
+///
+/// # Errors
+/// If the files cannot be used, are another's, or do not add up. Existing ones are as before.
+pub fn open(home: &Home, identity: Identity, options: Options) -> Result<Storage, StorageError> {
+    let fresh = || {
+        crypto::files::fresh()
+            .map(Digest)
+            .map_err(|error| StorageError::Io {
+                file: home.path().to_owned(),
+                what: error.to_string(),
+            })
+    };
+    let mut log = SqliteLog::open(home, identity, options, fresh)?;
+    let lineage = log.lineage();
+    let mut state = SqliteState::open(home, identity, options, || Ok(lineage))?;
+    if state.lineage() != lineage {
+        return Err(StorageError::Damaged {
+            file: state.file(),
+            what: "it was not created together with its log.db".to_owned(),
+        });
+    }
 
     // The log counts an incarnation first, and is truncated last: it can never be behind the state.
     let (log_incarnation, state_incarnation) = (log.incarnation(), state.incarnation());

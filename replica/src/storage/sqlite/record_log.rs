@@ -7,7 +7,13 @@
 //! Their rows go a few with each commit, from the front only, and the start of the chain (also in
 //! `base`) moves along in the same transaction. So the cost is that of the rows removed, and no
 //! commit bears much of it. Sequence numbers are not quite ascending in the log: deleting stops at the
-//! first row that is still needed. The rows that wait are bounded by the window of the protocol.
+//! first row that is still needed.
+//!
+//! While no checkpoint becomes stable nothing is truncated, but every view may vote anew in every slot
+//! of the window. A later record of a slot supersedes the earlier one, and a row that is superseded
+//! goes like a discarded one. When such rows take much room and a current one is in front of them, that
+//! one is written again at the end of the chain. So the rows take no more than twice what the current
+//! records take, and a constant, however many views pass.
 //!
 //! Unbound records (the current view, a certificate) may have to outlive any number of truncations.
 //! They live in a table of their own, one for each kind, under one digest in `base`. Keeping them in
@@ -16,12 +22,14 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
+use crypto::Digest;
 use rusqlite::{Connection, Statement, params};
 
 use super::Options;
 use super::chain::{Contents, Row, link, promise_digest, promises_digest};
 use super::database::{Database, pages};
-use super::directory::Directory;
+use super::directory::Home;
 use super::schema::LOG;
 use super::verification::verify;
 use crate::storage::{
@@ -31,12 +39,15 @@ use crate::storage::{
 const INSERT_ROW: &str =
     "INSERT INTO log (id, seq, kind, bytes, chain) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-/// Discarded rows that a commit deletes for each record that it appends. More than one, so that
+/// Useless rows that a commit deletes for each record that it appends. More than one, so that
 /// deleting keeps up; not all at once, because a row of 64 KiB is 17 pages to free: 64 of them
 /// would hold up the votes of one commit for milliseconds.
 const DELETED_PER_APPENDED: u64 = 2;
 /// And at least this many.
 const DELETED_MIN: u64 = 4;
+/// A commit moves records of about as many bytes as this times what it appends, or of these bytes.
+const MOVED_PER_APPENDED: u64 = 4;
+const MOVED_BYTES: u64 = 64 << 10;
 
 /// The open record log.
 pub(super) struct SqliteLog {
@@ -47,11 +58,12 @@ pub(super) struct SqliteLog {
 impl SqliteLog {
     /// Opens or creates `log.db` and verifies all of it, without changing it.
     pub(super) fn open(
-        directory: &Directory,
+        home: &Home,
         identity: Identity,
         options: Options,
+        lineage: impl FnOnce() -> Result<Digest, StorageError>,
     ) -> Result<Self, StorageError> {
-        let database = Database::open(directory, &LOG, identity, options)?;
+        let database = Database::open(home, &LOG, identity, options, lineage)?;
         let contents = verify(&database, |_, _| ())?;
         Ok(SqliteLog { database, contents })
     }
@@ -59,6 +71,10 @@ impl SqliteLog {
     /// Starts the incarnation; from here on it may be written.
     pub(super) fn begin(&mut self, incarnation: u64) -> Result<(), StorageError> {
         self.database.begin(incarnation)
+    }
+
+    pub(super) fn lineage(&self) -> Digest {
+        self.database.owner().lineage
     }
 
     pub(super) fn incarnation(&self) -> u64 {
@@ -89,7 +105,14 @@ impl RecordLog for SqliteLog {
         let count = records().count() as u64;
 
         let contents = &mut self.contents;
-        self.database.commit(pages(count, bytes), |transaction| {
+        // What is moved on is bounded by what is appended, and it is rare.
+        let written = bytes
+            + if contents.is_loose() {
+                bytes * MOVED_PER_APPENDED + MOVED_BYTES
+            } else {
+                0
+            };
+        self.database.commit(pages(count, written), |transaction| {
             // Once a group: about 10 microseconds against the fsync's hundreds.
             let mut insert = transaction.prepare(INSERT_ROW)?;
             let mut base_changed = false;
@@ -103,10 +126,10 @@ impl RecordLog for SqliteLog {
                 }
             }
             if below > contents.base.truncated_below {
-                contents.base.truncated_below = below;
+                contents.discard(below);
                 base_changed = true;
             }
-            base_changed |= contents.delete_discarded(transaction, count)?;
+            base_changed |= contents.reclaim(transaction, &mut insert, count, bytes)?;
             if base_changed {
                 contents.position += 1;
                 contents.base.position = contents.position;
@@ -128,7 +151,7 @@ impl RecordLog for SqliteLog {
             records.push((position, record));
         })?;
         let truncated_below = contents.base.truncated_below;
-        records.retain(|(_, record)| record.seq == 0 || record.seq > truncated_below);
+        records.retain(|(position, record)| contents.is_current(*position, record));
         records.sort_by_key(|(position, _)| *position);
         Ok(LoadedLog {
             records: records.into_iter().map(|(_, record)| record).collect(),
@@ -164,11 +187,7 @@ impl Contents {
             record.bytes.as_ref(),
             chain.0,
         ])?;
-        self.rows.push_back(Row {
-            row,
-            seq: record.seq,
-            chain,
-        });
+        self.push(Row::of(row, record, chain));
         Ok(())
     }
 
@@ -186,17 +205,32 @@ impl Contents {
         Ok(())
     }
 
-    /// Deletes discarded rows from the front, after `appended` records were added; says whether
-    /// there were any.
-    fn delete_discarded(&mut self, db: &Connection, appended: u64) -> rusqlite::Result<bool> {
-        let below = self.base.truncated_below;
+    /// Makes room from the front after `appended` records of `bytes` in sum were added; says whether
+    /// there was any to be made.
+    fn reclaim(
+        &mut self,
+        db: &Connection,
+        insert: &mut Statement<'_>,
+        appended: u64,
+        bytes: u64,
+    ) -> rusqlite::Result<bool> {
         let before = self.base.row;
+        let mut movable = (bytes * MOVED_PER_APPENDED).max(MOVED_BYTES);
         for _ in 0..DELETED_MIN + DELETED_PER_APPENDED * appended {
-            let Some(row) = self.rows.pop_front_if(|row| row.seq <= below) else {
+            if self.pop_useless() {
+                continue;
+            }
+            let Some(front) = self.rows.front() else {
                 break;
             };
-            self.base.row = row.row;
-            self.base.chain = row.chain;
+            if !self.is_loose() || movable == 0 {
+                break;
+            }
+            movable = movable.saturating_sub(front.cost);
+            let record = read_row(db, front.row)?;
+            self.position += 1;
+            self.append(insert, &record)?;
+            self.pop_moved();
         }
         if self.base.row == before {
             return Ok(false);
@@ -223,4 +257,18 @@ impl Contents {
         )?;
         Ok(())
     }
+}
+
+fn read_row(db: &Connection, row: u64) -> rusqlite::Result<StoredRecord> {
+    db.query_row(
+        "SELECT seq, kind, bytes FROM log WHERE id = ?1",
+        [row.cast_signed()],
+        |found| {
+            Ok(StoredRecord {
+                seq: found.get::<_, i64>(0)?.cast_unsigned(),
+                kind: found.get(1)?,
+                bytes: Bytes::from(found.get::<_, Vec<u8>>(2)?),
+            })
+        },
+    )
 }

@@ -1,12 +1,14 @@
 //! The tables, the format version, and the row that says whose database it is.
 
+use std::path::{Path, PathBuf};
+
 use crypto::{Digest, Hasher};
 use rusqlite::{Connection, params};
 
 use crate::storage::Identity;
 
 /// Version of the file format; another one is refused.
-pub(super) const FORMAT_VERSION: i64 = 1;
+pub(super) const FORMAT_VERSION: i64 = 2;
 
 /// What distinguishes the two databases.
 pub(super) struct Kind {
@@ -16,6 +18,18 @@ pub(super) struct Kind {
     pub(super) application_id: i64,
     /// The tables besides `owner`.
     pub(super) tables: &'static str,
+}
+
+impl Kind {
+    /// The database within the data directory.
+    pub(super) fn file(&self, data: &Path) -> PathBuf {
+        data.join(format!("{}.db", self.name))
+    }
+
+    /// Its anchor within the replica's directory.
+    pub(super) fn anchor(&self, home: &Path) -> PathBuf {
+        home.join(format!("{}.anchor", self.name))
+    }
 }
 
 /// `log`: hash-chained rows. `base`: where the chain starts after truncations. `promises`: the
@@ -70,6 +84,7 @@ pub(super) const STATE: Kind = Kind {
 const OWNER_TABLE: &str = "
     CREATE TABLE owner (
         one         INTEGER PRIMARY KEY CHECK (one = 1),
+        lineage     BLOB NOT NULL,
         cluster     BLOB NOT NULL,
         replica     INTEGER NOT NULL,
         incarnation INTEGER NOT NULL,
@@ -80,6 +95,8 @@ const OWNER_TABLE: &str = "
 /// Whose database it is, and how it was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
+    /// Drawn when the database was created.
+    pub(super) lineage: Digest,
     pub(super) identity: Identity,
     /// How often it was opened.
     pub(super) incarnation: u64,
@@ -100,9 +117,10 @@ impl Owner {
     /// Replaces the row.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute(
-            "INSERT OR REPLACE INTO owner (one, cluster, replica, incarnation, clean_stop, digest)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO owner (one, lineage, cluster, replica, incarnation, clean_stop, digest)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
             params![
+                self.lineage.0,
                 self.identity.cluster,
                 self.identity.replica,
                 self.incarnation.cast_signed(),
@@ -116,18 +134,19 @@ impl Owner {
     /// Reads the row; `None` if its digest does not match.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         connection.query_row(
-            "SELECT cluster, replica, incarnation, clean_stop, digest FROM owner",
+            "SELECT lineage, cluster, replica, incarnation, clean_stop, digest FROM owner",
             [],
             |row| {
                 let owner = Owner {
+                    lineage: Digest(row.get(0)?),
                     identity: Identity {
-                        cluster: row.get(0)?,
-                        replica: row.get(1)?,
+                        cluster: row.get(1)?,
+                        replica: row.get(2)?,
                     },
-                    incarnation: row.get::<_, i64>(2)?.cast_unsigned(),
-                    clean_stop: row.get(3)?,
+                    incarnation: row.get::<_, i64>(3)?.cast_unsigned(),
+                    clean_stop: row.get(4)?,
                 };
-                let digest = Digest(row.get(4)?);
+                let digest = Digest(row.get(5)?);
                 Ok((owner.digest() == digest).then_some(owner))
             },
         )
@@ -136,6 +155,7 @@ impl Owner {
     fn digest(&self) -> Digest {
         let mut hasher = Hasher::new("storage/owner");
         hasher
+            .update(self.lineage.as_bytes())
             .update(&self.identity.cluster)
             .u64(u64::from(self.identity.replica))
             .u64(self.incarnation)

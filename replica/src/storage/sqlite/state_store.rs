@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::Options;
 use super::anchor::Anchor;
 use super::database::{Database, pages};
-use super::directory::Directory;
+use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
     Basis, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats, StorageError,
@@ -38,11 +38,12 @@ struct Checkpoint {
 impl SqliteState {
     /// Opens or creates `state.db` and verifies it, but for the entries, without changing it.
     pub(super) fn open(
-        directory: &Directory,
+        home: &Home,
         identity: Identity,
         options: Options,
+        lineage: impl FnOnce() -> Result<Digest, StorageError>,
     ) -> Result<Self, StorageError> {
-        let database = Database::open(directory, &STATE, identity, options)?;
+        let database = Database::open(home, &STATE, identity, options, lineage)?;
         let checkpoint = read_checkpoint(&database)?;
         let (generation, seq) = checkpoint.map_or((0, 0), |found| (found.generation, found.seq));
         Ok(SqliteState {
@@ -55,6 +56,10 @@ impl SqliteState {
     /// Starts the incarnation; from here on it may be written.
     pub(super) fn begin(&mut self, incarnation: u64) -> Result<(), StorageError> {
         self.database.begin(incarnation)
+    }
+
+    pub(super) fn lineage(&self) -> Digest {
+        self.database.owner().lineage
     }
 
     pub(super) fn incarnation(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Reading the whole record log and finding what does not add up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use crypto::Digest;
@@ -19,12 +19,7 @@ pub(super) fn verify(
     let fail = |error| database.read_error(&error);
     let db = database.connection();
     let (base, promises_expected) = read_base(database)?;
-    let mut contents = Contents {
-        base,
-        rows: VecDeque::new(),
-        promises: BTreeMap::new(),
-        position: base.position,
-    };
+    let mut contents = Contents::empty(base);
 
     let mut promises = db
         .prepare("SELECT kind, position, bytes FROM promises")
@@ -70,11 +65,7 @@ pub(super) fn verify(
                 record.seq
             )));
         }
-        contents.rows.push_back(Row {
-            row: id,
-            seq: record.seq,
-            chain,
-        });
+        contents.push(Row::of(id, &record, chain));
         contents.position = contents.position.max(id);
         visit(id, record);
     }

@@ -1,35 +1,44 @@
-//! A simulated client: a closed loop of random operations on few keys, with its history.
+//! A simulated client: places that think, ask and wait, on few keys, so that they meet.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
-use consensus::client::{Action, ClientSession, Pace, SessionId};
-use consensus::{ByteList, ClientId, Cluster, Instant, Outcome, ReplicaId, Reply, SeqNo};
+use consensus::client::{Action, ClientSession, Completed, Pace, SessionId};
+use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, Term};
 use crypto::Signer;
 use crypto::codec::Blob;
-use kv::{Expect, Op};
+use kv::{Compare, Expect, Op, SimpleOp, Txn};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// One request of a client's history.
-#[derive(Clone, Debug)]
+/// The session that every simulated client has.
+pub(crate) const SESSION: u64 = 1;
+
+/// A request that has no result yet.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
-    pub(crate) client: ClientId,
     pub(crate) number: u64,
     pub(crate) called: Instant,
-    pub(crate) returned: Option<(Instant, SeqNo, Outcome)>,
+    /// See [`crate::check::Answered`].
+    pub(crate) floor: u64,
 }
 
 /// One client.
 pub(crate) struct SimClient {
     pub(crate) id: ClientId,
     session: ClientSession,
-    remaining: u64,
-    outstanding: u64,
+    /// Requests that it still has to make.
+    pub(crate) remaining: u64,
     ops_max: u16,
     keys: u32,
     written: u64,
     rng: ChaCha8Rng,
-    pub(crate) history: Vec<Call>,
+    /// When its next tick is scheduled; later ones are not.
+    pub(crate) tick: Option<Instant>,
+    think: Range<u64>,
+    /// Oldest first.
+    pub(crate) open: VecDeque<Call>,
 }
 
 impl SimClient {
@@ -39,89 +48,141 @@ impl SimClient {
         signer: Arc<dyn Signer>,
         config: &crate::Config,
         rng: ChaCha8Rng,
-        now: Instant,
     ) -> Self {
         let session_id = SessionId {
             client: id,
-            session: 1,
+            session: SESSION,
         };
         let seed = config.seed ^ u64::from(id.0);
         let members: Vec<ReplicaId> = cluster.members().collect();
         let mut session = ClientSession::new(cluster, session_id, signer, Pace::default(), seed);
         let mut ignored = Vec::new();
         for replica in members {
-            session.on_connected(replica, now, &mut ignored);
+            session.on_connected(replica, Instant(0), &mut ignored);
         }
         SimClient {
             id,
             session,
             remaining: config.requests,
-            outstanding: config.outstanding,
             ops_max: config.ops_max,
             keys: config.keys,
             written: 0,
             rng,
-            history: Vec::new(),
+            tick: None,
+            think: crate::network::nanos(config.think.start)
+                ..crate::network::nanos(config.think.end),
+            open: VecDeque::new(),
         }
-    }
-
-    /// Every request has its result.
-    pub(crate) fn done(&self) -> bool {
-        self.remaining == 0 && self.history.iter().all(|call| call.returned.is_some())
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.session.next_deadline()
     }
 
-    /// Submits until the loop is full.
-    pub(crate) fn submit(&mut self, now: Instant, out: &mut Vec<Action>) {
-        while self.remaining > 0
-            && (self.session.outstanding() as u64) < self.outstanding
-            && self.session.has_room()
-        {
-            let count = self.rng.random_range(1..=self.ops_max);
-            let ops: ByteList = (0..count).map(|_| self.random_op().encode()).collect();
-            let atomic = self.rng.random_ratio(1, 4);
-            match self.session.submit(&ops, atomic, now, out) {
-                Ok(number) => {
-                    self.remaining -= 1;
-                    self.history.push(Call {
-                        client: self.id,
-                        number,
-                        called: now,
-                        returned: None,
-                    });
-                }
-                Err(_) => return,
-            }
+    /// How long a place thinks.
+    pub(crate) fn think(&mut self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.rng.random_range(self.think.clone()))
+    }
+
+    /// A place asks something at random. False: the window is full.
+    pub(crate) fn ask(&mut self, now: Instant, floor: u64, out: &mut Vec<Action>) -> bool {
+        let count = self.rng.random_range(1..=self.ops_max);
+        let ops: ByteList = (0..count).map(|_| self.random_op().encode()).collect();
+        let atomic = self.rng.random_ratio(1, 4);
+        self.submit(&ops, atomic, now, floor, out)
+    }
+
+    /// Asks for everything there is.
+    pub(crate) fn probe(&mut self, now: Instant, floor: u64, out: &mut Vec<Action>) -> bool {
+        let all = Op::Scan {
+            start: Blob::default(),
+            end: None,
+            limit: kv::SCAN_LIMIT_MAX,
+        };
+        self.submit(&ByteList::from_iter([all.encode()]), false, now, floor, out)
+    }
+
+    fn submit(
+        &mut self,
+        ops: &ByteList,
+        atomic: bool,
+        now: Instant,
+        floor: u64,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        if !self.session.has_room() {
+            return false;
         }
+        let Ok(number) = self.session.submit(ops, atomic, now, out) else {
+            return false;
+        };
+        self.remaining = self.remaining.saturating_sub(1);
+        self.open.push_back(Call {
+            number,
+            called: now,
+            floor,
+        });
+        true
+    }
+
+    /// The call that a result is for; it is closed.
+    pub(crate) fn close(&mut self, completed: &Completed) -> Option<Call> {
+        let is_it = |call: &Call| call.number == completed.number;
+        let at = self.open.iter().position(is_it)?;
+        self.open.remove(at)
     }
 
     fn random_op(&mut self) -> Op {
-        let key = Blob::from(format!("k{}", self.rng.random_range(0..self.keys)).into_bytes());
+        match self.rng.random_range(0..9) {
+            0 => {
+                let (start, to) = (self.random_key(), self.random_key());
+                Op::Scan {
+                    start,
+                    end: self.rng.random_bool(0.5).then_some(to),
+                    limit: 3,
+                }
+            }
+            1 => Op::Txn(Txn {
+                compare: vec![Compare {
+                    key: self.random_key(),
+                    expect: Expect::Absent,
+                }],
+                then: vec![self.random_write(), self.random_write()],
+                otherwise: vec![self.random_write()],
+            }),
+            _ => match self.random_write() {
+                SimpleOp::Create { key, value } => Op::Create { key, value },
+                SimpleOp::Read { key } => Op::Read { key },
+                SimpleOp::Update { key, value } => Op::Update { key, value },
+                SimpleOp::Put { key, value } => Op::Put { key, value },
+                SimpleOp::Delete { key } => Op::Delete { key },
+                SimpleOp::Cas { key, expect, value } => Op::Cas { key, expect, value },
+            },
+        }
+    }
+
+    fn random_key(&mut self) -> Blob {
+        Blob::from(format!("k{}", self.rng.random_range(0..self.keys)).into_bytes())
+    }
+
+    fn random_write(&mut self) -> SimpleOp {
+        let key = self.random_key();
         self.written += 1;
         let value = Blob::from(format!("c{}-{}", self.id.0, self.written).into_bytes());
-        match self.rng.random_range(0..7) {
-            0 => Op::Create { key, value },
-            1 => Op::Update { key, value },
-            2 => Op::Put { key, value },
-            3 => Op::Delete { key },
-            4 => Op::Cas {
+        match self.rng.random_range(0..6) {
+            0 => SimpleOp::Create { key, value },
+            1 => SimpleOp::Update { key, value },
+            2 => SimpleOp::Put { key, value },
+            3 => SimpleOp::Delete { key },
+            4 => SimpleOp::Cas {
                 key,
                 expect: Expect::Absent,
                 value,
             },
-            5 => Op::Scan {
-                start: key,
-                end: None,
-                limit: 3,
-            },
-            _ => Op::Read { key },
+            _ => SimpleOp::Read { key },
         }
     }
 
-    /// A reply arrived.
     pub(crate) fn on_reply(
         &mut self,
         from: ReplicaId,
@@ -130,27 +191,33 @@ impl SimClient {
         out: &mut Vec<Action>,
     ) {
         self.session.on_reply(from, reply, now, out);
-        self.settle(now, out);
     }
 
-    /// A timer of the session may be due.
-    pub(crate) fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.session.tick(now, out);
-        self.settle(now, out);
+    pub(crate) fn on_hint(
+        &mut self,
+        from: ReplicaId,
+        term: Term,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        self.session.on_hint(from, term, now, out);
     }
 
-    /// Moves results into the history and goes on.
-    fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
-        for action in out.iter() {
-            if let Action::Completed(completed) = action
-                && let Some(call) = self
-                    .history
-                    .iter_mut()
-                    .find(|call| call.number == completed.number)
-            {
-                call.returned = Some((now, completed.seq, completed.outcome.clone()));
-            }
+    pub(crate) fn on_channel(
+        &mut self,
+        from: ReplicaId,
+        up: bool,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        if up {
+            self.session.on_connected(from, now, out);
+        } else {
+            self.session.on_disconnected(from, now, out);
         }
-        self.submit(now, out);
+    }
+
+    pub(crate) fn on_tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.session.tick(now, out);
     }
 }

@@ -8,13 +8,14 @@ use consensus::{CommitMode, FastQuorum, Limits, Policy};
 /// How messages are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signatures {
-    /// A hash: fast, forgeable.
+    /// A mixed word: fast, forgeable.
     Fake,
     /// Ed25519 as in real clusters.
     Ed25519,
 }
 
-/// What goes wrong. Everything heals after [`Config::heal_at`].
+/// What goes wrong until [`Config::heal_at`]. At most f replicas are faulty at a time, twins and
+/// silent ones included, but for power cuts, which take all of them down.
 #[derive(Clone, Debug)]
 pub struct Faults {
     /// Share of messages between replicas that are lost.
@@ -23,21 +24,49 @@ pub struct Faults {
     pub duplication: f64,
     /// Share of messages between clients and replicas that are lost.
     pub client_loss: f64,
-    /// Backups that crash (at most f of them at a time), and come back from their disks.
-    pub crashes: u32,
-    /// Backups that are down from the start and never come up.
+    /// Share of messages that are held back for up to [`Faults::spike`].
+    pub spikes: f64,
+    /// The longest time a message is held back.
+    pub spike: Duration,
+    /// Time between two of the faults below.
+    pub every: Range<Duration>,
+    /// How long each of them lasts.
+    pub lasting: Range<Duration>,
+    /// Partitions: groups, one-way links, a bridge, an isolated primary.
+    pub partitions: bool,
+    /// Crashes of single replicas at every persistence point.
+    pub crashes: bool,
+    /// Crashes of all replicas at once.
+    pub power_cuts: bool,
+    /// Processes that stand still for a while and then find everything at once.
+    pub pauses: bool,
+    /// Clocks that jump, or run up to 10 % fast or slow.
+    pub clocks: bool,
+    /// Replicas that are down from the start and come up when the rest is healed.
     pub silent: u16,
+    /// Replicas that run twice with one key, each instance seeing a part of the others. They are
+    /// Byzantine: honest code that equivocates.
+    pub twins: u16,
 }
 
 impl Faults {
-    /// A reliable, if slow, network.
+    /// A reliable, if slow, network, and replicas that stay up.
     pub fn none() -> Self {
         Faults {
             loss: 0.0,
             duplication: 0.0,
             client_loss: 0.0,
-            crashes: 0,
+            spikes: 0.0,
+            spike: Duration::from_millis(200),
+            every: Duration::from_millis(100)..Duration::from_millis(600),
+            lasting: Duration::from_millis(10)..Duration::from_millis(800),
+            partitions: false,
+            crashes: false,
+            power_cuts: false,
+            pauses: false,
+            clocks: false,
             silent: 0,
+            twins: 0,
         }
     }
 }
@@ -59,10 +88,13 @@ pub struct Config {
     pub policy: Policy,
     /// Client keys.
     pub clients: u32,
-    /// Requests that each client completes.
+    /// Requests that each client completes. It goes on until then and at least until everything
+    /// is healed.
     pub requests: u64,
     /// Requests that a client has outstanding.
     pub outstanding: u64,
+    /// How long a client thinks before it fills a place that became free.
+    pub think: Range<Duration>,
     /// Operations in each request: 1 to this many.
     pub ops_max: u16,
     /// Different keys.
@@ -75,8 +107,15 @@ pub struct Config {
     pub faults: Faults,
     /// From here on nothing fails any more, and progress is demanded.
     pub heal_at: Duration,
-    /// All clients must be done by then.
-    pub deadline: Duration,
+    /// All replicas are stopped at once, without warning, and started again when the clients are
+    /// done: every acknowledged write must be there.
+    pub restart_all: bool,
+    /// At the end every replica must catch up with the log.
+    pub catch_up: bool,
+    /// The bound on progress (ATTACKS L1): a request that is open when everything is healed, or
+    /// made later, completes within this time, and so does every request after the restart of
+    /// all. It covers the time-outs of a view change, doubled as often as the faults doubled them.
+    pub progress_within: Duration,
     /// Signatures.
     pub signatures: Signatures,
 }
@@ -100,15 +139,18 @@ impl Default for Config {
                 ..Policy::default()
             },
             clients: 4,
-            requests: 40,
-            outstanding: 3,
+            requests: 20,
+            outstanding: 2,
+            think: Duration::from_millis(20)..Duration::from_millis(400),
             ops_max: 3,
             keys: 6,
             delay: Duration::from_micros(50)..Duration::from_millis(3),
             sync: Duration::from_micros(100)..Duration::from_millis(2),
             faults: Faults::none(),
             heal_at: Duration::from_secs(3),
-            deadline: Duration::from_secs(60),
+            restart_all: true,
+            catch_up: false,
+            progress_within: Duration::from_secs(60),
             signatures: Signatures::Fake,
         }
     }

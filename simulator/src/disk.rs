@@ -1,12 +1,33 @@
-//! A replica's disk: what was synced survives a crash, the rest is lost.
+//! A replica's disk: what was synced survives a crash, the rest is lost, and a crash in the middle
+//! of a sync leaves any beginning of the group behind.
 
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
 use consensus::pbft::record::Record;
 use consensus::{SeqNo, Ticket};
 use crypto::Digest;
 
-/// The state at a checkpoint, as it was saved.
-#[derive(Clone)]
+/// The state at a checkpoint, as it is on disk.
+#[derive(Clone, Default)]
 pub(crate) struct SavedState {
+    pub(crate) seq: SeqNo,
+    pub(crate) digest: Digest,
+    entries: BTreeMap<Bytes, kv::Change>,
+    last_delete: Option<kv::Change>,
+    pub(crate) sessions: Vec<u8>,
+    pub(crate) configuration: Vec<u8>,
+}
+
+impl SavedState {
+    /// Everything a store is rebuilt from.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = kv::Change> {
+        self.entries.values().chain(&self.last_delete).cloned()
+    }
+}
+
+/// How the state at a checkpoint differs from the one that was saved before it.
+pub(crate) struct Delta {
     pub(crate) seq: SeqNo,
     pub(crate) digest: Digest,
     pub(crate) changes: Vec<kv::Change>,
@@ -20,6 +41,14 @@ enum Write {
     Truncate(SeqNo),
 }
 
+/// What became of the records that a crash found undurable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) records: u64,
+    /// A part of a group was written, another was not.
+    pub(crate) torn: bool,
+}
+
 /// Durable records and state, and what waits for the next sync.
 #[derive(Default)]
 pub(crate) struct Disk {
@@ -27,6 +56,8 @@ pub(crate) struct Disk {
     pub(crate) state: Option<SavedState>,
     waiting: Vec<Write>,
     syncing: Vec<Write>,
+    /// States on their way to disk, one written after the other.
+    saving: VecDeque<Delta>,
 }
 
 impl Disk {
@@ -36,6 +67,16 @@ impl Disk {
 
     pub(crate) fn truncate(&mut self, seq: SeqNo) {
         self.waiting.push(Write::Truncate(seq));
+    }
+
+    /// Records that no sync covers yet?
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Is a sync under way?
+    pub(crate) fn is_syncing(&self) -> bool {
+        !self.syncing.is_empty()
     }
 
     /// Begins a sync of all that waits, unless one is under way or nothing waits.
@@ -49,14 +90,19 @@ impl Disk {
 
     /// The sync is done: everything it covered is durable. Returns the highest ticket of it.
     pub(crate) fn end_sync(&mut self) -> Option<Ticket> {
+        let group = std::mem::take(&mut self.syncing);
+        self.apply(group)
+    }
+
+    fn apply(&mut self, writes: impl IntoIterator<Item = Write>) -> Option<Ticket> {
         let mut upto = None;
-        for write in std::mem::take(&mut self.syncing) {
+        for write in writes {
             match write {
                 Write::Record(ticket, record) => {
-                    // Later records of an unbound kind replace earlier ones.
-                    if record.seq() == SeqNo(0) {
-                        self.records.retain(|held| held.kind() != record.kind());
-                    }
+                    // Later records of a kind replace earlier ones for the same slot, or for none.
+                    let same =
+                        |held: &Record| held.kind() == record.kind() && held.seq() == record.seq();
+                    self.records.retain(|held| !same(held));
                     self.records.push(*record);
                     upto = Some(ticket);
                 }
@@ -69,10 +115,67 @@ impl Disk {
         upto
     }
 
-    /// Power is lost: unsynced writes are gone.
-    pub(crate) fn crash(&mut self) {
+    /// A state is to be saved; true if no other is being written.
+    pub(crate) fn save(&mut self, delta: Delta) -> bool {
+        self.saving.push_back(delta);
+        self.saving.len() == 1
+    }
+
+    /// Is a state being written?
+    pub(crate) fn is_saving(&self) -> bool {
+        !self.saving.is_empty()
+    }
+
+    /// The oldest state on its way is durable. Returns its checkpoint.
+    pub(crate) fn end_save(&mut self) -> Option<(SeqNo, Digest)> {
+        let delta = self.saving.pop_front()?;
+        let state = self.state.get_or_insert_default();
+        for change in delta.changes {
+            match change {
+                kv::Change::Set(ref entry) => {
+                    state.entries.insert(entry.key.0.clone(), change);
+                }
+                kv::Change::Removed { key } => {
+                    state.entries.remove(&key.0);
+                }
+                kv::Change::LastDelete(_) => state.last_delete = Some(change),
+            }
+        }
+        state.seq = delta.seq;
+        state.digest = delta.digest;
+        state.sessions = delta.sessions;
+        state.configuration = delta.configuration;
+        Some((delta.seq, delta.digest))
+    }
+
+    /// Power is lost: unsynced writes are gone, but for the beginning of the group that was being
+    /// written, which `kept` writes of made it.
+    pub(crate) fn crash(&mut self, kept: usize) -> Lost {
+        let mut group: Vec<Write> = std::mem::take(&mut self.syncing);
+        let rest = group.split_off(kept.min(group.len()));
+        let is_record = |write: &&Write| matches!(write, Write::Record(..));
+        let lost = rest.iter().chain(&self.waiting).filter(is_record).count();
+        let torn = !group.is_empty() && !rest.is_empty();
+        self.apply(group);
         self.waiting.clear();
-        self.syncing.clear();
+        self.saving.clear();
+        Lost {
+            records: lost as u64,
+            torn,
+        }
+    }
+
+    /// Writes in the group that is being synced.
+    pub(crate) fn group(&self) -> usize {
+        self.syncing.len()
+    }
+
+    /// A clean stop: everything reaches the disk.
+    pub(crate) fn flush(&mut self) {
+        self.end_sync();
+        self.begin_sync();
+        self.end_sync();
+        while self.end_save().is_some() {}
     }
 
     /// The durable records, unbound ones first: the watermark must be known before the slots.
@@ -86,5 +189,70 @@ impl Disk {
             .iter()
             .filter(|record| record.seq() != SeqNo(0));
         unbound.chain(bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use consensus::View;
+    use consensus::pbft::certificate::Statement;
+    use crypto::Signature;
+
+    fn vote(seq: u64) -> Record {
+        Record::Vote {
+            epoch: consensus::Epoch(0),
+            statement: Statement {
+                view: View(0),
+                seq: SeqNo(seq),
+                digest: Digest([1; 32]),
+            },
+            header_signature: Signature([0; 64]),
+            batch: None,
+        }
+    }
+
+    fn held(disk: &Disk) -> Vec<u64> {
+        disk.records().map(|record| record.seq().0).collect()
+    }
+
+    /// Three records of which the first two are being synced.
+    fn disk() -> Disk {
+        let mut disk = Disk::default();
+        disk.write(Ticket(1), vote(1));
+        disk.write(Ticket(2), vote(2));
+        assert!(disk.begin_sync());
+        disk.write(Ticket(3), vote(3));
+        disk
+    }
+
+    #[test]
+    fn a_crash_loses_what_was_not_synced_and_tears_the_group_under_way() {
+        for (kept, left, torn) in [
+            (0, vec![], false),
+            (1, vec![1], true),
+            (2, vec![1, 2], false),
+        ] {
+            let mut disk = disk();
+            let lost = disk.crash(kept);
+            assert_eq!(held(&disk), left);
+            assert_eq!((lost.records, lost.torn), (3 - kept as u64, torn));
+        }
+    }
+
+    #[test]
+    fn a_sync_covers_what_waited_when_it_began() {
+        let mut disk = disk();
+        assert_eq!(disk.end_sync(), Some(Ticket(2)));
+        assert_eq!(disk.crash(9).records, 1);
+        assert_eq!(held(&disk), [1, 2]);
+    }
+
+    #[test]
+    fn a_clean_stop_loses_nothing() {
+        let mut disk = disk();
+        disk.flush();
+        assert_eq!(held(&disk), [1, 2, 3]);
     }
 }

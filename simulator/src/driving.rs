@@ -1,65 +1,54 @@
-//! What drives a replica, and a client, in the simulated world: it hands them what arrives, and
-//! performs the actions they answer with on a network, a disk and timers that are all simulated.
+//! What drives a replica in the simulated world: it hands the protocol what arrives, and performs
+//! the actions it answers with on a network, a disk and timers that are all simulated.
 
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::client::{Action as ClientAction, To};
 use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::protocol::When;
+use consensus::reply::{FULL_RESULT_MAX, designated};
 use consensus::report::Path;
 use consensus::{
-    Action, Destination, Event, Lookup, Outbox, Outcome as Answer, Protocol, ReplicaId, Reply,
-    Report, Request, SeqNo, Ticket, protocol,
+    Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
+    Reply, Report, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer, View,
 };
+use crypto::Verified;
 use rand::RngExt;
 
-use crate::disk::SavedState;
-use crate::world::{What, World};
+use crate::check::Said;
+use crate::network::{Content, Fate, Packet, nanos};
+use crate::node::CrashPoint;
+use crate::queue::What;
+use crate::world::World;
+
+type Happening = Event<Verified<<Pbft as Protocol>::Message>>;
 
 impl World<'_> {
-    pub(crate) fn deliver(&mut self, to: usize, from: ReplicaId, bytes: &[u8]) {
-        if self.nodes[to].running.is_none() {
-            return;
-        }
-        self.stats.delivered += 1;
-        let wire: Wire = match crypto::decode(bytes) {
-            Ok(wire) => wire,
-            Err(error) => {
-                self.ledger
-                    .violations
-                    .push(format!("codec: own message refused: {error}"));
-                return;
-            }
-        };
-        for (from, admitted) in protocol::admit_all::<Pbft>(&self.keyring, vec![(from, wire)]) {
-            match admitted {
-                Ok(message) => match Pbft::requests_in(message) {
-                    Ok(requests) => self.deliver_forwarded(to, from, requests),
-                    Err(message) => self.step(to, Event::Received { from, message }),
-                },
-                Err(error) => self.ledger.violations.push(format!(
-                    "admission: a correct replica's message refused: {error}"
-                )),
-            }
-        }
-    }
-
-    /// As a replica's driver does: what the session table knows is not ordered again.
-    fn deliver_forwarded(
-        &mut self,
-        to: usize,
-        from: ReplicaId,
-        mut requests: Vec<crypto::Verified<Request>>,
-    ) {
+    pub(crate) fn deliver(&mut self, to: usize, packet: &Packet) {
         let Some(running) = &self.nodes[to].running else {
             return;
         };
-        requests.retain(|request| running.executor.lookup(request) == Lookup::New);
-        if !requests.is_empty() {
-            let from = Some(from);
-            self.step(to, Event::Requested { from, requests });
+        self.stats.delivered += 1;
+        let from = packet.from;
+        match &packet.content {
+            Content::Message(message) => {
+                let message = Verified::clone(message);
+                self.step(to, Event::Received { from, message });
+            }
+            // As a replica's driver does: what the session table knows is not ordered again.
+            Content::Forwarded(requests) => {
+                let is_new =
+                    |request: &&Verified<Request>| running.executor.lookup(request) == Lookup::New;
+                let requests: Vec<_> = requests.iter().filter(is_new).cloned().collect();
+                if !requests.is_empty() {
+                    let from = Some(from);
+                    self.step(to, Event::Requested { from, requests });
+                }
+            }
         }
     }
 
@@ -70,89 +59,98 @@ impl World<'_> {
         };
         let request = match Request::parse(raw, self.cluster.limits()) {
             Ok(request) => request,
-            Err(error) => {
-                self.ledger.violations.push(format!("request: {error}"));
-                return;
-            }
+            Err(error) => return self.ledger.violation(format!("request: {error}")),
         };
         match running.executor.lookup(&request) {
             Lookup::Done(seq, outcome) => {
                 self.stats.replies_resent += 1;
-                self.reply(
-                    to,
-                    Reply {
-                        term: self.nodes[to]
-                            .running
-                            .as_ref()
-                            .map(|r| r.protocol.term())
-                            .unwrap_or_default(),
-                        replica: self.nodes[to].id,
-                        id: request.id,
-                        seq,
-                        outcome,
-                    },
-                );
+                let term = running.protocol.term();
+                self.reply(to, term, request.id, seq, outcome);
             }
             Lookup::Refused(_) => {}
             Lookup::New => {
                 let checks: Vec<_> = request.check(&self.keyring).into_iter().collect();
                 match crypto::admit(request, &checks, self.keyring.scheme()) {
                     Ok(request) => {
-                        self.step(
-                            to,
-                            Event::Requested {
-                                from: None,
-                                requests: vec![request],
-                            },
-                        );
+                        let requests = vec![request];
+                        let from = None;
+                        self.step(to, Event::Requested { from, requests });
                     }
-                    Err(error) => self.ledger.violations.push(format!("request: {error}")),
+                    Err(error) => self.ledger.violation(format!("request: {error}")),
                 }
             }
         }
     }
 
-    pub(crate) fn step(
-        &mut self,
-        at: usize,
-        event: Event<crypto::Verified<<Pbft as Protocol>::Message>>,
-    ) {
-        let mut events = std::collections::VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let mut out = Outbox::new();
-            let Some(running) = &mut self.nodes[at].running else {
-                return;
-            };
-            running.protocol.step(self.now, event, &mut out);
-            for action in out.drain().collect::<Vec<_>>() {
-                if let Some(event) = self.perform(at, action) {
-                    events.push_back(event);
-                }
-            }
+    /// A timer runs out, unless it was replaced, or the clock was set back meanwhile.
+    pub(crate) fn timer_runs_out(&mut self, at: u32, timer: Timer, generation: u64) {
+        let node = &mut self.nodes[at as usize];
+        let Some(running) = &mut node.running else {
+            return;
+        };
+        let Some(deadline) = running.deadline(timer, generation) else {
+            return;
+        };
+        if node.clock.read(self.now) < deadline {
+            let after = node.clock.until(self.now, deadline) + Duration::from_nanos(1);
+            return self.schedule(
+                after,
+                What::Timer {
+                    at,
+                    timer,
+                    generation,
+                },
+            );
         }
+        running.cancel_timer(timer);
+        self.note(4, at, timer as u64);
+        if timer != Timer::Status {
+            self.chart(|world| format!("{:<4} timer {timer:?}", world.name(at as usize)));
+        }
+        self.step(at as usize, Event::TimerFired(timer));
+    }
+
+    pub(crate) fn step(&mut self, at: usize, event: Happening) {
+        let local = self.nodes[at].clock.read(self.now);
+        let mut out = std::mem::take(&mut self.outbox);
+        let mut consequences = VecDeque::new();
+        let mut next = Some(event);
+        while let Some(event) = next {
+            let Some(running) = &mut self.nodes[at].running else {
+                break;
+            };
+            running.protocol.step(local, event, &mut out);
+            for action in out.drain() {
+                consequences.extend(self.perform(at, local, action));
+            }
+            next = consequences.pop_front();
+        }
+        self.outbox = out;
         self.sync(at);
     }
 
+    /// Performs one action; a crash on the way leaves the rest undone.
     fn perform(
         &mut self,
         at: usize,
+        local: Instant,
         action: Action<Wire, <Pbft as Protocol>::Record>,
-    ) -> Option<Event<crypto::Verified<<Pbft as Protocol>::Message>>> {
-        let life = self.nodes[at].life;
+    ) -> Option<Happening> {
+        let node = &mut self.nodes[at];
+        let running = node.running.as_mut()?;
         match action {
             Action::Persist(record) => {
-                let node = &mut self.nodes[at];
-                let running = node.running.as_mut()?;
                 running.tickets.0 += 1;
                 node.disk.write(running.tickets, record);
             }
-            Action::Truncate(seq) => self.nodes[at].disk.truncate(seq),
+            Action::Truncate(seq) => node.disk.truncate(seq),
             Action::Send { to, wire, when } => {
-                let running = self.nodes[at].running.as_mut()?;
-                if when == When::Durable && running.tickets > running.durable {
-                    running.gated.push_back((running.tickets, to, wire));
-                } else {
-                    self.transmit(at, to, &wire);
+                let gate = (when == When::Durable && running.tickets > running.durable)
+                    .then_some(running.tickets);
+                let packet = self.pack(at, &wire)?;
+                match (gate, &mut self.nodes[at].running) {
+                    (Some(ticket), Some(running)) => running.gated.push_back((ticket, to, packet)),
+                    _ => self.transmit(at, to, &packet),
                 }
             }
             Action::Execute {
@@ -164,43 +162,35 @@ impl World<'_> {
                 return self.execute(at, seq, batch, checkpoint);
             }
             Action::Busy { id, retry_after_ms } => {
-                let term = self.nodes[at].running.as_ref()?.protocol.term();
-                let replica = self.nodes[at].id;
-                let outcome = Answer::Busy { retry_after_ms };
-                self.reply(
-                    at,
-                    Reply {
-                        term,
-                        replica,
-                        id,
-                        seq: SeqNo(0),
-                        outcome,
-                    },
-                );
+                let term = running.protocol.term();
+                self.reply(at, term, id, SeqNo(0), Answer::Busy { retry_after_ms });
             }
             Action::SetTimer { timer, after } => {
-                let node = &mut self.nodes[at];
                 node.timer_generation += 1;
                 let generation = node.timer_generation;
-                node.running.as_mut()?.timers.insert(timer, generation);
+                let deadline = local + after;
+                running.set_timer(timer, generation, deadline);
+                let due = node.clock.until(self.now, deadline);
+                let at = at as u32;
                 self.schedule(
-                    after,
+                    due,
                     What::Timer {
                         at,
-                        life,
                         timer,
                         generation,
                     },
                 );
             }
-            Action::CancelTimer(timer) => {
-                self.nodes[at].running.as_mut()?.timers.remove(&timer);
-            }
+            Action::CancelTimer(timer) => running.cancel_timer(timer),
             Action::Report(report) => self.report(at, report),
             Action::Halt(diagnosis) => {
-                self.ledger
-                    .violations
-                    .push(format!("replica {at} halted: {diagnosis}"));
+                self.chart(|world| format!("{:<4} HALTS: {diagnosis}", world.name(at)));
+                if self.nodes[at].twin {
+                    self.nodes[at].running = None;
+                } else {
+                    self.ledger
+                        .violation(format!("halt: replica {at}: {diagnosis}"));
+                }
             }
         }
         None
@@ -210,186 +200,318 @@ impl World<'_> {
         &mut self,
         at: usize,
         seq: SeqNo,
-        batch: Option<Arc<consensus::Batch>>,
+        batch: Option<Arc<Batch>>,
         checkpoint: bool,
-    ) -> Option<Event<crypto::Verified<<Pbft as Protocol>::Message>>> {
-        let replica = self.nodes[at].id;
-        let term = self.nodes[at].running.as_ref()?.protocol.term();
-        let executed = self.nodes[at]
-            .running
-            .as_mut()?
-            .executor
-            .execute(seq, batch.as_deref());
-        self.ledger.executed(seq, batch);
+    ) -> Option<Happening> {
+        let node = &mut self.nodes[at];
+        let running = node.running.as_mut()?;
+        let term = running.protocol.term();
+        let executed = running.executor.execute(seq, batch.as_deref());
+        if !node.twin {
+            self.ledger.executed(at, seq, batch.as_ref());
+        }
+        self.note(9, at as u32, seq.0);
+        self.chart(|world| format!("{:<4} executes {seq}", world.name(at)));
+        let n = usize::from(self.config.n);
         for answer in executed {
-            let reply = Reply {
-                term,
-                replica,
-                id: answer.id,
-                seq: answer.seq,
-                outcome: answer.outcome,
+            let full = answer.outcome;
+            // One replica sends a large result, the others its digest (R6).
+            let outcome = match full {
+                Answer::Executed(ResultBody::Full(ref results))
+                    if results.as_bytes().len() > FULL_RESULT_MAX
+                        && designated(answer.seq, answer.id.number, n) != self.nodes[at].id =>
+                {
+                    Answer::Executed(ResultBody::Hash(crypto_digest(&full)))
+                }
+                full => full,
             };
-            self.reply(at, reply);
+            self.reply(at, term, answer.id, answer.seq, outcome);
         }
-        if checkpoint && let Some(state) = self.nodes[at].state_to_save(seq) {
-            let life = self.nodes[at].life;
-            let after = self.rng.random_range(self.config.sync.clone());
-            self.schedule(
-                after,
-                What::Saved {
-                    at,
-                    life,
-                    state: Box::new(state),
-                },
-            );
+        if checkpoint {
+            self.begin_save(at, seq);
         }
+        self.caught_up();
         Some(Event::Executed(seq))
     }
 
-    pub(crate) fn saved(&mut self, at: usize, state: SavedState) {
-        let (seq, digest) = (state.seq, state.digest);
-        self.note(7, at, digest.as_bytes());
-        self.ledger.state(at, seq, digest);
+    fn begin_save(&mut self, at: usize, seq: SeqNo) {
         let node = &mut self.nodes[at];
-        // Saves may overlap; an older one must not replace a newer.
-        if node.disk.state.as_ref().is_none_or(|held| held.seq < seq) {
-            node.disk.state = Some(state);
+        if let Some(running) = &node.running
+            && !node.twin
+        {
+            self.ledger.holds(at, seq, running.executor.machine());
+        }
+        let Some(delta) = node.delta(seq) else { return };
+        if node.disk.save(delta) {
+            self.schedule_save(at);
+        }
+        if self.nodes[at].armed == Some(CrashPoint::InSave) {
+            self.stats.crashes_at_save += 1;
+            self.crash(at);
+        }
+    }
+
+    fn schedule_save(&mut self, at: usize) {
+        let life = self.nodes[at].life;
+        // A state is larger than a vote.
+        let after = self.sync_time() * 4;
+        self.schedule(
+            after,
+            What::Saved {
+                at: at as u32,
+                life,
+            },
+        );
+    }
+
+    /// A checkpoint's state is on disk.
+    pub(crate) fn saved(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some((seq, digest)) = node.disk.end_save() else {
+            return;
+        };
+        let twin = node.twin;
+        self.note(7, at as u32, crate::mix::of_bytes(digest.as_bytes()));
+        if !twin {
+            self.ledger.saved(at, seq, digest);
+        }
+        if self.nodes[at].armed == Some(CrashPoint::AfterSave) {
+            self.stats.crashes_at_save += 1;
+            return self.crash(at);
         }
         self.step(at, Event::StateSaved { seq, digest });
+        if self.nodes[at].running.is_some() && self.nodes[at].disk.is_saving() {
+            self.schedule_save(at);
+        }
+    }
+
+    fn sync_time(&mut self) -> Duration {
+        let (from, to) = (self.config.sync.start, self.config.sync.end);
+        Duration::from_nanos(self.rng.random_range(nanos(from)..nanos(to)))
     }
 
     fn sync(&mut self, at: usize) {
-        if self.nodes[at].disk.begin_sync() {
-            let life = self.nodes[at].life;
-            let after = self.rng.random_range(self.config.sync.clone());
+        let node = &mut self.nodes[at];
+        if node.running.is_none() {
+            return;
+        }
+        if node.armed == Some(CrashPoint::BeforeSync) && node.disk.has_waiting() {
+            self.stats.crashes_before_sync += 1;
+            return self.crash(at);
+        }
+        if node.disk.begin_sync() {
+            let (life, armed) = (node.life, node.armed);
+            let after = self.sync_time();
+            let at = at as u32;
             self.schedule(after, What::Synced { at, life });
+            if armed == Some(CrashPoint::InSync) {
+                let part = after.mul_f64(self.rng.random_range(0.0..1.0));
+                let crash = crate::queue::Remedy::Crash { at, life };
+                self.schedule(part, What::Remedy(crash));
+            }
         }
     }
 
+    /// A sync is done: what waited for it may leave.
     pub(crate) fn synced(&mut self, at: usize) {
-        let upto = self.nodes[at].disk.end_sync();
-        let Some(running) = &mut self.nodes[at].running else {
-            return;
-        };
+        let node = &mut self.nodes[at];
+        let upto = node.disk.end_sync();
+        if node.armed == Some(CrashPoint::AfterSync) && upto.is_some() {
+            self.stats.crashes_after_sync += 1;
+            return self.crash(at);
+        }
         if let Some(upto) = upto {
-            running.durable = upto;
-            let mut released = Vec::new();
-            while running
-                .gated
-                .front()
-                .is_some_and(|(ticket, ..)| *ticket <= upto)
-            {
-                released.extend(running.gated.pop_front());
+            self.note(8, at as u32, upto.0);
+            while let Some(running) = &mut self.nodes[at].running {
+                running.durable = upto;
+                if running
+                    .gated
+                    .front()
+                    .is_none_or(|(ticket, ..)| *ticket > upto)
+                {
+                    break;
+                }
+                if let Some((_, to, packet)) = running.gated.pop_front() {
+                    self.transmit(at, to, &packet);
+                }
             }
-            for (_, to, wire) in released {
-                self.transmit(at, to, &wire);
-            }
-            self.note(8, at, &upto.0.to_le_bytes());
             self.step(at, Event::Persisted(Ticket(upto.0)));
         }
         self.sync(at);
     }
 
-    fn transmit(&mut self, at: usize, to: Destination, wire: &Wire) {
+    /// Encodes a message, decodes it again and admits it, as every receiver would.
+    fn pack(&mut self, at: usize, wire: &Wire) -> Option<Rc<Packet>> {
         let from = self.nodes[at].id;
-        let bytes = Bytes::from(crypto::encode(wire));
-        let targets: Vec<usize> = match to {
-            Destination::One(id) => vec![id.index()],
-            Destination::Others => (0..self.nodes.len()).filter(|node| *node != at).collect(),
+        let bytes = crypto::encode(wire);
+        let received: Wire = match crypto::decode(&bytes) {
+            Ok(received) => received,
+            Err(error) => {
+                self.ledger
+                    .violation(format!("codec: own message refused: {error}"));
+                return None;
+            }
         };
-        for to in targets {
-            if self.chance(self.config.faults.loss) {
-                self.stats.lost += 1;
+        let mut checks = Vec::new();
+        let examined = Pbft::examine(&self.keyring, from, received, &mut checks);
+        let admitted =
+            examined.map(|message| crypto::admit(message, &checks, self.keyring.scheme()));
+        let content = match admitted {
+            Ok(Ok(message)) => match Pbft::requests_in(message) {
+                Ok(requests) => Content::Forwarded(requests),
+                Err(message) => Content::Message(Box::new(message)),
+            },
+            refused => {
+                self.ledger.violation(format!(
+                    "admission: {} of replica {from} refused: {refused:?}",
+                    wire.name()
+                ));
+                return None;
+            }
+        };
+        let label = match &self.recorder {
+            Some(_) => crate::trace::label(wire),
+            None => String::new(),
+        };
+        let fingerprint = crate::mix::of_bytes(&bytes);
+        Some(Rc::new(Packet {
+            from,
+            content,
+            fingerprint,
+            said: Said::by(&self.cluster, wire),
+            label: label.into(),
+        }))
+    }
+
+    fn transmit(&mut self, at: usize, to: Destination, packet: &Rc<Packet>) {
+        if let Some(said) = &packet.said
+            && !self.is_faulty(said.author())
+        {
+            self.ledger.sent(said);
+        }
+        if at >= usize::from(self.config.n) {
+            self.stats.twin_messages += 1;
+        }
+        self.chart_message(at, to, packet);
+        let me = self.nodes[at].id;
+        let dying =
+            self.nodes[at].armed == Some(CrashPoint::InBroadcast) && to == Destination::Others;
+        for node in 0..self.nodes.len() {
+            let id = self.nodes[node].id;
+            let meant = match to {
+                Destination::One(one) => id == one,
+                Destination::Others => id != me,
+            };
+            if !meant || !self.deal(at, node) || dying && self.rng.random_bool(0.5) {
                 continue;
             }
-            let copies = if self.chance(self.config.faults.duplication) {
-                2
-            } else {
-                1
-            };
-            for _ in 0..copies {
-                let delay = self.delay();
-                self.schedule(
-                    delay,
-                    What::ToReplica {
-                        to,
-                        from,
-                        bytes: bytes.clone(),
-                    },
-                );
-            }
-        }
-    }
-
-    fn reply(&mut self, at: usize, reply: Reply) {
-        let from = self.nodes[at].id;
-        let to = reply.id.client.0 as usize;
-        if self.chance(self.config.faults.client_loss) {
-            self.stats.lost += 1;
-            return;
-        }
-        let delay = self.delay();
-        self.schedule(delay, What::ToClient { to, from, reply });
-    }
-
-    pub(crate) fn perform_client(&mut self, client: usize, actions: Vec<ClientAction>) {
-        for action in actions {
-            if let ClientAction::Send { to, raw } = action {
-                let targets: Vec<usize> = match to {
-                    To::One(id) => vec![id.index()],
-                    To::All => (0..self.nodes.len()).collect(),
-                };
-                for to in targets {
-                    if self.chance(self.config.faults.client_loss) {
-                        self.stats.lost += 1;
-                        continue;
-                    }
-                    let delay = self.delay();
-                    self.schedule(
-                        delay,
-                        What::Request {
-                            to,
-                            raw: raw.clone(),
-                        },
-                    );
+            let fate = self.network.fate(&mut self.rng, at, node, &mut self.stats);
+            if let Fate::Arrives(delay, second) = fate {
+                for delay in std::iter::once(delay).chain(second) {
+                    let (to, packet) = (node as u32, Rc::clone(packet));
+                    self.schedule(delay, What::Packet { to, packet });
                 }
             }
         }
-        let Some(deadline) = self.clients[client].next_deadline() else {
-            return;
-        };
-        let scheduled = self
-            .ticks
-            .get(&client)
-            .is_some_and(|tick| *tick <= deadline);
-        if !scheduled {
-            self.ticks.insert(client, deadline);
-            let after = deadline.since(self.now);
-            self.schedule(after, What::ClientTick { client });
+        if dying {
+            self.stats.crashes_in_broadcast += 1;
+            self.crash(at);
         }
+    }
+
+    /// Do these two instances deal with each other? Those that run once deal with everybody.
+    fn deal(&self, a: usize, b: usize) -> bool {
+        let n = usize::from(self.config.n);
+        let bit = |at: usize| if at < n { 1 } else { 2 };
+        let sees = |at: usize, other: usize| {
+            !self.nodes[other].twin
+                || self.sides[at][self.nodes[other].id.index()] & bit(other) != 0
+        };
+        sees(a, b) && sees(b, a)
+    }
+
+    fn reply(&mut self, at: usize, term: Term, id: RequestId, seq: SeqNo, outcome: Answer) {
+        let replica = self.nodes[at].id;
+        let to = id.client.0;
+        if to >= self.config.clients || self.client_message_lost() {
+            return;
+        }
+        let reply = Box::new(Reply {
+            term,
+            replica,
+            id,
+            seq,
+            outcome,
+        });
+        let delay = self.network.delay(&mut self.rng);
+        self.schedule(delay, What::Reply { to, reply });
+    }
+
+    /// Is nothing that this replica says to be believed?
+    pub(crate) fn is_faulty(&self, id: ReplicaId) -> bool {
+        self.nodes.get(id.index()).is_none_or(|node| node.twin)
     }
 
     fn report(&mut self, at: usize, report: Report) {
+        let correct = !self.nodes[at].twin;
         match report {
             Report::Decided {
-                seq, digest, path, ..
+                seq,
+                digest,
+                path,
+                view,
             } => {
                 match path {
-                    Path::Fast => self.stats.fast += 1,
+                    Path::Fast => {
+                        self.stats.fast += 1;
+                        self.fast_slot = self.fast_slot.max(Some((view, seq)));
+                    }
                     Path::Slow => self.stats.slow += 1,
                     Path::Transfer => self.stats.transferred += 1,
                 }
-                self.ledger.decided(at, seq, digest);
+                if correct {
+                    self.ledger.decided(at, seq, digest);
+                }
             }
             Report::FellBack { .. } => self.stats.fallbacks += 1,
             Report::Stable { .. } => self.stats.checkpoints += 1,
             Report::Retransmitted { .. } => self.stats.retransmissions += 1,
             Report::Equivocation { culprit, seq } => {
-                self.ledger
-                    .violations
-                    .push(format!("blame: {culprit:?} at {seq}, but all are honest"));
+                self.stats.equivocations += 1;
+                if correct && !self.is_faulty(culprit) {
+                    self.ledger
+                        .violation(format!("blame: correct {culprit} is accused at {seq}"));
+                }
+            }
+            Report::EnteredView(view) => {
+                self.chart(|world| format!("{:<4} enters view {view}", world.name(at)));
+                self.entered(at, view);
             }
             _ => {}
         }
+    }
+
+    fn entered(&mut self, at: usize, view: View) {
+        self.stats.views_entered += u64::from(view > View(0));
+        let Some(running) = &self.nodes[at].running else {
+            return;
+        };
+        let (stable, term) = (running.protocol.stable(), running.protocol.term());
+        if let Some((fast, slot)) = self.fast_slot
+            && fast < view
+            && slot > stable
+        {
+            self.stats.fast_then_view_change += 1;
+        }
+        if !self.nodes[at].twin {
+            self.hint_clients(at, term);
+        }
+    }
+}
+
+fn crypto_digest(outcome: &Answer) -> crypto::Digest {
+    match outcome {
+        Answer::Executed(body) => body.digest(),
+        other => other.digest(),
     }
 }

@@ -2,25 +2,45 @@
 //! disk, crashing replicas, clients, and checkers over everything that happened.
 //!
 //! One seed decides a run completely; the same seed gives the same trace hash in debug and
-//! release. A failing seed is printed and can be run again:
+//! release. A failing seed is printed and can be run again, or drawn as a chart:
 //!
 //! ```
-//! let outcome = simulator::run(&simulator::Config { seed: 7, ..simulator::Config::default() });
+//! let outcome = simulator::run(&simulator::Config::drawn(7));
 //! assert_eq!(outcome.violations, Vec::<String>::new());
 //! ```
 //!
-//! What this version cannot express: Byzantine members, partitions, and replicas that fall behind
-//! the log of all others (they need state transfer).
+//! ```text
+//!   drawn ──▶ Config ──▶ world: queue of what is due, in virtual time
+//!                          ├─ driving: replicas (node, disk, clock)   ── nemesis: what fails
+//!                          ├─ asking:  clients                        ── network: what arrives
+//!                          └─ check:   oracles, while it goes on      ── stats, trace
+//! ```
+//!
+//! First everything is safe while things fail, then everything is healed and progress is
+//! demanded, then all replicas are restarted at once and every acknowledged write must be there.
+//!
+//! What this version cannot express: malicious code (a replica that runs twice is honest code that
+//! equivocates), and damaged or wiped disks.
 
+mod asking;
 mod check;
 mod client;
+mod clock;
 mod config;
 mod disk;
+mod drawn;
 mod driving;
+mod mix;
+mod nemesis;
+mod network;
 mod node;
+mod queue;
 mod scheme;
+mod stats;
+pub mod trace;
 mod world;
 
 pub use config::{Config, Faults, Signatures};
 pub use scheme::{FakeScheme, FakeSigner};
-pub use world::{Outcome, Stats, run};
+pub use stats::Stats;
+pub use world::{Outcome, run};

@@ -1,17 +1,42 @@
-//! One simulated replica: the protocol with its executor, disk and timers.
+//! One simulated replica: the protocol with its executor, disk, clock and timers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use consensus::pbft::Pbft;
-use consensus::pbft::message::Wire;
 use consensus::session::SessionTable;
 use consensus::{
-    Cluster, Configuration, Destination, Executor, Keyring, Policy, ReplicaId, SeqNo, Ticket, Timer,
+    Cluster, Configuration, Destination, Executor, Instant, Keyring, Policy, ReplicaId, SeqNo,
+    Ticket, Timer,
 };
 use crypto::Signer;
 
-use crate::disk::{Disk, SavedState};
+use crate::clock::Clock;
+use crate::disk::{Delta, Disk};
+use crate::network::Packet;
+use crate::queue::What;
+
+/// Messages that wait for a paused process; more push the oldest out, as the bounded queues of a
+/// real replica do.
+pub(crate) const INBOX_MAX: usize = 512;
+
+/// Where in writing to disk a crash comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CrashPoint {
+    /// Records wait, and no sync covers them.
+    BeforeSync,
+    /// A sync is under way: any beginning of the group may have been written.
+    InSync,
+    /// The sync is done; nothing that waited for it has left.
+    AfterSync,
+    /// Some receivers of a broadcast were sent it, others not.
+    InBroadcast,
+    /// A checkpoint's state is being written.
+    InSave,
+    /// It is written; nobody was told.
+    AfterSave,
+}
 
 /// A replica that runs, with everything that a crash takes away.
 pub(crate) struct Running {
@@ -20,21 +45,66 @@ pub(crate) struct Running {
     pub(crate) tickets: Ticket,
     pub(crate) durable: Ticket,
     /// Messages that wait for a ticket, in order.
-    pub(crate) gated: VecDeque<(Ticket, Destination, Wire)>,
-    /// Generation of the last setting of each timer; absent: cancelled.
-    pub(crate) timers: BTreeMap<Timer, u64>,
-    /// Changes of the state machine since the last saved state.
-    pub(crate) unsaved: Vec<kv::Change>,
+    pub(crate) gated: VecDeque<(Ticket, Destination, Rc<Packet>)>,
+    timers: [Option<(u64, Instant)>; TIMERS],
+    /// What comes in while the process stands still; `None` while it runs.
+    pub(crate) paused: Option<VecDeque<What>>,
+}
+
+/// More than there are [`Timer`]s.
+const TIMERS: usize = 16;
+
+impl Running {
+    /// Sets a timer to a local time.
+    pub(crate) fn set_timer(&mut self, timer: Timer, generation: u64, deadline: Instant) {
+        if let Some(slot) = self.timers.get_mut(timer as usize) {
+            *slot = Some((generation, deadline));
+        }
+    }
+
+    pub(crate) fn cancel_timer(&mut self, timer: Timer) {
+        if let Some(slot) = self.timers.get_mut(timer as usize) {
+            *slot = None;
+        }
+    }
+
+    /// When this setting of the timer runs out; `None` if it was replaced or cancelled.
+    pub(crate) fn deadline(&self, timer: Timer, generation: u64) -> Option<Instant> {
+        let (set, deadline) = (*self.timers.get(timer as usize)?)?;
+        (set == generation).then_some(deadline)
+    }
+
+    /// Every timer that is set.
+    pub(crate) fn timers_set(&self) -> Vec<(Timer, u64, Instant)> {
+        let all = [
+            Timer::Batch,
+            Timer::Status,
+            Timer::Fast,
+            Timer::Request,
+            Timer::NewView,
+            Timer::Retransmit,
+            Timer::Heartbeat,
+        ];
+        let set = |timer: &Timer| (*self.timers.get(*timer as usize)?).map(|(g, d)| (*timer, g, d));
+        all.iter().filter_map(set).collect()
+    }
 }
 
 /// A replica, up or down.
 pub(crate) struct Node {
     pub(crate) id: ReplicaId,
+    /// Honest code, but a second instance of it runs elsewhere: nothing that it says is believed.
+    pub(crate) twin: bool,
     pub(crate) disk: Disk,
     pub(crate) running: Option<Running>,
+    pub(crate) clock: Clock,
     /// Counts starts: events of an earlier life are not delivered.
-    pub(crate) life: u64,
+    pub(crate) life: u32,
     pub(crate) timer_generation: u64,
+    /// A crash that waits for its persistence point.
+    pub(crate) armed: Option<CrashPoint>,
+    /// The last stop was a clean one.
+    pub(crate) stopped_cleanly: bool,
     keyring: Keyring,
     policy: Policy,
     signer: Arc<dyn Signer>,
@@ -43,16 +113,21 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(
         id: ReplicaId,
+        twin: bool,
         keyring: Keyring,
         policy: Policy,
         signer: Arc<dyn Signer>,
     ) -> Self {
         Node {
             id,
+            twin,
             disk: Disk::default(),
             running: None,
+            clock: Clock::default(),
             life: 0,
             timer_generation: 0,
+            armed: None,
+            stopped_cleanly: true,
             keyring,
             policy,
             signer,
@@ -62,6 +137,7 @@ impl Node {
     /// Starts from what the disk holds.
     pub(crate) fn start(&mut self) {
         self.life += 1;
+        self.armed = None;
         let cluster: Arc<Cluster> = Arc::clone(self.keyring.cluster());
         let mut protocol = Pbft::with_keyring(
             self.id,
@@ -75,7 +151,7 @@ impl Node {
         let executor = match &self.disk.state {
             None => Executor::new(Arc::clone(&cluster), kv::Store::new()),
             Some(saved) => {
-                let machine = kv::Store::from_changes(saved.changes.iter().cloned());
+                let machine = kv::Store::from_changes(saved.changes());
                 let window = cluster.limits().client_window;
                 let sessions = SessionTable::from_bytes(window, &saved.sessions)
                     .expect("the simulated disk damages nothing");
@@ -93,48 +169,41 @@ impl Node {
                     saved.digest,
                     "a restored state has the digest it was saved with"
                 );
-                // What was restored is not a change.
-                let _ = consensus::StateMachine::take_changes(executor.machine_mut());
                 protocol.restore_state(saved.seq, saved.digest);
                 executor
             }
         };
+        if !self.stopped_cleanly {
+            protocol.fence();
+        }
+        self.stopped_cleanly = false;
         self.running = Some(Running {
             protocol,
             executor,
             tickets: Ticket(0),
             durable: Ticket(0),
             gated: VecDeque::new(),
-            timers: BTreeMap::new(),
-            unsaved: Vec::new(),
+            timers: [None; TIMERS],
+            paused: None,
         });
     }
 
-    /// Power is lost.
-    pub(crate) fn crash(&mut self) {
-        self.running = None;
-        self.disk.crash();
-    }
-
-    /// The state that a checkpoint at `seq` saves, on top of what was saved before.
-    pub(crate) fn state_to_save(&mut self, seq: SeqNo) -> Option<SavedState> {
+    /// What a checkpoint at `seq` saves: the changes since the one before it.
+    pub(crate) fn delta(&mut self, seq: SeqNo) -> Option<Delta> {
         let running = self.running.as_mut()?;
-        let digest = running.executor.state_digest();
-        let changes = consensus::StateMachine::take_changes(running.executor.machine_mut());
-        running.unsaved.extend(changes);
-        let mut all = self
-            .disk
-            .state
-            .as_ref()
-            .map(|saved| saved.changes.clone())
-            .unwrap_or_default();
-        all.extend(running.unsaved.iter().cloned());
-        Some(SavedState {
+        Some(Delta {
             seq,
-            digest,
-            changes: all,
+            digest: running.executor.state_digest(),
+            changes: consensus::StateMachine::take_changes(running.executor.machine_mut()),
             sessions: running.executor.sessions().to_bytes(),
             configuration: running.executor.configuration().to_bytes(),
         })
+    }
+
+    /// Is it up and not standing still?
+    pub(crate) fn is_active(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.paused.is_none())
     }
 }

@@ -1,127 +1,57 @@
-//! The event loop in virtual time: a heap of what is due, one random source, one trace hash. What
-//! a replica or a client does when its turn comes is in `driving`.
+//! The event loop in virtual time: a queue of what is due, one random source, one trace hash. What
+//! a replica does when its turn comes is in `driving`, clients are in `asking`, faults in `nemesis`.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use consensus::{ClientId, Cluster, Event, Instant, Keyring, ReplicaId, Reply, Timer};
-use crypto::{Digest, Hasher, SecretKey, Signer};
+use consensus::{ClientId, Cluster, Event, Instant, Keyring, Outbox, ReplicaId};
+use crypto::{Digest, PublicKey, SecretKey, Signer};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use consensus::pbft::Pbft;
 
 use crate::check::Ledger;
 use crate::client::SimClient;
 use crate::config::{Config, Signatures};
-use crate::disk::SavedState;
+use crate::mix::mix;
+use crate::network::Network;
 use crate::node::Node;
+use crate::queue::{Queue, What};
 use crate::scheme::{FakeScheme, FakeSigner};
+use crate::stats::Stats;
+use crate::trace::Recorder;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Everything that must never happen and did. Empty in a good run.
     pub violations: Vec<String>,
-    /// Digest over every event in order: equal for equal seeds.
-    pub trace: Digest,
+    /// Fingerprint of every event in order: equal for equal seeds, in debug and release.
+    pub trace: u64,
     /// What was reached.
     pub stats: Stats,
+    /// What the checkers had to remember at the end beside a few bytes a slot: bounded, however long
+    /// the log is.
+    pub remembered: usize,
+    /// Processor time that the run took. Virtual time over this is the speed of the simulator.
+    pub busy: Duration,
 }
 
-/// What a run reached: a sweep that never reaches a situation proves nothing about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Slots executed.
-    pub slots: u64,
-    /// Decisions by q_F PREPAREs, over all replicas.
-    pub fast: u64,
-    /// Decisions by q COMMITs, over all replicas.
-    pub slow: u64,
-    /// Decisions by another replica's certificate.
-    pub transferred: u64,
-    /// COMMITs sent because the fast quorum did not come in time.
-    pub fallbacks: u64,
-    /// Stable checkpoints, over all replicas.
-    pub checkpoints: u64,
-    /// Times that a STATUS led to messages being sent again.
-    pub retransmissions: u64,
-    /// Messages lost.
-    pub lost: u64,
-    /// Replicas restarted from their disks.
-    pub restarts: u64,
-    /// Stored replies that were sent again.
-    pub replies_resent: u64,
-    /// Messages delivered to replicas.
-    pub delivered: u64,
-    /// Virtual time.
-    pub virtual_time: Duration,
-}
-
-/// What can happen.
-pub(crate) enum What {
-    ToReplica {
-        to: usize,
-        from: ReplicaId,
-        bytes: Bytes,
-    },
-    Request {
-        to: usize,
-        raw: Bytes,
-    },
-    ToClient {
-        to: usize,
-        from: ReplicaId,
-        reply: Reply,
-    },
-    Timer {
-        at: usize,
-        life: u64,
-        timer: Timer,
-        generation: u64,
-    },
-    Synced {
-        at: usize,
-        life: u64,
-    },
-    Saved {
-        at: usize,
-        life: u64,
-        state: Box<SavedState>,
-    },
-    ClientTick {
-        client: usize,
-    },
-    Crash {
-        at: usize,
-    },
-    Restart {
-        at: usize,
-    },
-}
-
-struct Due {
-    at: Instant,
-    order: u64,
-    what: What,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Clients ask and things go wrong; later nothing does, and the clients finish.
+    Load,
+    /// All replicas were restarted; every client asks for everything there is.
+    Probe,
+    /// Every result is there: those who lag behind catch up.
+    CatchUp,
+    /// Nothing is left to be shown.
+    Over,
 }
 
 pub(crate) struct World<'c> {
@@ -129,158 +59,231 @@ pub(crate) struct World<'c> {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) keyring: Keyring,
     pub(crate) now: Instant,
-    order: u64,
-    heap: BinaryHeap<Reverse<Due>>,
+    pub(crate) queue: Queue,
     pub(crate) rng: ChaCha8Rng,
+    pub(crate) network: Network,
+    /// Replicas by id; behind them the second instances of those who run twice.
     pub(crate) nodes: Vec<Node>,
+    /// Which instances of a replica that runs twice a node deals with: bit 0 the first, bit 1 the
+    /// second; by node, then by id.
+    pub(crate) sides: Vec<Vec<u8>>,
     pub(crate) clients: Vec<SimClient>,
-    /// When each client's next tick is scheduled: later duplicates are skipped.
-    pub(crate) ticks: BTreeMap<usize, Instant>,
     pub(crate) ledger: Ledger,
     pub(crate) stats: Stats,
-    trace: Hasher,
+    pub(crate) phase: Phase,
+    pub(crate) healed: bool,
+    /// Progress is demanded by then.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) outbox: Outbox<Pbft>,
+    pub(crate) recorder: Option<Recorder>,
+    /// The highest view that a correct replica entered, and the last slot decided fast in a view.
+    pub(crate) fast_slot: Option<(consensus::View, consensus::SeqNo)>,
+    trace: u64,
 }
 
 /// Runs one seed to its end.
 ///
 /// # Panics
-/// If the configuration is impossible; that is the caller's mistake.
+/// If the configuration is impossible; that is the caller's mistake. A panic of the code under
+/// test is a violation.
 pub fn run(config: &Config) -> Outcome {
-    let mut world = World::new(config);
-    world.start();
-    world.drive();
-    world.finish()
+    run_recorded(config, None).0
+}
+
+pub(crate) fn run_recorded(
+    config: &Config,
+    recorder: Option<Recorder>,
+) -> (Outcome, Option<Recorder>) {
+    let began = std::time::Instant::now();
+    let before = busy(began);
+    let mut world = World::new(config, recorder);
+    let driven = catch_unwind(AssertUnwindSafe(|| {
+        world.start();
+        world.drive();
+        world.finish();
+    }));
+    if let Err(panic) = driven {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(panic.downcast_ref::<&str>().copied())
+            .unwrap_or("without a text");
+        world.ledger.violation(format!("panic: {text}"));
+    }
+    let mut violations = std::mem::take(&mut world.ledger.violations);
+    if !violations.is_empty() {
+        violations.extend(world.standing());
+    }
+    let outcome = Outcome {
+        violations,
+        trace: world.trace,
+        stats: world.stats,
+        remembered: world.ledger.held(),
+        busy: busy(began).saturating_sub(before),
+    };
+    (outcome, world.recorder)
 }
 
 /// How a secret key becomes what signs.
-type SignerOf = fn(&SecretKey) -> Arc<dyn Signer>;
+type SignerOf = fn(&(SecretKey, PublicKey)) -> Arc<dyn Signer>;
 
-fn keys(role: &str, count: usize) -> Vec<SecretKey> {
-    (0..count)
-        .map(|index| SecretKey::from_seed(&Digest::of(role, &index.to_le_bytes()).0))
-        .collect()
+/// The first `count` keys of a role; the same in every run, and made once in a thread.
+fn keys(role: &'static str, count: usize) -> Vec<(SecretKey, PublicKey)> {
+    thread_local! {
+        static KEYS: RefCell<BTreeMap<&'static str, Vec<(SecretKey, PublicKey)>>> =
+            const { RefCell::new(BTreeMap::new()) };
+    }
+    KEYS.with_borrow_mut(|all| {
+        let known = all.entry(role).or_default();
+        for index in known.len()..count {
+            let key = SecretKey::from_seed(&Digest::of(role, &index.to_le_bytes()).0);
+            let public = key.public();
+            known.push((key, public));
+        }
+        known.iter().take(count).cloned().collect()
+    })
+}
+
+/// Processor time of this thread, where the system tells; real time elsewhere.
+fn busy(began: std::time::Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| began.elapsed(), Duration::from_nanos)
 }
 
 impl<'c> World<'c> {
-    fn new(config: &'c Config) -> Self {
+    fn new(config: &'c Config, recorder: Option<Recorder>) -> Self {
         let replica_keys = keys("replica", usize::from(config.n));
         let client_keys = keys("client", config.clients as usize);
         let cluster = Cluster::genesis(
             config.f,
             config.fast,
             config.limits.clone(),
-            replica_keys.iter().map(SecretKey::public).collect(),
-            client_keys.iter().map(SecretKey::public).collect(),
+            replica_keys.iter().map(|(_, public)| *public).collect(),
+            client_keys.iter().map(|(_, public)| *public).collect(),
         )
         .expect("the simulated configuration is possible");
         let cluster = Arc::new(cluster);
         let (keyring, signer): (Keyring, SignerOf) = match config.signatures {
-            Signatures::Ed25519 => (Keyring::new(Arc::clone(&cluster)), |key| {
+            Signatures::Ed25519 => (Keyring::new(Arc::clone(&cluster)), |(key, _)| {
                 Arc::new(key.clone())
             }),
             Signatures::Fake => (
                 Keyring::with_scheme(Arc::clone(&cluster), Arc::new(FakeScheme)),
-                |key| Arc::new(FakeSigner(key.public())),
+                |(_, public)| Arc::new(FakeSigner(*public)),
             ),
         };
-        let nodes = cluster
-            .members()
-            .zip(&replica_keys)
-            .map(|(id, key)| Node::new(id, keyring.clone(), config.policy.clone(), signer(key)))
-            .collect();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let n = usize::from(config.n);
+        let twins = crate::nemesis::drawn_twins(&mut rng, n, usize::from(config.faults.twins));
+        let ids = (0..n).chain(twins.iter().copied());
+        let nodes: Vec<Node> = ids
+            .map(|at| {
+                let id = ReplicaId(u16::try_from(at).expect("a cluster has at most 256 replicas"));
+                let (keyring, policy) = (keyring.clone(), config.policy.clone());
+                let twin = twins.contains(&at);
+                Node::new(id, twin, keyring, policy, signer(&replica_keys[at]))
+            })
+            .collect();
         let clients = (0..config.clients)
             .zip(&client_keys)
             .map(|(id, key)| {
                 let stream = ChaCha8Rng::seed_from_u64(rng.random());
                 let cluster = Arc::clone(&cluster);
-                SimClient::new(
-                    ClientId(id),
-                    cluster,
-                    signer(key),
-                    config,
-                    stream,
-                    Instant(0),
-                )
+                SimClient::new(ClientId(id), cluster, signer(key), config, stream)
             })
             .collect();
         World {
             config,
             cluster,
-            keyring,
             now: Instant(0),
-            order: 0,
-            heap: BinaryHeap::new(),
+            queue: Queue::default(),
             rng,
+            network: Network::new(config, nodes.len()),
+            sides: vec![vec![3; n]; nodes.len()],
             nodes,
             clients,
-            ticks: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(keyring.clone()),
+            keyring,
             stats: Stats::default(),
-            trace: Hasher::new("trace"),
+            phase: Phase::Load,
+            healed: false,
+            deadline: None,
+            outbox: Outbox::new(),
+            recorder,
+            fast_slot: None,
+            trace: config.seed,
         }
     }
 
     fn start(&mut self) {
-        let up = self.nodes.len() - usize::from(self.config.faults.silent);
-        for node in 0..up {
-            self.nodes[node].start();
-            self.step(node, Event::Started);
+        let silent = usize::from(self.config.faults.silent);
+        let n = usize::from(self.config.n);
+        for node in 0..self.nodes.len() {
+            if (n - silent..n).contains(&node) && !self.nodes[node].twin {
+                continue;
+            }
+            self.bring_up(node);
         }
         for client in 0..self.clients.len() {
-            let mut out = Vec::new();
-            self.clients[client].submit(self.now, &mut out);
-            self.perform_client(client, out);
+            self.make_places(client);
         }
-        // Backups crash one after the other, so that at most f are down at a time.
-        let crashes = u64::from(self.config.faults.crashes);
-        let heal = self.config.heal_at;
-        let backups = up.saturating_sub(1);
-        for crash in 0..crashes {
-            if backups == 0 {
-                break;
-            }
-            let slice = heal / u32::try_from(crashes).expect("few crashes");
-            let from = slice * u32::try_from(crash).expect("few crashes");
-            let at = 1 + self.rng.random_range(0..backups);
-            let down = from + slice.mul_f64(self.rng.random_range(0.0..0.5));
-            let back = down + slice.mul_f64(self.rng.random_range(0.01..0.4));
-            self.schedule(down, What::Crash { at });
-            self.schedule(back, What::Restart { at });
-        }
+        self.schedule(self.config.heal_at, What::Heal);
+        self.redraw_sides();
+        self.plan_next_fault();
     }
 
     fn drive(&mut self) {
-        let deadline = Instant(0) + self.config.deadline;
-        while let Some(Reverse(due)) = self.heap.pop() {
-            if due.at > deadline || self.clients.iter().all(SimClient::done) {
-                break;
+        while let Some((at, what)) = self.queue.pop() {
+            self.now = at;
+            self.happen(what);
+            if !self.ledger.violations.is_empty() || self.over() {
+                return;
             }
-            self.now = due.at;
-            self.happen(due.what);
-            if !self.ledger.violations.is_empty() {
-                break;
+            if self.deadline.is_some_and(|deadline| at > deadline) {
+                self.blame_liveness();
+                return;
             }
         }
     }
 
-    fn finish(mut self) -> Outcome {
-        let calls: Vec<_> = self
+    /// Is the run over? Charts may ask for the beginning only.
+    fn over(&self) -> bool {
+        let charted = |recorder: &Recorder| recorder.is_over(self.ledger.end());
+        self.phase == Phase::Over || self.recorder.as_ref().is_some_and(charted)
+    }
+
+    fn blame_liveness(&mut self) {
+        let open: Vec<String> = self
             .clients
             .iter()
-            .flat_map(|client| client.history.iter().cloned())
+            .filter_map(|client| client.open.front().map(|call| (client.id, call)))
+            .map(|(client, call)| format!("request {} of client {client}", call.number))
             .collect();
-        self.stats.slots = self.ledger.slots();
+        let within = self.config.progress_within;
+        let what = match self.phase {
+            Phase::CatchUp => format!("a replica lags behind {}", self.ledger.end()),
+            _ => format!("without an answer: {}", open.join(", ")),
+        };
+        self.ledger.violation(format!(
+            "liveness: nothing fails any more, but {within:?} later ({:?}) {what}",
+            self.phase
+        ));
+    }
+
+    fn finish(&mut self) {
+        self.stats.slots = self.ledger.end().0;
+        self.stats.requests = self.ledger.requests();
         self.stats.virtual_time = self.now.since(Instant(0));
-        self.ledger.finish(&self.cluster, &calls);
-        if !self.ledger.violations.is_empty() {
-            let standing = self.standing();
-            self.ledger.violations.extend(standing);
-        }
-        Outcome {
-            violations: self.ledger.violations,
-            trace: self.trace.finish(),
-            stats: self.stats,
+        let end = self.ledger.end();
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            if let Some(running) = &mut node.running
+                && !node.twin
+                && running.executor.last_executed() == end
+            {
+                let machine = running.executor.machine_mut();
+                self.ledger.root(at, consensus::StateMachine::root(machine));
+            }
         }
     }
 
@@ -291,112 +294,122 @@ impl<'c> World<'c> {
             Some(running) => {
                 let protocol = &running.protocol;
                 format!(
-                    "replica {}: view {}, stable {}, executed {}, pending {}",
+                    "replica {}: view {}, stable {}, executed {}, pending {}{}",
                     node.id,
                     protocol.view(),
                     protocol.stable(),
                     protocol.last_executed(),
-                    protocol.pending()
+                    protocol.pending(),
+                    if node.twin { ", runs twice" } else { "" },
                 )
             }
         };
-        self.nodes.iter().map(describe).collect()
+        let mut lines: Vec<String> = self.nodes.iter().map(describe).collect();
+        lines.push(format!(
+            "at {:?} of virtual time; healed: {}; {} slots",
+            self.now.since(Instant(0)),
+            self.healed,
+            self.ledger.end()
+        ));
+        lines
     }
 
     pub(crate) fn schedule(&mut self, after: Duration, what: What) {
-        self.order += 1;
-        let at = self.now + after;
-        self.heap.push(Reverse(Due {
-            at,
-            order: self.order,
-            what,
-        }));
+        self.queue.push(self.now + after, what);
     }
 
-    fn healed(&self) -> bool {
-        self.now >= Instant(0) + self.config.heal_at
+    /// The trace takes in that something happened.
+    pub(crate) fn note(&mut self, kind: u64, place: u32, content: u64) {
+        let place = kind << 32 | u64::from(place);
+        self.trace = mix(mix(mix(self.trace, self.now.0), place), content);
     }
 
-    pub(crate) fn chance(&mut self, share: f64) -> bool {
-        share > 0.0 && !self.healed() && self.rng.random_bool(share)
-    }
-
-    pub(crate) fn delay(&mut self) -> Duration {
-        self.rng.random_range(self.config.delay.clone())
-    }
-
-    pub(crate) fn note(&mut self, kind: u8, place: usize, bytes: &[u8]) {
-        self.trace
-            .update(&[kind])
-            .u64(self.now.0)
-            .u64(place as u64)
-            .part(bytes);
-    }
-
-    fn happen(&mut self, what: What) {
-        match what {
-            What::ToReplica { to, from, bytes } => {
-                self.note(1, to, &bytes);
-                self.deliver(to, from, &bytes);
-            }
-            What::Request { to, raw } => {
-                self.note(2, to, &raw);
-                self.deliver_request(to, raw);
-            }
-            What::ToClient { to, from, reply } => {
-                self.note(3, to, &crypto::encode(&reply));
-                let mut out = Vec::new();
-                self.clients[to].on_reply(from, reply, self.now, &mut out);
-                self.perform_client(to, out);
-            }
-            What::Timer {
-                at,
-                life,
-                timer,
-                generation,
-            } => {
-                let node = &self.nodes[at];
-                let set = node
-                    .running
-                    .as_ref()
-                    .is_some_and(|running| running.timers.get(&timer) == Some(&generation));
-                if node.life == life && set {
-                    self.note(4, at, &[timer as u8]);
-                    if let Some(running) = &mut self.nodes[at].running {
-                        running.timers.remove(&timer);
-                    }
-                    self.step(at, Event::TimerFired(timer));
-                }
-            }
-            What::Synced { at, life } if self.nodes[at].life == life => self.synced(at),
-            What::Saved { at, life, state } if self.nodes[at].life == life => {
-                self.saved(at, *state);
-            }
-            What::Synced { .. } | What::Saved { .. } => {}
-            What::ClientTick { client } => {
-                if self
-                    .ticks
-                    .get(&client)
-                    .is_some_and(|tick| *tick <= self.now)
-                {
-                    self.ticks.remove(&client);
-                    let mut out = Vec::new();
-                    self.clients[client].tick(self.now, &mut out);
-                    self.perform_client(client, out);
-                }
-            }
-            What::Crash { at } => {
-                self.note(5, at, &[]);
-                self.nodes[at].crash();
-            }
-            What::Restart { at } => {
-                if self.nodes[at].running.is_none() {
-                    self.note(6, at, &[]);
-                    self.stats.restarts += 1;
-                    self.nodes[at].start();
-                    self.step(at, Event::Started);
-                }
+    /// A line of the chart, if one is drawn.
+    pub(crate) fn chart(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.recorder.is_some() {
+            let line = line(self);
+            let now = self.now;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.line(now, &line);
             }
         }
+    }
+
+    /// Events of a process that stands still wait for it.
+    fn held_back(&mut self, what: What) -> Option<What> {
+        let at = match &what {
+            What::Packet { to, .. } | What::Request { to, .. } => *to,
+            What::Timer { at, .. } | What::Synced { at, .. } | What::Saved { at, .. } => *at,
+            _ => return Some(what),
+        };
+        let running = self.nodes[at as usize].running.as_mut();
+        let Some(inbox) = running.and_then(|running| running.paused.as_mut()) else {
+            return Some(what);
+        };
+        inbox.push_back(what);
+        if inbox.len() > crate::node::INBOX_MAX {
+            let is_message =
+                |what: &What| matches!(what, What::Packet { .. } | What::Request { .. });
+            if let Some(oldest) = inbox.iter().position(is_message) {
+                inbox.remove(oldest);
+                self.stats.inbox_dropped += 1;
+            }
+        }
+        None
+    }
+
+    pub(crate) fn happen(&mut self, what: What) {
+        let Some(what) = self.held_back(what) else {
+            return;
+        };
+        match what {
+            What::Packet { to, packet } => {
+                self.note(1, to, packet.fingerprint);
+                self.deliver(to as usize, &packet);
+            }
+            What::Request { to, raw } => {
+                self.note(2, to, crate::mix::of_bytes(&raw));
+                self.deliver_request(to as usize, raw);
+            }
+            What::Reply { to, reply } => self.reply_arrives(to, *reply),
+            What::Hint { to, from, term } => self.hint_arrives(to, from, term),
+            What::Channel { to, from, up } => self.channel_changes(to, from, up),
+            What::Timer {
+                at,
+                timer,
+                generation,
+            } => self.timer_runs_out(at, timer, generation),
+            What::Synced { at, life } if self.nodes[at as usize].life == life => {
+                self.synced(at as usize);
+            }
+            What::Saved { at, life } if self.nodes[at as usize].life == life => {
+                self.saved(at as usize);
+            }
+            What::Synced { .. } | What::Saved { .. } => {}
+            What::ClientTick { client } => self.client_tick(client),
+            What::ClientReady { client } => self.client_ready(client),
+            What::Nemesis => self.something_goes_wrong(),
+            What::Remedy(remedy) => self.remedy(remedy),
+            What::Heal => self.heal(),
+        }
+    }
+
+    /// Starts a replica from its disk.
+    pub(crate) fn bring_up(&mut self, at: usize) {
+        self.nodes[at].start();
+        self.note(6, at as u32, u64::from(self.nodes[at].life));
+        self.chart(|world| format!("{:<4} starts", world.name(at)));
+        self.tell_clients(at, true);
+        self.step(at, Event::Started);
+    }
+
+    /// A replica's name in charts: its id, with a prime for a second instance.
+    pub(crate) fn name(&self, at: usize) -> String {
+        let prime = if at < usize::from(self.config.n) {
+            ""
+        } else {
+            "'"
+        };
+        format!("{}{prime}", self.nodes[at].id)
     }
 }

@@ -1,107 +1,106 @@
 //! Seeds with faults on: safety always, progress once the faults are healed, and witnesses that
 //! the situations were reached.
 //!
-//! `SEEDS=A..B cargo test -p simulator --release sweep` runs a longer sweep.
+//! `SEEDS=A..B cargo test -p simulator --release sweep -- --nocapture` runs a longer sweep.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use consensus::{CommitMode, FastQuorum};
-use simulator::{Config, Faults, Signatures, Stats, run};
+use simulator::{Config, Stats, run};
 
-fn seeds() -> std::ops::Range<u64> {
+/// The sweep of an ordinary `cargo test`.
+const SEEDS: Range<u64> = 0..64;
+/// Witnesses are demanded of sweeps of at least this many seeds.
+const WITNESSED: u64 = 64;
+
+fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("SEEDS") else {
-        return 0..60;
+        return SEEDS;
     };
     let (from, to) = text.split_once("..").expect("SEEDS has the form A..B");
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
-/// A configuration drawn from the seed: sizes, quorums, policies and faults all vary.
-fn drawn(seed: u64) -> Config {
-    let sizes = [(4, 1), (5, 1), (6, 1), (7, 2), (9, 2)];
-    let (n, f) = sizes[(seed % 5) as usize];
-    let fast = [
-        FastQuorum::Strong,
-        FastQuorum::Conservative,
-        FastQuorum::Off,
-    ][(seed / 5 % 3) as usize];
-    let base = Config::default();
-    let mut policy = base.policy.clone();
-    if seed % 4 == 1 {
-        policy.commit_mode = CommitMode::Eager;
+/// Runs all seeds on all cores; the first failure ends it.
+fn sweep(seeds: Range<u64>) -> (Stats, Duration) {
+    let next = AtomicU64::new(seeds.start);
+    let failed = AtomicBool::new(false);
+    let total = Mutex::new((Stats::default(), Duration::ZERO));
+    let failure = Mutex::new(None);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let outcome = run(&Config::drawn(seed));
+                    if !outcome.violations.is_empty() {
+                        failed.store(true, Ordering::Relaxed);
+                        let text = outcome.violations.join("\n");
+                        *failure.lock().expect("no thread panics") = Some((seed, text));
+                    }
+                    let mut total = total.lock().expect("no thread panics");
+                    total.0.add(&outcome.stats);
+                    total.1 += outcome.busy;
+                }
+            });
+        }
+    });
+    if let Some((seed, text)) = failure.into_inner().expect("no thread panics") {
+        panic!(
+            "SEEDS={seed}..{} cargo test -p simulator --release sweep\n{text}",
+            seed + 1
+        );
     }
-    Config {
-        seed,
-        n,
-        f,
-        fast,
-        policy,
-        faults: Faults {
-            loss: [0.0, 0.05, 0.2][(seed / 3 % 3) as usize],
-            duplication: [0.0, 0.3][(seed / 2 % 2) as usize],
-            client_loss: [0.0, 0.1][(seed / 7 % 2) as usize],
-            crashes: (seed % 6) as u32,
-            silent: if seed.is_multiple_of(6) { f } else { 0 },
-        },
-        signatures: if seed.is_multiple_of(50) {
-            Signatures::Ed25519
-        } else {
-            Signatures::Fake
-        },
-        heal_at: Duration::from_millis(800),
-        ..base
-    }
+    total.into_inner().expect("no thread panics")
 }
 
 #[test]
 fn every_seed_is_safe_and_live_and_the_sweep_reaches_what_it_is_for() {
-    let mut total = Stats::default();
-    for seed in seeds() {
-        let outcome = run(&drawn(seed));
-        assert!(
-            outcome.violations.is_empty(),
-            "SEEDS={seed}..{} cargo test -p simulator --release sweep\n{}",
-            seed + 1,
-            outcome.violations.join("\n")
-        );
-        let stats = outcome.stats;
-        total.slots += stats.slots;
-        total.fast += stats.fast;
-        total.slow += stats.slow;
-        total.transferred += stats.transferred;
-        total.fallbacks += stats.fallbacks;
-        total.checkpoints += stats.checkpoints;
-        total.retransmissions += stats.retransmissions;
-        total.restarts += stats.restarts;
-        total.replies_resent += stats.replies_resent;
-        total.lost += stats.lost;
-        total.delivered += stats.delivered;
-        total.virtual_time += stats.virtual_time;
-    }
+    let seeds = seeds();
+    let began = Instant::now();
+    let (total, busy) = sweep(seeds.clone());
+    let speed = total.virtual_time.as_secs_f64() / busy.as_secs_f64();
     println!("{total:#?}");
-    if seeds().count() < 60 {
+    println!(
+        "{} seeds in {:.1?}: {speed:.0} times real time a core, {:.1} decided slots and {:.0} \
+         delivered messages a virtual second",
+        seeds.end - seeds.start,
+        began.elapsed(),
+        total.slots_per_second(),
+        total.delivered as f64 / total.virtual_time.as_secs_f64(),
+    );
+    if seeds.end - seeds.start < WITNESSED {
         return;
     }
-    let witnesses = [
-        ("fast decisions", total.fast),
-        ("slow decisions", total.slow),
-        ("decisions by transfer", total.transferred),
-        ("fallbacks", total.fallbacks),
-        ("stable checkpoints", total.checkpoints),
-        ("retransmissions", total.retransmissions),
-        ("restarts from disk", total.restarts),
-        ("stored replies sent again", total.replies_resent),
-        ("lost messages", total.lost),
+    assert!(
+        total.slots_per_second() >= 10.0,
+        "the clients ask too little"
+    );
+    // What the protocol cannot do yet is not demanded yet.
+    let later = [
+        "views_entered",
+        "fast_then_view_change",
+        "equivocations",
+        "twin_messages",
+        "primary_crashes",
     ];
-    for (what, count) in witnesses {
-        assert!(count > 0, "the sweep never saw {what}");
+    for (what, count) in total.counts() {
+        assert!(
+            count > 0 || later.contains(&what),
+            "the sweep never saw {what}: it proves nothing about it"
+        );
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    let first = run(&drawn(17));
-    let second = run(&drawn(17));
+    let (first, second) = (run(&Config::drawn(17)), run(&Config::drawn(17)));
     assert_eq!(first.trace, second.trace);
-    assert_ne!(first.trace, run(&drawn(18)).trace);
+    assert_ne!(first.trace, run(&Config::drawn(18)).trace);
 }

@@ -1,0 +1,111 @@
+//! What a run reached. A sweep that never reaches a situation proves nothing about it, so every
+//! count here can be asked for as a witness.
+
+use std::time::Duration;
+
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// Counts over a run, or over many.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[doc = $doc])* pub $name: u64,)*
+            /// Virtual time.
+            pub virtual_time: Duration,
+        }
+
+        impl Stats {
+            /// Adds another run's counts.
+            pub fn add(&mut self, other: &Stats) {
+                $(self.$name += other.$name;)*
+                self.virtual_time += other.virtual_time;
+            }
+
+            /// Every count by its name.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counts! {
+    /// Slots executed: the length of the log.
+    slots,
+    /// Requests executed for the first time.
+    requests,
+    /// Decisions by q_F PREPAREs, over all replicas.
+    fast,
+    /// Decisions by q COMMITs, over all replicas.
+    slow,
+    /// Decisions by another replica's certificate.
+    transferred,
+    /// COMMITs sent because the fast quorum did not come in time.
+    fallbacks,
+    /// Stable checkpoints, over all replicas.
+    checkpoints,
+    /// Times that a STATUS led to messages being sent again.
+    retransmissions,
+    /// Views entered above view 0, over all replicas.
+    views_entered,
+    /// Slots that somebody had decided fast before a replica that had not entered a later view.
+    fast_then_view_change,
+    /// Proofs of equivocation stored, over all replicas.
+    equivocations,
+    /// Stored replies that were sent again.
+    replies_resent,
+    /// Messages delivered to replicas.
+    delivered,
+    /// Messages lost on a link.
+    lost,
+    /// Messages that arrived twice.
+    repeated,
+    /// Messages held back by a delay spike.
+    spikes,
+    /// Messages stopped by a partition.
+    partitioned,
+    /// Arrangements of the network: groups, one-way links, bridges.
+    partitions,
+    /// Arrangements that cut the primary off.
+    primary_isolated,
+    /// Crashes of one replica.
+    crashes,
+    /// Crashes of a replica that was the primary of its view.
+    primary_crashes,
+    /// Crashes with records waiting that no sync had begun to write.
+    crashes_before_sync,
+    /// Crashes while a sync was under way.
+    crashes_in_sync,
+    /// Crashes after a sync and before what it released.
+    crashes_after_sync,
+    /// Crashes in the middle of a broadcast.
+    crashes_in_broadcast,
+    /// Crashes while a checkpoint's state was being written, or right after.
+    crashes_at_save,
+    /// Crashes that left a part of a group of records behind.
+    torn_writes,
+    /// Records that a crash took away before they were durable.
+    records_lost,
+    /// Power cuts: every replica down at once.
+    power_cuts,
+    /// Replicas restarted from their disks.
+    restarts,
+    /// Restarts after a clean stop.
+    clean_restarts,
+    /// Pauses of a process.
+    pauses,
+    /// Messages dropped from a paused process's full inbox.
+    inbox_dropped,
+    /// Jumps of a clock.
+    clock_jumps,
+    /// Clocks that ran fast or slow.
+    clock_drifts,
+    /// Messages sent by the second instance of a replica that ran twice.
+    twin_messages,
+}
+
+impl Stats {
+    /// Decided slots in a virtual second.
+    pub fn slots_per_second(&self) -> f64 {
+        self.slots as f64 / self.virtual_time.as_secs_f64().max(1e-9)
+    }
+}

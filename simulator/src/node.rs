@@ -19,7 +19,7 @@ use crate::queue::What;
 
 /// Messages that wait for a paused process; more push the oldest out, as the bounded queues of a
 /// real replica do.
-pub(crate) const INBOX_MAX: usize = 512;
+pub(crate) const INBOX_MAX: usize = 128;
 
 /// Where in writing to disk a crash comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use crypto::Signature;
 use super::certificate::{Certificate, StableCertificate, Statement};
 use super::message::{Mode, SignedNewView, SignedViewChange};
 use crate::batch::RawBatch;
+use crate::configuration::Nonce;
 use crate::ids::{Epoch, SeqNo, View};
 
 /// A durable promise or the ground of one.
@@ -39,6 +40,24 @@ pub enum Record {
         /// The NEW-VIEW that opened the view.
         new_view: Option<SignedNewView>,
     },
+    /// Whether the replica has a vote. The first record of every log: one that has none is not
+    /// known to hold all that was promised.
+    Role(Role),
+}
+
+/// What a replica may do after what has become of its records (R12, R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Role {
+    /// Everything that it promised in this epoch and later ones is in its records.
+    Member {
+        /// The first epoch in which it votes.
+        from: Epoch,
+    },
+    /// It has lost records and promises nothing until it is renewed.
+    Learner {
+        /// This life of it.
+        nonce: Nonce,
+    },
 }
 
 impl Record {
@@ -48,7 +67,7 @@ impl Record {
         match self {
             Record::Vote { statement, .. } => statement.seq,
             Record::Prepared(certificate) => certificate.statement.seq,
-            Record::Stable(_) | Record::View { .. } => SeqNo(0),
+            Record::Stable(_) | Record::View { .. } | Record::Role(_) => SeqNo(0),
         }
     }
 
@@ -59,6 +78,7 @@ impl Record {
             Record::Prepared(_) => 2,
             Record::Stable(_) => 3,
             Record::View { .. } => 4,
+            Record::Role(_) => 6,
         }
     }
 }

@@ -74,6 +74,8 @@ impl Pbft {
                 self.next = self.next.max(certificate.seq.next());
                 self.stable = Some(certificate);
             }
+            // Whoever starts the replica has read it before anything else.
+            Record::Role(_) => {}
             Record::View { epoch, .. } if epoch != self.epoch => {}
             Record::View {
                 view,

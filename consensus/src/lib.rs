@@ -18,6 +18,7 @@ pub mod configuration;
 pub mod executor;
 pub mod ids;
 pub mod keyring;
+pub mod mutation;
 pub mod pbft;
 pub mod pool;
 pub mod protocol;

@@ -4,6 +4,7 @@
 use crypto::{ClusterId, Hasher, PublicKey};
 
 use crate::ids::{ClientId, Epoch, ReplicaId, SERVICES_FROM, View};
+use crate::mutation::{Mutation, active};
 use crate::settings::Limits;
 
 /// Which fast quorum a configuration asks for (docs/protocol.md R2, "Which rule").
@@ -168,29 +169,42 @@ impl Quorums {
 
     /// q: PREPAREs of a prepared certificate, COMMITs of a decision, CHECKPOINTs of a stable one.
     pub fn slow(&self) -> usize {
-        usize::from(self.slow)
+        usize::from(self.slow) - usize::from(active(Mutation::SlowQuorumOneSmaller))
     }
 
     /// q_F: PREPAREs that decide at once, if the fast path is on.
     pub fn fast(&self) -> Option<usize> {
-        self.fast.map(usize::from)
+        let fast = self.fast.map(usize::from)?;
+        Some(fast - usize::from(active(Mutation::FastQuorumOneSmaller)))
     }
 
     /// q_F = q: preparing and deciding coincide, COMMITs are never needed (R8).
     pub fn prepared_is_decided(&self) -> bool {
-        self.fast == Some(self.slow)
+        self.fast() == Some(self.slow())
     }
 
     /// N_vc = n − f: VIEW-CHANGEs in a NEW-VIEW, exactly.
     pub fn view_change(&self) -> usize {
-        usize::from(self.n - self.f)
+        usize::from(self.n - self.f) - usize::from(active(Mutation::ViewChangeQuorumOneSmaller))
     }
 
     /// T_e: reports for a digest that make it a candidate in the view change when `excluded`
     /// replicas are proven Byzantine; `None` with the fast path off.
     pub fn vote_threshold(&self, excluded: usize) -> Option<usize> {
-        self.fast
-            .map(|fast| usize::from(fast - 2 * self.f) + excluded)
+        if active(Mutation::IgnoreVotes) {
+            return None;
+        }
+        let fast = self.fast()?;
+        if active(Mutation::ThresholdOne) {
+            return Some(1);
+        }
+        if active(Mutation::ThresholdF) {
+            return Some(self.f());
+        }
+        if active(Mutation::KeepBaseThreshold) {
+            return Some(fast - 2 * self.f());
+        }
+        Some(fast - 2 * self.f() + excluded)
     }
 
     /// t = n − q_F: silent replicas that the fast path survives.

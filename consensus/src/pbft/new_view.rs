@@ -14,6 +14,7 @@ use super::message::{SlotRecord, ViewChange};
 use crate::batch::null_digest;
 use crate::cluster::Quorums;
 use crate::ids::{SeqNo, View};
+use crate::mutation::{Mutation, active};
 
 /// What the reports say of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl Opening {
             .iter()
             .zip(0u64..)
             .map(move |(digest, offset)| (first.plus(offset), *digest))
+            .filter(|(_, digest)| !active(Mutation::LeaveGaps) || *digest != null_digest())
     }
 
     /// What is assigned to `seq`.
@@ -82,7 +84,11 @@ pub fn compute_o(
     excluded: usize,
 ) -> Result<Opening, Unopened> {
     let stable = |report: &&ViewChange| report.stable.as_ref().map_or(start, |base| base.seq);
-    let min = set.iter().map(stable).max().unwrap_or(start);
+    let min = if active(Mutation::SmallestCheckpoint) {
+        set.iter().map(stable).min().unwrap_or(start)
+    } else {
+        set.iter().map(stable).max().unwrap_or(start)
+    };
     let base = set
         .iter()
         .filter_map(|report| report.stable.as_ref())
@@ -126,6 +132,9 @@ pub fn select(quorums: &Quorums, reports: &[&SlotRecord], excluded: usize) -> Se
         let Some(certificate) = &report.prepared else {
             continue;
         };
+        if active(Mutation::DropPrepared) {
+            continue;
+        }
         let (view, digest) = (certificate.statement.view, certificate.statement.digest);
         match prepared {
             Some((held, other)) if held == view && other != digest => {
@@ -140,7 +149,7 @@ pub fn select(quorums: &Quorums, reports: &[&SlotRecord], excluded: usize) -> Se
         .map_or(Voted::Nothing, |threshold| newest_votes(reports, threshold));
     match (prepared, voted) {
         (Some((view, digest)), Voted::One(newest, _) | Voted::Several(newest))
-            if view >= newest =>
+            if prepared_wins(view, newest) =>
         {
             Selected::Value(digest)
         }
@@ -149,6 +158,20 @@ pub fn select(quorums: &Quorums, reports: &[&SlotRecord], excluded: usize) -> Se
         (_, Voted::One(_, digest)) => Selected::Value(digest),
         (_, Voted::Several(_)) => Selected::Conflict,
     }
+}
+
+/// A certificate wins a tie: votes of one view cannot contradict it.
+fn prepared_wins(prepared: View, voted: View) -> bool {
+    if active(Mutation::PreferPrepared) {
+        return true;
+    }
+    if active(Mutation::PreferVotes) {
+        return false;
+    }
+    if active(Mutation::PreparedStrictlyNewer) {
+        return prepared > voted;
+    }
+    prepared >= voted
 }
 
 /// W*: the newest view in or after which some digest has `threshold` latest votes, and how many
@@ -171,11 +194,18 @@ fn newest_votes(reports: &[&SlotRecord], threshold: usize) -> Voted {
     let mut newest = Voted::Nothing;
     for (digest, mut views) in views {
         views.sort_unstable_by(|a, b| b.cmp(a));
+        if active(Mutation::VotesPerExactView) {
+            let newest_alone = views
+                .windows(threshold)
+                .find(|run| run.first() == run.last());
+            views = newest_alone.map(<[View]>::to_vec).unwrap_or_default();
+        }
         let Some(reached) = views.get(threshold.saturating_sub(1)).copied() else {
             continue;
         };
         newest = match newest {
             Voted::One(view, _) | Voted::Several(view) if view > reached => newest,
+            Voted::One(view, _) if view == reached && active(Mutation::BreakTies) => newest,
             Voted::One(view, _) | Voted::Several(view) if view == reached => Voted::Several(view),
             _ => Voted::One(reached, digest),
         };

@@ -10,7 +10,8 @@ use super::message::{Header, Mode, Prepare, Wire};
 use super::record::Record;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
-use crate::ids::{ReplicaId, SeqNo};
+use crate::ids::{ReplicaId, SeqNo, View};
+use crate::mutation::{Mutation, active};
 use crate::pool::Offer;
 use crate::protocol::{Action, Outbox, Timer, When};
 use crate::report::{Report, Trigger};
@@ -162,13 +163,13 @@ impl Pbft {
         if statement.view > self.view || !open {
             return self.keep_early(header, batch);
         }
-        let current = statement.view == self.view;
+        let current = self.votes_in(statement.view);
         let free = self.assigned.is_free(statement.seq) && statement.digest != null_digest();
         let Some(slot) = self.window.slot(statement.seq) else {
             return;
         };
         let known = if current {
-            slot.header
+            slot.header.filter(|_| !active(Mutation::VoteTwice))
         } else {
             // Of an older view: only worth a look beside what was voted for in it.
             let voted = slot.vote.map(|vote| vote.header());
@@ -211,10 +212,16 @@ impl Pbft {
         }
     }
 
+    /// Is the view open here? Votes are for the current view, and for no other (R7.2 step 5).
+    fn votes_in(&self, view: View) -> bool {
+        let left = active(Mutation::VoteAfterViewChange) && view.next() == self.view;
+        view == self.view && self.mode == Mode::Normal || left && self.mode == Mode::ViewChange
+    }
+
     /// Casts this replica's vote for the accepted header of `seq`, once per view, if the body is
     /// here (R7.2 steps 5 to 7).
     pub(super) fn vote(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
-        if self.mode != Mode::Normal || !self.window.contains(seq) {
+        if !self.window.contains(seq) {
             return;
         }
         let Some(slot) = self.window.get(seq) else {
@@ -224,8 +231,9 @@ impl Pbft {
         let statement = header.statement;
         let voted = slot
             .vote
-            .is_some_and(|vote| vote.statement.view >= self.view);
-        if statement.view != self.view || voted {
+            .filter(|_| !active(Mutation::VoteTwice))
+            .is_some_and(|vote| vote.statement.view >= statement.view);
+        if !self.votes_in(statement.view) || voted {
             return;
         }
         let batch = match slot.body(&statement.digest) {

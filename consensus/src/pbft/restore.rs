@@ -11,6 +11,7 @@ use super::slot::Prepared;
 use super::view_admission::{SentNewView, SentViewChange};
 use crate::batch::Batch;
 use crate::ids::SeqNo;
+use crate::mutation::{Mutation, active};
 use crate::time::Instant;
 
 impl Pbft {
@@ -18,6 +19,7 @@ impl Pbft {
     pub(super) fn restore_record(&mut self, record: Record) {
         match record {
             Record::Vote { epoch, .. } if epoch != self.epoch => {}
+            Record::Vote { .. } if active(Mutation::ForgetVotesAtRestart) => {}
             Record::Vote {
                 epoch,
                 statement,
@@ -113,6 +115,6 @@ impl Pbft {
     /// The last stop was not a clean one: a proposal of the current view may have left without a
     /// trace, so this replica never proposes in it again (R12, restart fence).
     pub fn fence(&mut self) {
-        self.fenced = true;
+        self.fenced = !active(Mutation::ProposeAfterRestart);
     }
 }

@@ -224,6 +224,13 @@ impl Window {
         }
     }
 
+    /// What no correct replica does (`Mutation::ForgetVotesAtViewChange`).
+    pub(super) fn forget_votes(&mut self) {
+        for slot in &mut self.slots {
+            slot.vote = None;
+        }
+    }
+
     /// The slots with state, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SeqNo, &Slot)> {
         let first = self.low.next();

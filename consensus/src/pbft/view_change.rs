@@ -11,13 +11,16 @@ use crypto::codec::Blob;
 
 use super::Pbft;
 use super::message::{
-    Header, MisbehaviourProof, Mode, NewView, SignedNewView, SignedViewChange, SlotRecord,
+    Header, MisbehaviourProof, Mode, NewView, Prepare, SignedNewView, SignedViewChange, SlotRecord,
     ViewChange, VoteReport, Wire,
 };
 use super::new_view::{Opening, Unopened, compute_o};
 use super::record::Record;
+use super::slot::Slot;
 use super::view_admission::{SentNewView, SentViewChange, fits};
+use crate::batch::null_digest;
 use crate::ids::{ReplicaId, SeqNo, View};
+use crate::mutation::{Mutation, active};
 use crate::protocol::{Action, Misbehaviour, Outbox, Timer, When};
 use crate::report::{Report, Trigger};
 use crate::time::Instant;
@@ -92,6 +95,9 @@ impl Pbft {
         self.view_changes.expected = None;
         out.push(Action::Report(Report::LeftView { to, why }));
         let sent = self.own_view_change();
+        if active(Mutation::ForgetVotesAtViewChange) {
+            self.window.forget_votes();
+        }
         self.view_changes.own = Some(sent.signed.clone());
         self.persist(
             Record::View {
@@ -127,7 +133,7 @@ impl Pbft {
             .iter()
             .take_while(|(seq, _)| *seq <= self.window.high())
             .filter_map(|(seq, slot)| {
-                let vote = slot.vote.map(|vote| VoteReport {
+                let vote = self.vote_to_report(slot).map(|vote| VoteReport {
                     view: vote.statement.view,
                     digest: vote.statement.digest,
                     header_signature: vote.header_signature,
@@ -157,6 +163,25 @@ impl Pbft {
                 signature,
             },
         }
+    }
+
+    /// The latest vote of a slot, whatever it is for.
+    fn vote_to_report(&self, slot: &Slot) -> Option<Prepare> {
+        let vote = slot.vote?;
+        let of_last_view = vote.statement.view.next() >= self.view;
+        if active(Mutation::ReportLastViewOnly) && !of_last_view
+            || active(Mutation::DropNullVotes) && vote.statement.digest == null_digest()
+        {
+            return None;
+        }
+        if active(Mutation::ReportFirstVote) {
+            return slot
+                .prepares
+                .iter()
+                .find(|vote| vote.replica == self.me)
+                .copied();
+        }
+        Some(vote)
     }
 
     /// T_rtx: a lost report would cost the view.
@@ -265,8 +290,10 @@ impl Pbft {
     /// TRY_NEW_VIEW (R10.4).
     fn try_new_view(&mut self, now: Instant, out: &mut Outbox<Self>) {
         let quorums = *self.cluster().quorums();
-        let excluded: Vec<MisbehaviourProof> = self.evidence().map(|(_, proof)| *proof).collect();
-        let accused: Vec<ReplicaId> = self.evidence().map(|(culprit, _)| *culprit).collect();
+        let proven = self
+            .evidence()
+            .filter(|_| !active(Mutation::BreakTies) && !active(Mutation::RefuseTies));
+        let (accused, excluded): (Vec<ReplicaId>, Vec<MisbehaviourProof>) = proven.copied().unzip();
         let set: Vec<SentViewChange> = self
             .view_changes
             .held

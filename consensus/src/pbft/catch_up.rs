@@ -308,18 +308,14 @@ impl Pbft {
         last: SeqNo,
         out: &mut Outbox<Self>,
     ) -> usize {
-        let epoch = self.epoch;
-        let quorums = *self.cluster().quorums();
         let mut sent = 0;
         for seq in first.0..=last.0.min(self.execute_sent.0) {
             let seq = SeqNo(seq);
             let found = match (self.window.get(seq), self.archive.get(seq)) {
-                (Some(slot), _) => slot
-                    .decision_certificate(epoch, &quorums)
-                    .map(|certificate| {
-                        let batch = slot.body(&certificate.statement.digest).cloned();
-                        (certificate, batch)
-                    }),
+                (Some(slot), _) => slot.decided.clone().map(|certificate| {
+                    let batch = slot.body(&certificate.statement.digest).cloned();
+                    (certificate, batch)
+                }),
                 (None, Some(kept)) => Some((kept.certificate.clone(), kept.batch.clone())),
                 (None, None) => None,
             };

@@ -166,19 +166,19 @@ impl Pbft {
         self.assigned.advance(seq);
         self.accept_assigned(out);
         self.next = self.next.max(seq.next());
-        // Proposals that were received ahead of the window are in it now.
-        for waiting in old_high.0 + 1..=self.window.high().0 {
-            self.vote(SeqNo(waiting), out);
+        // Proposals and votes that were received ahead of the window are in it now.
+        let first = old_high.max(self.window.low()).next();
+        for waiting in (first.0..=self.window.high().0).map(SeqNo) {
+            self.vote(waiting, out);
+            self.recount(now, waiting, out);
         }
         self.propose(now, out);
     }
 
     /// Keeps what leaves the window for those who have not executed it yet.
     fn archive_upto(&mut self, seq: SeqNo) {
-        let epoch = self.epoch;
-        let quorums = *self.cluster().quorums();
         for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
-            if let Some(certificate) = slot.decision_certificate(epoch, &quorums) {
+            if let Some(certificate) = slot.decided.clone() {
                 let batch = slot.body(&certificate.statement.digest).cloned();
                 self.archive.keep(at, certificate, batch);
             }

@@ -11,7 +11,7 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::fast_path::OnPrepared;
 use super::message::{Commit, Mode, Prepare, Wire};
 use super::record::Record;
-use super::slot::{Decided, Prepared};
+use super::slot::Prepared;
 use super::votes::Cast;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
@@ -58,29 +58,29 @@ impl Pbft {
         if quorums.fast() == Some(count) {
             self.observe_fast_quorum(now, &statement, out);
         }
-        if quorums.fast().is_some_and(|fast| count >= fast) {
-            self.decide(now, statement, Path::Fast, None, out);
+        if let Some(fast) = quorums.fast() {
+            self.decide_by_votes(now, Phase::Prepare, &statement, fast, out);
         }
     }
 
-    /// Votes of this view that came before it was open count now.
+    /// Votes of this view that came before it was open, or before the window reached the slot,
+    /// count now.
     pub(super) fn recount(&mut self, now: Instant, seq: SeqNo, out: &mut Outbox<Self>) {
-        let statement = self.window.get(seq).and_then(|slot| slot.header);
-        let Some(statement) = statement.map(|header| header.statement) else {
-            return;
-        };
-        let count = self
-            .window
-            .get(seq)
-            .map_or(0, |slot| slot.prepares.count(&statement));
-        if count >= self.cluster().quorums().slow() {
+        let quorum = self.cluster().quorums().slow();
+        let prepared = self.window.get(seq).and_then(|slot| {
+            let mut said = slot.prepares.iter().map(|vote| vote.statement);
+            said.find(|said| said.view == self.view && slot.prepares.count(said) >= quorum)
+        });
+        if let Some(statement) = prepared {
             self.on_prepared(now, &statement, out);
         }
     }
 
-    /// q PREPAREs for one statement (R7.3): a prepared certificate, if its view is current.
+    /// q PREPAREs for one statement (R7.3): a prepared certificate, if its view is current and the
+    /// slot in the window. What a VIEW-CHANGE does not report must not stand behind a COMMIT.
     fn on_prepared(&mut self, now: Instant, statement: &Statement, out: &mut Outbox<Self>) {
-        if statement.view != self.view || self.mode != Mode::Normal {
+        let current = statement.view == self.view && self.mode == Mode::Normal;
+        if !current || !self.window.contains(statement.seq) {
             return;
         }
         let quorums = *self.cluster().quorums();
@@ -95,14 +95,9 @@ impl Pbft {
         if !newer {
             return;
         }
-        let Some(signers) = slot.prepares.signers(statement, quorums.slow()) else {
+        let certificate = slot.certificate(epoch, Phase::Prepare, statement, quorums.slow());
+        let Some(certificate) = certificate else {
             return;
-        };
-        let certificate = Certificate {
-            epoch,
-            phase: Phase::Prepare,
-            statement: *statement,
-            signers,
         };
         slot.prepared = Some(Prepared {
             certificate,
@@ -246,8 +241,31 @@ impl Pbft {
         if slot.commits.cast(vote) != Cast::Counted {
             return;
         }
-        if slot.commits.count(&statement) >= quorum {
-            self.decide(now, statement, Path::Slow, None, out);
+        self.decide_by_votes(now, Phase::Commit, &statement, quorum, out);
+    }
+
+    /// Decides once `quorum` votes of a phase are here.
+    fn decide_by_votes(
+        &mut self,
+        now: Instant,
+        phase: Phase,
+        statement: &Statement,
+        quorum: usize,
+        out: &mut Outbox<Self>,
+    ) {
+        let Some(slot) = self.window.get(statement.seq) else {
+            return;
+        };
+        let settled = slot.decided.as_ref().map(|held| held.statement.digest);
+        if settled == Some(statement.digest) {
+            return;
+        }
+        let path = match phase {
+            Phase::Prepare => Path::Fast,
+            Phase::Commit => Path::Slow,
+        };
+        if let Some(certificate) = slot.certificate(self.epoch, phase, statement, quorum) {
+            self.decide(now, certificate, path, out);
         }
     }
 
@@ -260,7 +278,7 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let statement = certificate.statement;
-        self.decide(now, statement, Path::Transfer, Some(certificate), out);
+        self.decide(now, certificate, Path::Transfer, out);
         if let Some(batch) = batch
             && let Some(slot) = self.window.slot(statement.seq)
         {
@@ -273,11 +291,11 @@ impl Pbft {
     fn decide(
         &mut self,
         now: Instant,
-        statement: Statement,
+        certificate: Certificate,
         path: Path,
-        certificate: Option<Certificate>,
         out: &mut Outbox<Self>,
     ) {
+        let statement = certificate.statement;
         let seq = statement.seq;
         let Some(slot) = self.window.slot(seq) else {
             return;
@@ -292,11 +310,7 @@ impl Pbft {
             }
             return;
         }
-        slot.decided = Some(Decided {
-            statement,
-            path,
-            certificate,
-        });
+        slot.decided = Some(certificate);
         out.push(Action::Report(Report::Decided {
             seq,
             view: statement.view,

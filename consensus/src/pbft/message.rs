@@ -342,6 +342,14 @@ impl MisbehaviourProof {
         }
     }
 
+    /// The configuration in which it was signed.
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            MisbehaviourProof::DoublePrePrepare(a, _) => a.epoch,
+            MisbehaviourProof::DoublePrepare(a, _) => a.epoch,
+        }
+    }
+
     /// Where they contradict each other.
     pub fn seq(&self) -> SeqNo {
         match self {

@@ -112,10 +112,11 @@ pub fn compute_o(
         }
     }
     let max = values.last_key_value().map_or(min, |(seq, _)| *seq);
-    let digests = (min.0 + 1..=max.0)
+    let digests = (min.0..max.0)
         // A gap below something that may have been decided: nothing was decided there, and
         // execution has to get past it.
-        .map(|seq| values.get(&SeqNo(seq)).copied().unwrap_or(null_digest()))
+        .map(|before| values.get(&SeqNo(before).next()).copied())
+        .map(|value| value.unwrap_or(null_digest()))
         .collect();
     Ok(Opening {
         min,

@@ -161,7 +161,7 @@ impl Pbft {
         let statement = header.statement;
         let open = statement.view < self.view || self.mode == Mode::Normal;
         if statement.view > self.view || !open {
-            return self.keep_early(header, batch);
+            return self.keep_early(header, batch, out);
         }
         let current = self.votes_in(statement.view);
         let free = self.assigned.is_free(statement.seq) && statement.digest != null_digest();
@@ -196,7 +196,15 @@ impl Pbft {
 
     /// A proposal of a view that is not open here yet: one a slot, of the nearest view, because
     /// anybody is the primary of some far view. Bodies beyond the bound are fetched again.
-    fn keep_early(&mut self, header: Header, batch: Option<Arc<Batch>>) {
+    fn keep_early(&mut self, header: Header, batch: Option<Arc<Batch>>, out: &mut Outbox<Self>) {
+        // Peers answer FETCH-BATCH with the proposal of their own view.
+        if let Some(batch) = &batch
+            && let Some(slot) = self.window.slot(header.statement.seq)
+            && slot.needs_body(&batch.digest())
+        {
+            slot.keep_body(Arc::clone(batch));
+            self.execute_decided(out);
+        }
         let kept: usize = self.window.iter().map(|(_, slot)| slot.early_bytes()).sum();
         let batch = batch.filter(|batch| kept + batch.bytes() <= EARLY_BYTES_MAX);
         let view = self.view;

@@ -40,7 +40,8 @@ impl Pbft {
                     return;
                 };
                 // Accepted in the view of the vote; in a later one O or the primary says it anew.
-                if statement.view == view {
+                let accepted = statement.view == view;
+                if accepted {
                     slot.header = Some(vote.header());
                 }
                 slot.vote = Some(vote);
@@ -49,7 +50,10 @@ impl Pbft {
                 if let Some(batch) = batch.and_then(|raw| Batch::parse(raw, &limits).ok()) {
                     slot.keep_body(Arc::new(batch));
                 }
-                self.next = self.next.max(statement.seq.next());
+                // What was voted for in older views may be free by now: no gap may stay below it.
+                if accepted {
+                    self.next = self.next.max(statement.seq.next());
+                }
             }
             Record::Prepared(certificate) if certificate.epoch != self.epoch => {}
             Record::Prepared(certificate) => {

@@ -10,8 +10,7 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::message::{Commit, Header, Prepare};
 use super::votes::VoteSet;
 use crate::batch::Batch;
-use crate::ids::{SeqNo, View};
-use crate::report::Path;
+use crate::ids::{Epoch, SeqNo, View};
 use crate::time::Instant;
 
 /// Batches kept per slot: of the accepted header, the own latest vote, the highest prepared
@@ -27,17 +26,6 @@ pub(super) struct Prepared {
     pub(super) at: Instant,
     /// Is it durable (or on its way before everything that rests on it)?
     pub(super) persisted: bool,
-}
-
-/// A slot's decision.
-#[derive(Clone, Debug)]
-pub(super) struct Decided {
-    /// What was decided.
-    pub(super) statement: Statement,
-    /// By which rule.
-    pub(super) path: Path,
-    /// The certificate, if it came whole from another replica; else it is in the votes.
-    pub(super) certificate: Option<Certificate>,
 }
 
 /// One sequence number.
@@ -57,8 +45,8 @@ pub(super) struct Slot {
     pub(super) prepared: Option<Prepared>,
     /// Own COMMIT of the current view.
     pub(super) commit: Option<Commit>,
-    /// The decision.
-    pub(super) decided: Option<Decided>,
+    /// What decided the slot, whole: the votes for it give way to those of later views.
+    pub(super) decided: Option<Certificate>,
     /// A proposal of a view that is not open here yet; of several the one of the nearest view.
     pub(super) early: Option<(Header, Option<Arc<Batch>>)>,
     bodies: Vec<Arc<Batch>>,
@@ -120,31 +108,22 @@ impl Slot {
         body.map_or(0, |body| body.bytes())
     }
 
-    /// The certificate that decides this slot, to be shown to others.
-    pub(super) fn decision_certificate(
+    /// The certificate that the votes here make, if there are enough.
+    pub(super) fn certificate(
         &self,
-        epoch: crate::ids::Epoch,
-        quorums: &crate::cluster::Quorums,
+        epoch: Epoch,
+        phase: Phase,
+        statement: &Statement,
+        quorum: usize,
     ) -> Option<Certificate> {
-        let decided = self.decided.as_ref()?;
-        if let Some(certificate) = &decided.certificate {
-            return Some(certificate.clone());
-        }
-        let statement = decided.statement;
-        let (phase, signers) = match decided.path {
-            Path::Fast => (
-                Phase::Prepare,
-                self.prepares.signers(&statement, quorums.fast()?)?,
-            ),
-            Path::Slow | Path::Transfer => (
-                Phase::Commit,
-                self.commits.signers(&statement, quorums.slow())?,
-            ),
+        let signers = match phase {
+            Phase::Prepare => self.prepares.signers(statement, quorum)?,
+            Phase::Commit => self.commits.signers(statement, quorum)?,
         };
         Some(Certificate {
             epoch,
             phase,
-            statement,
+            statement: *statement,
             signers,
         })
     }

@@ -135,6 +135,7 @@ pub(super) fn new_view<'k>(
         )
         .ok_or(Misbehaviour::Unknown)?;
     checks.push(by_primary);
+    let signed_by_primary = checks.len();
     match parts(keyring, &new_view, checks) {
         Ok(view_changes) => Ok(Message::NewView(Box::new(SentNewView {
             new_view,
@@ -142,7 +143,7 @@ pub(super) fn new_view<'k>(
             signed,
         }))),
         Err(error) => {
-            checks.truncate(1);
+            checks.truncate(signed_by_primary);
             let why = error.to_string();
             Ok(Message::InvalidNewView { epoch, view, why })
         }
@@ -162,6 +163,10 @@ fn parts<'k>(
     let mut once = Once::new(checks);
     let mut accused = BTreeSet::new();
     for proof in &new_view.excluded {
+        // Who had to be renewed since then promised nothing in this epoch yet (R16).
+        if proof.epoch() != new_view.epoch {
+            return malformed("a proof of another epoch");
+        }
         if !accused.insert(proof.culprit(keyring)) {
             return malformed("two proofs against one replica");
         }
@@ -234,7 +239,9 @@ fn report<'k>(
     }
     let window = keyring.cluster().limits().log_window;
     let low = report.stable.as_ref().map(|stable| stable.seq);
-    if low.is_some_and(|low| !fits(&report, low, window)) {
+    // Wherever the epoch began: L records at most are worth their signatures.
+    let wide = !spans(&report, window);
+    if wide || low.is_some_and(|low| !fits(&report, low, window)) {
         return malformed("a slot record outside the window");
     }
     for record in &report.records {
@@ -287,6 +294,14 @@ impl VoteReport {
             },
             signature: self.header_signature,
         }
+    }
+}
+
+/// Do the records lie within L slots? They are ascending.
+fn spans(report: &ViewChange, window: u64) -> bool {
+    match (report.records.first(), report.records.last()) {
+        (Some(first), Some(last)) => last.seq.0 - first.seq.0 < window,
+        _ => true,
     }
 }
 

@@ -93,6 +93,7 @@ impl Pbft {
         self.mode = Mode::ViewChange;
         self.patience_of_views.left();
         self.view_changes.expected = None;
+        self.commits.forget_waiting();
         out.push(Action::Report(Report::LeftView { to, why }));
         let sent = self.own_view_change();
         if active(Mutation::ForgetVotesAtViewChange) {
@@ -118,6 +119,8 @@ impl Pbft {
             after: self.policy.retransmit_interval,
         });
         self.view_changes.keep(sent);
+        // The own report may be the last that a set needs, and contradict another one in it.
+        self.accuse_by_reports(now, out);
         self.consider_view_changes(now, out);
     }
 

@@ -154,10 +154,11 @@ impl Pbft {
         self.next = opening.max.next();
         self.commits.forget_waiting();
         self.window.forget_headers();
+        // First of all, because a base that is stable here lets this primary propose.
+        self.pool.requeue(now);
         if let Some(base) = opening.base {
             self.on_stable(now, base, out);
         }
-        self.pool.requeue(now);
         self.accept_assigned(out);
         self.take_up_early(now, out);
         self.hand_over_pending(out);

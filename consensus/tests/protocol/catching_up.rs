@@ -217,6 +217,27 @@ fn a_peer_below_the_watermark_is_sent_the_certificate_and_archived_decisions() {
 }
 
 #[test]
+fn a_decision_can_be_shown_when_votes_of_later_views_have_replaced_those_that_made_it() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=1);
+    let digest = fixture.proposal(1).batch.digest();
+    // Two views are kept of each replica. In new views everybody votes for the slot again.
+    for view in [1, 2] {
+        let header = fixture.header(view, 1, digest);
+        for voter in [0, 2, 3, 4] {
+            node.receive(voter, &Wire::Prepare(fixture.prepare(voter, &header)));
+        }
+    }
+    node.hear_stuck(0, &status(0, 0));
+    let shown = node.sent.iter().rfind(|wire| wire.name() == "decision");
+    assert_eq!(
+        fixture.node(2).receive(1, shown.expect("it is shown")),
+        ["decided s1 transfer", "execute s1 (1)"]
+    );
+}
+
+#[test]
 fn a_fetched_body_is_answered_with_its_proposal() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(1);

@@ -6,7 +6,7 @@ use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
 use consensus::{CommitMode, FastQuorum, Policy, Timer};
 
-use crate::fixture::{Fixture, ms};
+use crate::fixture::{Fixture, ms, state_at};
 use crate::node::Node;
 
 const NOTHING: [&str; 0] = [];
@@ -288,4 +288,35 @@ fn rare_expiries_leave_it_patient() {
             assert!(!lines.contains(&"eager commits true".to_owned()));
         }
     }
+}
+
+/// Slot 10 is beyond h + L = 8 here, but not for those who have a stable checkpoint at 4.
+#[test]
+fn a_slot_above_the_window_is_committed_only_when_the_window_reaches_it() {
+    let policy = Policy {
+        commit_mode: CommitMode::Eager,
+        ..Policy::default()
+    };
+    let fixture = Fixture::with_policy(FastQuorum::Conservative, policy);
+    let mut node = fixture.node(1);
+    crate::voting::decide(&fixture, &mut node, 1..=4);
+    let header = fixture.proposal(10).header;
+    // A VIEW-CHANGE reports slots up to h + L only: this COMMIT could not be answered for.
+    for voter in [0, 2, 3, 4] {
+        let vote = Wire::Prepare(fixture.prepare(voter, &header));
+        assert_eq!(node.receive(voter, &vote), NOTHING, "the vote of r{voter}");
+    }
+    assert_eq!(commit(&fixture, &mut node, 10, 0), NOTHING);
+    node.state_saved(4, state_at(4));
+    let stable = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
+    assert_eq!(
+        node.receive(2, &stable),
+        [
+            "stable s4",
+            "persist stable s4",
+            "truncate s4",
+            "persist prepared s10",
+            "send COMMIT s10 to all once durable"
+        ]
+    );
 }

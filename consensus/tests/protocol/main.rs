@@ -4,6 +4,7 @@
 
 mod fixture;
 mod node;
+mod signing_views;
 
 mod net;
 
@@ -21,5 +22,6 @@ mod quorums;
 mod selecting;
 mod sessions;
 mod view_changes;
+mod view_restarts;
 mod voting;
 mod wire;

@@ -364,13 +364,6 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "remove it, or use a later version",
         ),
         (
-            "[[fault]]\nat = \"5s\"\n",
-            "3:3 fault",
-            "`fault` is not available in this version: it does not know faults injected while a scenario runs yet",
-            "not available yet",
-            "remove it, or use a later version",
-        ),
-        (
             "seed = 99999999999999999999\n",
             "3:8 99999999999999999999",
             "this integer is too large: the largest is 9223372036854775807",

@@ -114,6 +114,15 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
             .boxed(),
         number("expect.view_changes", 0..=9),
         word("expect.verdict", &["pass", "safety-violation"]),
+        word(
+            "fault",
+            &[
+                "[]",
+                "[{ at = \"50ms\", kind = \"kill\", target = \"primary\" }]",
+                "[{ at = \"1ms\", kind = \"pause\", target = [1, 2], resume_at = \"90ms\" }, { at = \"2ms\", kind = \"restart\", target = 0 }]",
+                "[{ at = \"5ms\", every = \"200ms\", kind = \"kill\", target = \"random-correct\", restart_at = \"50ms\", wipe = true }]",
+            ],
+        ),
         (0..4_u32)
             .prop_map(|id| format!("expect.culprits=[{id}]"))
             .boxed(),

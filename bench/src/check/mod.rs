@@ -3,6 +3,7 @@
 mod agreement;
 mod committed;
 mod linearizable;
+mod read_back;
 mod register;
 mod search;
 mod verdict;
@@ -12,4 +13,5 @@ pub use committed::{
     Checkpoint, CommitPath, CommittedEntry, CommittedError, CommittedLog, parse_committed,
 };
 pub use linearizable::{LinearizableReport, check_linearizable};
+pub use read_back::check_read_back;
 pub use verdict::{CheckResult, Verdict};

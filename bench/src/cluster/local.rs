@@ -1,6 +1,7 @@
 //! A cluster of replica processes on loopback, for the length of one repeat.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crypto::SecretKey;
@@ -8,6 +9,7 @@ use network::ClusterFile;
 
 use super::child::{Arguments, DurabilityName, EngineName};
 use super::founding;
+use super::member::Members;
 use super::process::Process;
 use crate::exit::Exit;
 use crate::options::RunError;
@@ -16,8 +18,6 @@ use crate::scenario::schema::{Durability, Engine, Scenario};
 /// All replicas must listen after this long. Loopback and a fresh directory take milliseconds;
 /// the rest is for machines that are busy with something else.
 const START_PATIENCE: Duration = Duration::from_secs(30);
-/// A replica has this long to stop in good order.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Times that a start is tried when a chosen port turns out to be taken.
 const START_ATTEMPTS: u32 = 3;
 /// Exit code of a replica whose port is taken.
@@ -46,7 +46,7 @@ pub struct Local {
     directory: PathBuf,
     keep_data: bool,
     file: ClusterFile,
-    processes: Vec<Process>,
+    members: Arc<Members>,
 }
 
 impl Local {
@@ -99,10 +99,10 @@ impl Local {
                 let message = format!("cannot start replica {id}: {error}");
                 (RunError::new(Exit::Environment, message), false)
             })?;
-            processes.push(process);
+            processes.push((process, arguments, log));
         }
         let deadline = Instant::now() + START_PATIENCE;
-        for process in &mut processes {
+        for (process, ..) in &mut processes {
             process.wait_ready(deadline).map_err(|failed| {
                 let port_taken = failed.code == Some(PORT_TAKEN);
                 let exit = if port_taken {
@@ -117,8 +117,13 @@ impl Local {
             directory: directory.clone(),
             keep_data: options.keep_data,
             file,
-            processes,
+            members: Arc::new(Members::new(processes)),
         })
+    }
+
+    /// The replicas, for whoever injects faults.
+    pub fn members(&self) -> &Arc<Members> {
+        &self.members
     }
 
     /// The cluster's file.
@@ -139,53 +144,45 @@ impl Local {
     }
 
     /// Replicas that ended without being asked to, with the end of their logs.
-    pub fn fallen(&mut self) -> Vec<(usize, String)> {
-        let mut fallen = Vec::new();
-        for (id, process) in self.processes.iter_mut().enumerate() {
-            if let Some(status) = process.ended() {
-                fallen.push((
-                    id,
-                    format!("replica {id} ended ({status}){}", process.tail()),
-                ));
-            }
-        }
-        fallen
+    pub fn fallen(&self) -> Vec<(usize, String)> {
+        self.members.fallen()
     }
 
     /// Stops every replica in good order. Returns a sentence for each that was not.
-    pub fn stop(&mut self) -> Vec<String> {
-        for process in &mut self.processes {
-            process.terminate();
-        }
-        let deadline = Instant::now() + STOP_PATIENCE;
-        let mut complaints = Vec::new();
-        for (id, process) in self.processes.iter_mut().enumerate() {
-            let (status, killed) = process.reap(deadline);
-            if killed {
-                complaints.push(format!(
-                    "replica {id} did not stop within {} s and was killed",
-                    STOP_PATIENCE.as_secs()
-                ));
-            } else if status.is_some_and(|status| !status.success()) {
-                complaints.push(format!(
-                    "replica {id} stopped in disorder{}",
-                    process.tail()
-                ));
-            }
-        }
-        complaints
+    pub fn stop(&self) -> Vec<String> {
+        self.members.stop_all()
     }
 
-    /// The file in which replica `id` keeps its committed log.
-    pub fn committed_log(&self, id: usize) -> PathBuf {
-        self.directory.join(format!("replica-{id}")).join(COMMITTED)
+    /// What replica `id` said that it committed, all its lives one after the other; `None` if it left nothing.
+    pub fn committed_log(&self, id: usize) -> Option<String> {
+        let lives: Vec<String> = self
+            .members
+            .committed_logs(id)
+            .iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
+        (!lives.is_empty()).then(|| joined(&lives))
     }
+}
+
+/// The logs of one replica's lives as one. A life that was killed may have left half a line; only that of the last may
+/// stay, since nothing follows it.
+fn joined(lives: &[String]) -> String {
+    let mut text = String::new();
+    for (number, life) in lives.iter().enumerate() {
+        let whole = match number + 1 < lives.len() {
+            true => life.rfind('\n').map_or(0, |end| end + 1),
+            false => life.len(),
+        };
+        text.push_str(&life[..whole]);
+    }
+    text
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
         // Whoever still runs would write into a directory that is being removed.
-        self.processes.clear();
+        self.members.kill_all();
         if !self.keep_data {
             remove(&self.directory);
         }
@@ -197,5 +194,17 @@ fn remove(directory: &Path) {
         && let Err(error) = std::fs::remove_dir_all(directory)
     {
         tracing::warn!("{} stays behind: {error}", directory.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::joined;
+
+    #[test]
+    fn half_a_line_of_a_killed_life_does_not_spoil_the_next() {
+        let lives = ["a\nb\nhal", "c\nhal"].map(str::to_owned);
+        assert_eq!(joined(&lives), "a\nb\nc\nhal");
+        assert_eq!(joined(&["half".to_owned(), "c\n".to_owned()]), "c\n");
     }
 }

@@ -5,12 +5,14 @@ mod adopt;
 pub mod child;
 mod founding;
 mod local;
+mod member;
 mod observe;
 mod process;
 
 pub use adopt::adopt;
 pub use founding::client_pace;
 pub use local::{Local, LocalOptions};
+pub use member::{Failed, Members};
 pub use observe::{Observer, Snapshot};
 
 use std::path::{Path, PathBuf};

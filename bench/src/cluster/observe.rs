@@ -12,6 +12,8 @@ use replica::observer::status::ReplicaStatus;
 
 /// A replica that does not answer an observation for this long is skipped this time.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// As above, for one that did not answer the last time: a replica that is down must not hold up news of the others.
+const PATIENCE_AGAIN: Duration = Duration::from_millis(150);
 /// Observations in a row that one poll asks of a replica to catch up with its committed log.
 const PAGES_MAX: usize = 64;
 
@@ -43,7 +45,8 @@ impl Observer {
             hub,
             last: Snapshot {
                 replicas: vec![None; n],
-                answered: vec![false; n],
+                // Nobody has been found silent yet.
+                answered: vec![true; n],
             },
             next: collect.then(|| vec![SeqNo(1); n]),
             logs: vec![String::new(); n],
@@ -62,8 +65,13 @@ impl Observer {
                 .as_ref()
                 .map_or(SeqNo(u64::MAX), |next| next[index]);
             let replica = ReplicaId(u16::try_from(index).unwrap_or(u16::MAX));
+            let patience = if self.last.answered[index] {
+                PATIENCE
+            } else {
+                PATIENCE_AGAIN
+            };
             asked.push(tokio::spawn(async move {
-                hub.observe(replica, from, PATIENCE).await
+                hub.observe(replica, from, patience).await
             }));
         }
         for (index, asked) in asked.into_iter().enumerate() {

@@ -29,9 +29,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts replica `id`; its log goes to `log`.
+    /// Starts replica `id`; its log goes to the end of `log`.
     pub(super) fn start(id: usize, arguments: &Arguments, log: &Path) -> std::io::Result<Self> {
-        let stderr = std::fs::File::create(log)?;
+        let stderr = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments.to_command_line())
             .stdin(Stdio::piped())
@@ -102,11 +105,34 @@ impl Process {
 
     /// Asks the process to stop.
     pub(super) fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Lets it stand still.
+    pub(super) fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&mut self, signal: Signal) {
         if self.ended().is_none()
             && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
         {
             // It may end between the look and the signal; then there is nobody to ask.
-            let _ = kill_process(pid, Signal::TERM);
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Ends it at once, and waits until the system has taken back its ports and locks.
+    pub(super) fn kill(&mut self) {
+        if self.ended().is_none() {
+            // As above; and who cannot be waited for is gone.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 
@@ -137,10 +163,7 @@ impl Process {
 impl Drop for Process {
     /// Whatever went wrong, no process stays behind.
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        self.kill();
     }
 }
 

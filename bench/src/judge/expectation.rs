@@ -3,11 +3,14 @@
 use super::Met;
 use super::objective::met;
 use crate::check::{CheckResult, Verdict};
-use crate::record::{Repeat, RunVerdict};
+use crate::record::{FaultFact, Repeat, RunVerdict};
 use crate::scenario::schema::{Condition, Expectation, Fact};
 
 /// The number that a check may put beside its verdict: acknowledged operations that it knows to be gone.
 pub(super) const LOST: &str = "lost_operations";
+
+/// The number that the check of liveness puts beside its verdict.
+const STALL: &str = "longest_stall_ms";
 
 /// The condition as the scenario writes it.
 pub(super) fn wanted(condition: &Condition) -> String {
@@ -62,6 +65,41 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::FinalView => report(facts.final_view),
         Fact::Checkpoints => report(facts.checkpoints),
         Fact::StateTransfers => report(facts.state_transfers),
+        Fact::Faults => {
+            let struck = repeat.faults.iter().filter(|fault| fault.target.is_some());
+            number(struck.count() as u64)
+        }
+        Fact::FirstCommitMs => longest(
+            condition,
+            repeat,
+            "no answer after",
+            |_| true,
+            |fault| fault.first_commit_ms,
+        ),
+        Fact::Recovered95Ms => longest(
+            condition,
+            repeat,
+            "no recovery from",
+            |_| true,
+            |fault| fault.recovered_95_ms,
+        ),
+        Fact::CaughtUpMs => longest(
+            condition,
+            repeat,
+            "no catching up after",
+            |fault| fault.end_s.is_some(),
+            |fault| fault.caught_up_ms,
+        ),
+        Fact::LongestStallMs => match repeat
+            .checks
+            .liveness
+            .facts
+            .get(STALL)
+            .and_then(serde_json::Value::as_u64)
+        {
+            Some(stall) => number(stall),
+            None => Err("nothing: the run was not watched".to_owned()),
+        },
         Fact::FastPathShare => decided(repeat).and_then(|()| {
             met(condition.admits_number(facts.fast_path_share), || {
                 let (fast, slow) = (facts.fast_path_slots, facts.slow_path_slots);
@@ -83,6 +121,27 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
             met(condition.admits_replicas(&culprits), || replicas(&culprits))
         }
     }
+}
+
+/// The longest of a time that faults are given, over all faults that it applies to; without it for one there is none.
+fn longest(
+    condition: &Condition,
+    repeat: &Repeat,
+    without: &str,
+    applies: fn(&FaultFact) -> bool,
+    time_ms: fn(&FaultFact) -> Option<f64>,
+) -> Met {
+    let mut longest = None;
+    for fault in repeat.faults.iter().filter(|fault| applies(fault)) {
+        let Some(ms) = time_ms(fault) else {
+            return Err(format!("{without} {}", fault.named()));
+        };
+        longest = Some(f64::max(ms, longest.unwrap_or(0.0)));
+    }
+    let Some(ms) = longest else {
+        return Err("nothing: there was no such fault".to_owned());
+    };
+    met(condition.admits_number(ms), || format!("{ms:.1}"))
 }
 
 /// What a reader must know about how a fact was judged.
@@ -125,9 +184,9 @@ enum Lost {
     NotJudged(String),
 }
 
-/// Judged by three checks: an acknowledged write that is gone shows as a stale read in the history (`linearizable`), as a
-/// request without its one execution (`exactly_once`), or as replicas with different final states (`state`). The history
-/// says so by itself; without one the other two must both have passed, since all replicas may have lost the same write.
+/// Judged by four checks: an acknowledged write that is gone shows as a stale read in the history (`linearizable`), as a
+/// request without its one execution (`exactly_once`), as replicas with different final states (`state`), or at the end in
+/// the sample that is read again (`read_back`). The history says so by itself; without one the other two must both have passed, since all replicas may have lost the same write.
 fn lost(repeat: &Repeat) -> Lost {
     let checks = &repeat.checks;
     let all = [
@@ -135,8 +194,11 @@ fn lost(repeat: &Repeat) -> Lost {
         ("state", &checks.state),
         ("linearizable", &checks.linearizable),
     ];
-    if let Some((name, check)) = all.iter().find(|(_, check)| check.verdict == Verdict::Fail) {
-        let count = all.iter().filter_map(|(_, check)| known_lost(check)).max();
+    let with_sample = || all.into_iter().chain([("read_back", &checks.read_back)]);
+    if let Some((name, check)) = with_sample().find(|(_, check)| check.verdict == Verdict::Fail) {
+        let count = with_sample()
+            .filter_map(|(_, check)| known_lost(check))
+            .max();
         return Lost::Some {
             count: count.unwrap_or(1).max(1),
             why: format!("check.{name} failed: {}", check.detail),

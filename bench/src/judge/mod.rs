@@ -56,6 +56,16 @@ pub fn judge(scenario: &Scenario, repeats: &[Repeat]) -> Judgement {
                 Err(format!("0: {why}")),
             );
         }
+        for fault in &repeat.faults {
+            // Nor this: a run whose faults did not happen as planned answers another question.
+            if let Some(why) = &fault.failed {
+                miss(
+                    format!("fault at {:.1} s", fault.start_s),
+                    format!("a {} as planned", fault.kind),
+                    Err(why.clone()),
+                );
+            }
+        }
         for objective in &scenario.slo.objectives {
             miss(
                 format!("slo.{}", objective.name()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::check::CheckResult;
 use crate::record::{
-    Checks, ConsensusFacts, Counters, EvidenceFact, LatencySummary, Repeat, RunVerdict,
+    Checks, ConsensusFacts, Counters, EvidenceFact, FaultFact, LatencySummary, Repeat, RunVerdict,
 };
 use crate::scenario::schema::{Fact, LatencyPoint, Scenario};
 use crate::scenario::{Source, load};
@@ -69,8 +69,29 @@ fn good() -> Repeat {
             linearizable: CheckResult::pass(""),
             exactly_once: CheckResult::pass(""),
             state: CheckResult::pass(""),
-            liveness: CheckResult::pass(""),
+            liveness: CheckResult::pass("").with("longest_stall_ms", 700),
+            read_back: CheckResult::pass(""),
         },
+        faults: vec![
+            FaultFact {
+                kind: "kill".to_owned(),
+                target: Some(0),
+                start_s: 2.0,
+                end_s: Some(3.0),
+                first_commit_ms: Some(650.0),
+                recovered_95_ms: Some(900.0),
+                caught_up_ms: Some(400.0),
+                ..FaultFact::default()
+            },
+            FaultFact {
+                kind: "pause".to_owned(),
+                target: Some(4),
+                start_s: 5.0,
+                first_commit_ms: Some(3.5),
+                recovered_95_ms: Some(0.0),
+                ..FaultFact::default()
+            },
+        ],
         evidence: vec![EvidenceFact {
             culprit: 3,
             ..EvidenceFact::default()
@@ -161,6 +182,11 @@ fn every_fact_is_met_and_missed() {
         ("final_view", "2", "0", "= 0 2"),
         ("checkpoints", "3", "\"> 3\"", "> 3 3"),
         ("state_transfers", "4", "0", "= 0 4"),
+        ("faults", "2", "0", "= 0 2"),
+        ("first_commit_ms", "\"<= 650\"", "\"< 650\"", "< 650 650.0"),
+        ("recovered_95_ms", "\"<= 900\"", "\"< 900\"", "< 900 900.0"),
+        ("caught_up_ms", "\"<= 400\"", "\"< 400\"", "< 400 400.0"),
+        ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
         ("culprits", "[3]", "[]", "[] [3]"),
     ];
     let names: Vec<&str> = facts.iter().map(|(name, ..)| *name).collect();
@@ -186,7 +212,7 @@ fn safety_goes_before_liveness_and_liveness_before_objectives() {
     assert_eq!(verdict(&repeat), RunVerdict::SloMissed);
     repeat.checks.liveness = CheckResult::fail("stood still");
     assert_eq!(verdict(&repeat), RunVerdict::LivenessViolation);
-    for check in 0..4 {
+    for check in 0..5 {
         let mut unsafe_one = repeat.clone();
         let checks = &mut unsafe_one.checks;
         let all = [
@@ -194,6 +220,7 @@ fn safety_goes_before_liveness_and_liveness_before_objectives() {
             &mut checks.linearizable,
             &mut checks.exactly_once,
             &mut checks.state,
+            &mut checks.read_back,
         ];
         *all.into_iter().nth(check).unwrap() = CheckResult::fail("contradiction");
         assert_eq!(verdict(&unsafe_one), RunVerdict::SafetyViolation);
@@ -214,6 +241,48 @@ fn the_repeat_that_missed_is_named() {
     assert_eq!(
         sentences,
         ["slo.throughput: wanted >= 50/s, got 10.0/s (repeat 2)"]
+    );
+}
+
+#[test]
+fn a_fault_without_an_answer_or_recovery_is_missed_by_name() {
+    let mut repeat = good();
+    repeat.faults[1].first_commit_ms = None;
+    repeat.faults[0].recovered_95_ms = None;
+    assert_eq!(
+        misses(
+            "[expect]\nfirst_commit_ms = \">= 0\"\nrecovered_95_ms = \">= 0\"",
+            &repeat
+        ),
+        [
+            "expect.first_commit_ms >= 0 no answer after pause of replica 4 at 5.0 s",
+            "expect.recovered_95_ms >= 0 no recovery from kill of replica 0 at 2.0 s"
+        ]
+    );
+    repeat.faults.clear();
+    assert_eq!(
+        misses("[expect]\nfirst_commit_ms = \">= 0\"", &repeat),
+        ["expect.first_commit_ms >= 0 nothing: there was no such fault"]
+    );
+}
+
+#[test]
+fn a_fault_that_did_not_happen_as_planned_is_missed_without_being_asked_for() {
+    let mut repeat = good();
+    repeat.faults[0].failed = Some("replica 0 ended at its start".to_owned());
+    assert_eq!(
+        misses("", &repeat),
+        ["fault at 2.0 s a kill as planned replica 0 ended at its start"]
+    );
+}
+
+#[test]
+fn a_write_that_is_not_found_at_the_end_is_a_lost_operation() {
+    let mut repeat = good();
+    repeat.checks.read_back = CheckResult::fail("key a is gone").with(expectation::LOST, 2);
+    assert_eq!(
+        misses("[expect]\nlost_operations = 0", &repeat),
+        ["expect.lost_operations = 0 at least 2: check.read_back failed: key a is gone"]
     );
 }
 

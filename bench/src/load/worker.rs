@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use client::{ClientHandle, Completion, CompletionSink, RequestError};
 use consensus::ByteList;
 use tokio::sync::mpsc;
@@ -20,6 +21,8 @@ use crate::workload::{Arrivals, ClientLoad, KeySpace, Loader, Operation};
 const COMPLAINTS_MAX: usize = 16;
 /// Requests of the load phase that a client has outstanding.
 const LOAD_OUTSTANDING: usize = 8;
+/// Requests under way while keys are read back.
+const READ_BACK_OUTSTANDING: usize = 64;
 /// Completions taken between two looks at the clock.
 const DRAIN_MAX: usize = 512;
 /// How often an idle worker looks whether it should stop.
@@ -69,6 +72,11 @@ pub enum Stage {
         end_ns: u64,
         /// Requests that a client may have under way; arrivals beyond are dropped, and counted.
         outstanding_max: usize,
+    },
+    /// Read these keys.
+    ReadBack {
+        /// Each once.
+        keys: Vec<Bytes>,
     },
 }
 
@@ -174,6 +182,7 @@ impl Worker {
                 self.open(schedules, start_ns, end_ns, outstanding_max, recorder)
                     .await;
             }
+            Stage::ReadBack { keys } => self.read_back(keys, recorder).await,
         }
         self.drain(recorder).await;
     }
@@ -203,6 +212,31 @@ impl Worker {
                 return;
             }
             self.settle_some(recorder).await;
+        }
+    }
+
+    /// Reads the keys, as many in a request as the scenario has operations in one. A cluster that does not answer the first request is asked no more.
+    async fn read_back(&mut self, keys: Vec<Bytes>, recorder: &mut Recorder) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let before = self.report.answered_requests;
+        for (number, group) in keys.chunks(self.plan.ops_per_request).enumerate() {
+            let operations = group.iter().map(|key| Operation::Read { key: key.clone() });
+            let now = self.plan.clock.now_ns();
+            let client = number % self.clients.len();
+            self.submit(client, operations.collect(), now, recorder);
+            let outstanding = if number == 0 {
+                0
+            } else {
+                READ_BACK_OUTSTANDING
+            };
+            while self.requests.len() > outstanding {
+                self.settle_some(recorder).await;
+            }
+            if self.report.answered_requests == before || self.stopped() {
+                return;
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use super::Counters;
 use super::sparse::{DIGITS_COARSE, histogram};
+use super::{Counters, Marks};
 
 /// Shared by the recorders of one repeat and its progress display. Reading disturbs no worker: the counters are atomic, and a worker takes the lock
 /// of the recent latencies once per 100 ms.
@@ -22,6 +22,7 @@ pub struct Live {
     busy_replies: AtomicU64,
     answered: AtomicU64,
     recent: Mutex<Histogram<u64>>,
+    marks: Marks,
 }
 
 /// The counters at one moment.
@@ -60,6 +61,7 @@ impl Default for Live {
             busy_replies: zero(),
             answered: zero(),
             recent: Mutex::new(histogram(DIGITS_COARSE)),
+            marks: Marks::default(),
         }
     }
 }
@@ -96,6 +98,11 @@ impl Live {
         });
         recent.reset();
         taken
+    }
+
+    /// The moments at which faults struck.
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub(super) fn add(&self, counts: &Counters) {

@@ -11,6 +11,7 @@
 //! Histograms hold successful operations only, so that at the end
 //! sum of histogram counts = `operations.ok` = history lines with status ok outside load and warm-up (when the history is full).
 
+mod acknowledged;
 mod atomic_file;
 mod counters;
 mod directory;
@@ -19,6 +20,7 @@ mod events;
 mod history;
 mod latency_files;
 mod live;
+mod moments;
 mod phase;
 mod recorder;
 mod run_json;
@@ -26,6 +28,7 @@ mod sparse;
 mod summary;
 mod timeseries;
 
+pub use acknowledged::{Acknowledged, KEYS_MAX, Written};
 pub use atomic_file::{AtomicFile, write_file, write_json};
 pub use counters::Counters;
 pub use directory::{
@@ -39,6 +42,7 @@ pub use history::{
 };
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
 pub use live::{Live, LiveSnapshot, RecentLatency};
+pub use moments::Marks;
 pub use phase::{Phase, Phases};
 pub use recorder::{Answer, LATE_AFTER, Outcome, Recorder, Recording, Times};
 pub use run_json::*;

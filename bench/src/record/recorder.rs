@@ -1,12 +1,15 @@
 //! The recorder of one load worker, and what the recorders of a repeat add up to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 
+use super::acknowledged::Acknowledged;
 use super::history::{HistorySink, lines_of};
+use super::moments::Moments;
 use super::sparse::{DIGITS, DIGITS_COARSE, SparseSeries, histogram, new_histogram};
 use super::timeseries::{BUCKET_NS, BucketCounts, TIME_BUCKETS_MAX};
 use super::{Counters, Live, Phase, Phases};
@@ -90,6 +93,11 @@ pub struct Recording {
     service: [Option<Box<Histogram<u64>>>; OperationKind::COUNT],
     pub(super) bucket_counts: Vec<BucketCounts>,
     pub(super) bucket_latencies: SparseSeries,
+    moments: Moments,
+    /// Writes that clients were told of, in all phases.
+    pub acknowledged: Acknowledged,
+    /// What reads behind the measured phase found.
+    pub read_back: BTreeMap<Bytes, Option<Bytes>>,
 }
 
 impl Recorder {
@@ -165,12 +173,21 @@ impl Recorder {
                 history.write(&line);
             }
         }
-        if *answer != Answer::Unknown {
+        let answered = *answer != Answer::Unknown;
+        if answered {
             self.live.answered(operations);
+        }
+        self.recording.acknowledged.note(operation, answer);
+        if phase == Phase::After {
+            self.read_back(operation, answer);
         }
         if phase != Phase::Measured {
             return;
         }
+        let measured_ns = self.phases.measured_ns();
+        self.recording
+            .moments
+            .ended(times, measured_ns, answered, self.live.marks());
         match answer {
             Answer::Unknown => self.count(&Counters {
                 unknown: operations,
@@ -206,6 +223,19 @@ impl Recorder {
         }
         self.recording.seal();
         self.recording
+    }
+
+    fn read_back(&mut self, operation: &Operation, answer: &Answer) {
+        if let (
+            Operation::Read { key },
+            Answer::Executed {
+                outcome: Outcome::Value(value),
+                ..
+            },
+        ) = (operation, answer)
+        {
+            self.recording.read_back.insert(key.clone(), value.clone());
+        }
     }
 
     fn measured(&self, intended_ns: u64) -> bool {
@@ -272,6 +302,9 @@ impl Default for Recording {
             service: Default::default(),
             bucket_counts: Vec::new(),
             bucket_latencies: SparseSeries::new(BUCKET_NS, TIME_BUCKETS_MAX, DIGITS_COARSE),
+            moments: Moments::default(),
+            acknowledged: Acknowledged::default(),
+            read_back: BTreeMap::new(),
         }
     }
 }
@@ -304,24 +337,38 @@ impl Recording {
             mine.add(theirs);
         }
         self.bucket_latencies.merge(other.bucket_latencies);
+        self.moments.merge(&other.moments);
+        self.acknowledged.merge(other.acknowledged);
+        self.read_back.extend(other.read_back);
     }
 
-    /// The longest run of 100 ms buckets within the first `measured` of the measured phase in which
-    /// no operation succeeded; all of it if none ever did.
+    /// The longest time between `from` and `to` in which nothing was answered, both counted from the beginning of the
+    /// measured phase. Exact from 100 ms on; what is shorter counts as none.
     #[must_use]
-    pub fn longest_stall(&self, measured: std::time::Duration) -> std::time::Duration {
-        let buckets = measured.as_nanos() / super::timeseries::BUCKET.as_nanos();
-        let buckets = usize::try_from(buckets).unwrap_or(usize::MAX);
-        let (mut longest, mut current) = (0u32, 0u32);
-        for bucket in 0..buckets {
-            let answered = self
-                .bucket_counts
-                .get(bucket)
-                .is_some_and(|counts| counts.ok + counts.failed > 0);
-            current = if answered { 0 } else { current + 1 };
-            longest = longest.max(current);
-        }
-        super::timeseries::BUCKET * longest
+    pub fn longest_stall(&self, from: Duration, to: Duration) -> Duration {
+        Duration::from_nanos(self.moments.longest_silence(nanos(from), nanos(to)))
+    }
+
+    /// The longest time for which an operation was open at or after `from` (into the measured phase): until its answer, or
+    /// until it was given up. Exact to 100 ms.
+    #[must_use]
+    pub fn longest_open(&self, from: Duration) -> Duration {
+        Duration::from_nanos(self.moments.longest_open(nanos(from)))
+    }
+
+    /// From a mark (see [`Marks`](super::Marks)) to the first answer to an operation that was sent at or after it.
+    #[must_use]
+    pub fn first_answer_after(&self, mark: usize) -> Option<Duration> {
+        self.moments
+            .first_answer_after(mark)
+            .map(Duration::from_nanos)
+    }
+
+    /// Operations answered in each 100 ms of the measured phase.
+    #[must_use]
+    pub fn answered_by_bucket(&self) -> Vec<u64> {
+        let answered = |counts: &BucketCounts| counts.ok + counts.failed;
+        self.bucket_counts.iter().map(answered).collect()
     }
 
     /// The kinds that succeeded at least once, in the order of tables.
@@ -380,6 +427,10 @@ impl Recording {
             .for_each(SparseSeries::seal);
         self.bucket_latencies.seal();
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn sum(histograms: impl Iterator<Item = Histogram<u64>>) -> Histogram<u64> {

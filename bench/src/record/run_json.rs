@@ -178,6 +178,8 @@ pub struct Checks {
     pub state: CheckResult,
     /// The cluster did not stand still.
     pub liveness: CheckResult,
+    /// Writes that clients were told of can be read at the end.
+    pub read_back: CheckResult,
 }
 
 /// An injected fault and what it cost.
@@ -190,12 +192,23 @@ pub struct FaultFact {
     pub target: Option<u32>,
     /// When it began, seconds into the measured phase.
     pub start_s: f64,
-    /// When it ended.
+    /// When it ended: the replica listened again, or went on.
     pub end_s: Option<f64>,
-    /// From its beginning to the first commit after it.
+    /// Whether the replica's disk was lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub wipe: bool,
+    /// From its beginning to the first answer to an operation that was sent at or after it; `None` if there was none.
     pub first_commit_ms: Option<f64>,
-    /// From its beginning until throughput was back at 95 %.
+    /// From its beginning to the first 500 ms with at least 95 % of the throughput of the 2 s before it; `None` if there
+    /// were none, or less than 500 ms before it to compare with.
     pub recovered_95_ms: Option<f64>,
+    /// The longest time without any answer from its beginning to the next fault or the end; below 100 ms it is 0.
+    pub longest_stall_ms: f64,
+    /// From its end until the replica had executed what the others had, to 0.2 s; `None` if it did not end or catch up.
+    pub caught_up_ms: Option<f64>,
+    /// Why it did not strike or end as planned, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// A signed contradiction.
@@ -435,8 +448,9 @@ impl Repeat {
             exactly_once,
             state,
             liveness,
+            read_back,
         } = &self.checks;
-        if [agreement, linearizable, exactly_once, state]
+        if [agreement, linearizable, exactly_once, state, read_back]
             .iter()
             .any(|check| check.verdict == Verdict::Fail)
         {
@@ -446,6 +460,18 @@ impl Repeat {
         } else {
             RunVerdict::Pass
         }
+    }
+}
+
+impl FaultFact {
+    /// As a sentence names it: `kill of replica 0 at 5.0 s`.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let whom = match self.target {
+            Some(id) => format!("replica {id}"),
+            None => "nobody".to_owned(),
+        };
+        format!("{} of {whom} at {:.1} s", self.kind, self.start_s)
     }
 }
 

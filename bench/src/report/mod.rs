@@ -7,6 +7,7 @@
 
 mod document;
 mod doubts;
+mod faults;
 mod markdown;
 mod measurements;
 mod paint;

@@ -1,6 +1,7 @@
 //! The summary of a run: verdict first, then what was run, the numbers, what they cost, and how to run it again.
 
 use super::document::{Document, Section, Table, Tone};
+use super::faults::faults;
 use super::measurements::{consensus, cost, latency, throughput};
 use super::paint::Paint;
 use super::setup::{Setup, machine};
@@ -29,6 +30,7 @@ fn document(run: &Run, directory: &str) -> Document {
         Some(throughput(run)),
         repeats(run),
         latency(run),
+        faults(run),
         Some(consensus(run)),
         cost(run),
         checks(run),
@@ -146,6 +148,7 @@ fn checks(run: &Run) -> Option<Section> {
             ("exactly once", &checks.exactly_once),
             ("state", &checks.state),
             ("liveness", &checks.liveness),
+            ("read back", &checks.read_back),
         ] {
             // Of several repeats only what did not pass is spelled out.
             if several && check.verdict == Verdict::Pass {

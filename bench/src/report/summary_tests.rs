@@ -64,6 +64,7 @@ fn run() -> Run {
             exactly_once: CheckResult::pass("51,240 requests"),
             state: CheckResult::pass("5 equal states"),
             liveness: CheckResult::pass("longest stall 31 ms of 6 s allowed"),
+            read_back: CheckResult::pass("1,024 keys"),
         },
         bounds: Bounds {
             signature_bound_ops_s: 20_492.0,
@@ -168,6 +169,7 @@ Checks
   exactly once    pass: 51,240 requests
   state           pass: 5 equal states
   liveness        pass: longest stall 31 ms of 6 s allowed
+  read back       pass: 1,024 keys
 
 Results  results/20250102T030405Z_quickstart_1a2b; the same run again:
   bench run results/20250102T030405Z_quickstart_1a2b/effective.toml

@@ -1,10 +1,14 @@
 //! What follows a repeat's measurement: everything is stopped, what it left is collected and
 //! checked, the figures are doubted where they should be, and the files are written.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::liveness::{Disturbed, Watched};
 use super::repeat::{Measured, Running, Target, unwritable};
-use super::{bounds, checks, facts};
+use super::{bounds, checks, facts, faults};
+use replica::observer::status::ReplicaStatus;
+
 use crate::check::{CommittedLog, parse_committed};
 use crate::exit::Exit;
 use crate::load::WorkerReport;
@@ -65,7 +69,7 @@ impl Running<'_> {
             requests.unknown += report.unknown_requests;
             self.take_report(report);
         }
-        if let Target::Local(local) = &mut self.target {
+        if let Target::Local(local) = &self.target {
             let complaints = local.stop();
             self.warnings.extend(complaints);
         }
@@ -93,11 +97,23 @@ impl Running<'_> {
             (self.mode != HistoryMode::Off).then_some(history.as_path()),
             self.mode,
             recording,
-            checks::Watched {
-                measured: measured.duration,
-                drained: measured.drained,
+            &checks::Circumstances {
+                watched: Watched {
+                    measured: measured.duration,
+                    drained: measured.drained,
+                },
+                disturbed: self.disturbed(&measured),
+                local: matches!(self.target, Target::Local(_)),
             },
             requests,
+        );
+        repeat.faults = faults::facts(
+            &measured.injected,
+            &faults::Seen {
+                recording,
+                progress: &self.progressed,
+                measured: measured.duration,
+            },
         );
         repeat.bounds = bounds::measure(
             self.scenario.cluster.n,
@@ -117,9 +133,12 @@ impl Running<'_> {
         )
         .map_err(|error| self.unwritable(&error))?;
         let folder = self.directory.path();
-        self.events
-            .finish()
-            .map_err(|error| unwritable(&folder, &error))?;
+        // The thread of the faults had the only other handle, and has ended.
+        if let Some(events) = Arc::into_inner(self.events) {
+            events
+                .finish()
+                .map_err(|error| unwritable(&folder, &error))?;
+        }
         self.progress.finish();
         let durability = facts::durability(&self.snapshot);
         Ok(RepeatOutcome {
@@ -130,26 +149,52 @@ impl Running<'_> {
         })
     }
 
+    /// What the liveness of this repeat is judged by.
+    fn disturbed(&self, measured: &Measured) -> Disturbed {
+        let ends = measured.injected.iter().map(|fault| fault.end);
+        let all: Option<Vec<Duration>> = ends.collect();
+        Disturbed {
+            healed: all.and_then(|ends| ends.into_iter().max()),
+            excesses: self.scenario.excesses(),
+        }
+    }
+
     /// Requests executed by the replica that got furthest. Each accepted answer has f + 1 replicas
     /// behind it, so among any n - f there is one that has executed all that was answered; fewer, or
-    /// old news, prove nothing.
+    /// old news, prove nothing. Replicas count from the start of their process, and only what they
+    /// executed themselves: those that were restarted or fetched a state do not know.
     fn executed_requests(&mut self) -> Option<u64> {
         let cluster = &self.scenario.cluster;
         let enough = (cluster.n - cluster.f) as usize;
         for _ in 0..EXECUTED_ASKED_MAX {
             let snapshot = self.poll();
-            let fresh: Vec<u64> = snapshot
-                .replicas
-                .iter()
-                .zip(&snapshot.answered)
+            let answers = snapshot.replicas.iter().zip(&snapshot.answered);
+            let fresh: Vec<&ReplicaStatus> = answers
                 .filter(|(_, answered)| **answered)
-                .filter_map(|(status, _)| Some(status.as_ref()?.consensus.executed_requests))
+                .filter_map(|(status, _)| status.as_ref())
                 .collect();
-            if fresh.len() >= enough {
-                return fresh.into_iter().max();
+            let furthest = fresh.iter().map(|status| status.last_executed).max();
+            let knows = |status: &&&ReplicaStatus| {
+                Some(status.last_executed) == furthest
+                    && status.consensus.left_behind == 0
+                    && self.lived_once(usize::from(status.replica))
+            };
+            let counts = fresh.iter().filter(knows);
+            let executed = counts
+                .map(|status| status.consensus.executed_requests)
+                .max();
+            if fresh.len() >= enough && executed.is_some() {
+                return executed;
             }
         }
         None
+    }
+
+    fn lived_once(&self, id: usize) -> bool {
+        match &self.target {
+            Target::Local(local) => local.members().only_life(id),
+            Target::Attached => true,
+        }
     }
 
     /// The replicas' committed logs, copied into the results and parsed.
@@ -165,9 +210,7 @@ impl Running<'_> {
             .max(self.snapshot.replicas.len() as u32)
         {
             let text = match (&self.target, &collected) {
-                (Target::Local(local), _) => {
-                    std::fs::read_to_string(local.committed_log(id as usize)).ok()
-                }
+                (Target::Local(local), _) => local.committed_log(id as usize),
                 (Target::Attached, Some(collected)) => collected.get(id as usize).cloned(),
                 (Target::Attached, None) => None,
             };

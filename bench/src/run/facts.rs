@@ -16,6 +16,8 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// Both reports of each replica that gave two. Counters run from the start of the process: one that was restarted in
+    /// between has counted from zero again.
     fn pairs(&self) -> impl Iterator<Item = (&ReplicaStatus, &ReplicaStatus)> {
         self.first
             .replicas
@@ -24,13 +26,16 @@ impl Ends {
             .filter_map(|(first, last)| Some((first.as_ref()?, last.as_ref()?)))
     }
 
-    /// What the protocol did in between, as seen by the replica that got furthest.
+    /// What the protocol did in between, as seen by the replica that got furthest, if possible one that ran all the time.
     pub(super) fn consensus(
         &self,
         logs: &[CommittedLog],
         checkpoint_interval: u64,
     ) -> ConsensusFacts {
-        let Some((first, last)) = self.pairs().max_by_key(|(_, last)| last.last_executed) else {
+        let furthest = self
+            .pairs()
+            .max_by_key(|(first, last)| (same_process(first, last), last.last_executed));
+        let Some((first, last)) = furthest else {
             return ConsensusFacts::default();
         };
         let (from, upto) = (first.last_executed, last.last_executed);
@@ -72,13 +77,23 @@ impl Ends {
     pub(super) fn resources(&self, load_generator: ProcessResources, ok: u64) -> Resources {
         let replicas: Vec<ReplicaResources> = self
             .pairs()
+            .map(|(first, last)| {
+                // What the process before used is not known any more.
+                let fresh = ReplicaStatus::default();
+                let first = if same_process(first, last) {
+                    first
+                } else {
+                    &fresh
+                };
+                (first.clone(), last)
+            })
             .map(|(first, last)| ReplicaResources {
                 id: u32::from(last.replica),
                 cpu_s: last.process.cpu_s - first.process.cpu_s,
                 rss_max_bytes: last.process.rss_max_bytes,
-                bytes_sent: sent(last).saturating_sub(sent(first)),
-                bytes_received: received(last).saturating_sub(received(first)),
-                fsyncs: fsyncs(last).saturating_sub(fsyncs(first)),
+                bytes_sent: sent(last).saturating_sub(sent(&first)),
+                bytes_received: received(last).saturating_sub(received(&first)),
+                fsyncs: fsyncs(last).saturating_sub(fsyncs(&first)),
             })
             .collect();
         let cpu_s: f64 = replicas.iter().map(|replica| replica.cpu_s).sum();
@@ -88,6 +103,11 @@ impl Ends {
             load_generator,
         }
     }
+}
+
+/// Whether both reports are of one process.
+fn same_process(first: &ReplicaStatus, last: &ReplicaStatus) -> bool {
+    first.process.pid == last.process.pid
 }
 
 fn sent(status: &ReplicaStatus) -> u64 {

@@ -5,7 +5,10 @@ mod aftermath;
 mod bounds;
 mod checks;
 mod facts;
+mod faults;
 mod interrupt;
+mod liveness;
+mod read_back;
 mod repeat;
 mod threads;
 
@@ -40,6 +43,13 @@ const AUTHENTICATION: &str =
 /// If nothing could be measured. Nothing is left running, and no results directory is left behind
 /// that looks like a result.
 pub fn run(options: &RunOptions) -> Result<Finished, RunError> {
+    if options.attach.is_some() && !options.loaded.scenario.faults.is_empty() {
+        return Err(RunError::new(
+            Exit::Usage,
+            "the scenario has faults, and only replicas that this program started can be killed or paused: \
+             run it without --attach, or without faults: --set 'fault=[]'",
+        ));
+    }
     let adopted;
     let options = match &options.attach {
         None => options,

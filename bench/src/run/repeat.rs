@@ -11,14 +11,15 @@ use network::ClusterFile;
 
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
-use super::threads::{LoadThread, ThreadPlan};
+use super::faults::{Injected, Progressed, Timeline, TimelinePlan};
+use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::cluster::{self, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
 use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
-    ClusterSample, EventLog, HistoryMode, HistoryWriter, Live, Phases, ProcessResources, Recorder,
-    Recording, RepeatDirectory, RunDirectory,
+    Acknowledged, ClusterSample, EventLog, HistoryMode, HistoryWriter, Live, Phases,
+    ProcessResources, Recorder, Recording, RepeatDirectory, RunDirectory,
 };
 use crate::report::{Progress, Stage};
 use crate::scenario::schema::{Linearizable, LoadModel, Scenario};
@@ -29,7 +30,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// Between the order to start and the first request, so that all workers begin together.
 const LEAD: Duration = Duration::from_millis(50);
 /// After this long without news a stage is waited for again.
-const STAGE_WAIT: Duration = Duration::from_millis(10);
+pub(super) const STAGE_WAIT: Duration = Duration::from_millis(10);
 const NS: f64 = 1e9;
 /// Events of the load phase that wait for the origin of their times; later ones count from the
 /// start of the run.
@@ -60,6 +61,8 @@ pub(super) struct Measured {
     pub(super) samples: Vec<ClusterSample>,
     pub(super) generator: ProcessResources,
     pub(super) generator_share: f64,
+    /// The faults that struck, or should have.
+    pub(super) injected: Vec<Injected>,
 }
 
 /// Runs one repeat to its end.
@@ -78,7 +81,7 @@ pub(super) struct Running<'r> {
     pub(super) clock: Clock,
     pub(super) progress: Progress,
     live: Arc<Live>,
-    pub(super) events: EventLog,
+    pub(super) events: Arc<EventLog>,
     pub(super) history: Option<HistoryWriter>,
     pub(super) mode: HistoryMode,
     pub(super) warnings: Vec<String>,
@@ -90,6 +93,11 @@ pub(super) struct Running<'r> {
     early: Mutex<Vec<EarlyEvent>>,
     /// What stands before every key of this repeat in the store.
     pub(super) key_prefix: Option<String>,
+    timeline: Option<Timeline>,
+    /// How far the replicas were at each look in the measured phase.
+    pub(super) progressed: Vec<Progressed>,
+    /// Writes of the load phase that clients were told of.
+    loaded: Acknowledged,
 }
 
 /// Time on the run's clock, name and fields.
@@ -129,6 +137,7 @@ impl<'r> Running<'r> {
         let clock = Clock::start();
         let events = EventLog::create(&directory.join("events.jsonl"))
             .map_err(|error| unwritable(&directory.path(), &error))?;
+        let events = Arc::new(events);
         let mode = options
             .history
             .unwrap_or(match scenario.check.linearizable {
@@ -186,6 +195,9 @@ impl<'r> Running<'r> {
             measured_ns: 0,
             early: Mutex::default(),
             key_prefix,
+            timeline: None,
+            progressed: Vec::new(),
+            loaded: Acknowledged::default(),
         };
         running.connect(&file, keys, &plan)?;
         Ok(running)
@@ -228,7 +240,10 @@ impl<'r> Running<'r> {
 
     fn go_on(mut self) -> Result<RepeatOutcome, RunError> {
         self.load_records()?;
-        let measured = self.measure()?;
+        let mut measured = self.measure()?;
+        let loaded = std::mem::take(&mut self.loaded);
+        measured.recording.acknowledged.merge(loaded);
+        self.read_back(&mut measured.recording)?;
         self.finish(measured)
     }
 
@@ -236,7 +251,7 @@ impl<'r> Running<'r> {
         self.context.stop.load(Ordering::Relaxed)
     }
 
-    fn recorder(&self, phases: Phases) -> Recorder {
+    pub(super) fn recorder(&self, phases: Phases) -> Recorder {
         let sink = self.history.as_ref().map(HistoryWriter::sink);
         Recorder::new(phases, Arc::clone(&self.live), sink)
     }
@@ -279,7 +294,8 @@ impl<'r> Running<'r> {
         for thread in &self.threads {
             thread.begin(LoadStage::Load, self.recorder(phases));
         }
-        self.wait_for_all(u64::MAX, &mut Vec::new(), &mut None, &mut None)?;
+        let recording = self.wait_for_all(u64::MAX, &mut Vec::new(), &mut None, &mut None)?;
+        self.loaded = recording.acknowledged;
         Ok(())
     }
 
@@ -328,9 +344,14 @@ impl<'r> Running<'r> {
             };
             thread.begin(stage, self.recorder(phases));
         }
+        self.timeline = self.start_timeline()?;
         let mut samples = Vec::new();
         let (mut first, mut last) = (None, None);
         let recording = self.wait_for_all(end_ns, &mut samples, &mut first, &mut last)?;
+        let injected = match self.timeline.take() {
+            Some(timeline) => timeline.finish()?,
+            None => Vec::new(),
+        };
         let drained = Duration::from_nanos(self.clock.now_ns().saturating_sub(measured_ns));
         let end = self.clock.now_ns().min(end_ns);
         let duration = Duration::from_nanos(end.saturating_sub(measured_ns));
@@ -354,7 +375,26 @@ impl<'r> Running<'r> {
             samples,
             generator,
             generator_share,
+            injected,
         })
+    }
+
+    /// The thread that injects the scenario's faults, if it has any.
+    fn start_timeline(&self) -> Result<Option<Timeline>, RunError> {
+        let (Target::Local(local), Some(thread)) = (&self.target, self.threads.first()) else {
+            return Ok(None);
+        };
+        let plan = TimelinePlan {
+            members: Arc::clone(local.members()),
+            clock: self.clock,
+            measured_ns: self.measured_ns,
+            stop: Arc::clone(&self.context.stop),
+            live: Arc::clone(&self.live),
+            events: Arc::clone(&self.events),
+            poller: thread.poller(),
+            seed: self.seed,
+        };
+        Timeline::start(self.scenario, plan)
     }
 
     /// Waits for every thread's stage while the replicas are watched and progress is shown.
@@ -379,6 +419,9 @@ impl<'r> Running<'r> {
                 }
             }
             waiting = still;
+            for note in self.timeline.iter().flat_map(Timeline::notes) {
+                self.progress.note(&note);
+            }
             let now = self.clock.now_ns();
             let begins = measuring && first.is_none() && now >= self.measured_ns;
             let ends = measuring && last.is_none() && now >= end_ns;
@@ -415,7 +458,9 @@ impl<'r> Running<'r> {
         let snapshot = self
             .threads
             .first()
-            .and_then(LoadThread::poll)
+            .map(LoadThread::poller)
+            .as_ref()
+            .and_then(Poller::poll)
             .unwrap_or_default();
         for (id, status) in snapshot.replicas.iter().enumerate() {
             let (Some(status), Some(Some(before))) = (status, self.snapshot.replicas.get(id))
@@ -442,7 +487,7 @@ impl<'r> Running<'r> {
             }
         }
         let mut fallen = Vec::new();
-        if let Target::Local(local) = &mut self.target {
+        if let Target::Local(local) = &self.target {
             fallen = local.fallen();
         }
         for (id, complaint) in fallen {
@@ -452,8 +497,25 @@ impl<'r> Running<'r> {
                 self.warnings.push(complaint);
             }
         }
+        self.note_progress(&snapshot);
         self.snapshot = snapshot.clone();
         snapshot
+    }
+
+    fn note_progress(&mut self, snapshot: &Snapshot) {
+        let now_ns = self.clock.now_ns();
+        if self.measured_ns == 0 || now_ns < self.measured_ns || self.scenario.faults.is_empty() {
+            return;
+        }
+        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
+        let executed = answers.map(|(status, answered)| {
+            let status = status.as_ref().filter(|_| *answered)?;
+            Some(status.last_executed)
+        });
+        self.progressed.push(Progressed {
+            at: Duration::from_nanos(now_ns - self.measured_ns),
+            executed: executed.collect(),
+        });
     }
 }
 

@@ -43,6 +43,19 @@ enum Command {
     Close(oneshot::Sender<Option<Vec<String>>>),
 }
 
+/// Asks the replicas where they stand, from any thread.
+#[derive(Clone)]
+pub(super) struct Poller(commands::Sender<Command>);
+
+impl Poller {
+    /// Asks all replicas for their status; `None` if nobody watches them any more.
+    pub(super) fn poll(&self) -> Option<Snapshot> {
+        let (answer, snapshot) = oneshot::channel();
+        self.0.blocking_send(Command::Poll(answer)).ok()?;
+        snapshot.blocking_recv().ok()
+    }
+}
+
 /// A running load thread.
 pub(super) struct LoadThread {
     commands: commands::Sender<Command>,
@@ -95,11 +108,9 @@ impl LoadThread {
         }
     }
 
-    /// Asks all replicas for their status.
-    pub(super) fn poll(&self) -> Option<Snapshot> {
-        let (answer, snapshot) = oneshot::channel();
-        self.commands.blocking_send(Command::Poll(answer)).ok()?;
-        snapshot.blocking_recv().ok()
+    /// Asks the replicas through this thread, which must be the one that observes.
+    pub(super) fn poller(&self) -> Poller {
+        Poller(self.commands.clone())
     }
 
     /// Closes the connections and ends the thread. Returns the committed logs if they were

@@ -171,7 +171,12 @@ impl Loaded {
                     origin: None,
                 });
                 lines.push(Line {
-                    text: format!("[{parent}]"),
+                    text: match parent.split_once('.') {
+                        Some((list, index)) if index.parse::<usize>().is_ok() => {
+                            format!("[[{list}]]")
+                        }
+                        _ => format!("[{parent}]"),
+                    },
                     origin: None,
                 });
             }
@@ -238,7 +243,10 @@ struct Line {
 }
 
 fn lookup<'t>(tree: &'t Toml, path: &str) -> Option<&'t Toml> {
-    path.split('.').try_fold(tree, |value, key| value.get(key))
+    path.split('.').try_fold(tree, |value, key| match value {
+        Toml::Array(items) => items.get(key.parse::<usize>().ok()?),
+        table => table.get(key),
+    })
 }
 
 /// The effective file with the origin of each value as a comment: `bench scenario explain`.
@@ -255,12 +263,23 @@ pub fn check(
     overrides: &[String],
 ) -> Result<(String, Vec<Problem>), ScenarioError> {
     let loaded = load(std::slice::from_ref(source), overrides)?;
-    let Scenario { name, cluster, .. } = &loaded.scenario;
+    let Scenario {
+        name,
+        cluster,
+        faults,
+        ..
+    } = &loaded.scenario;
+    let strikes: usize = faults.iter().map(|fault| fault.strikes().count()).sum();
     let line = format!(
-        "{}: ok, {name}, n = {}, f = {}",
+        "{}: ok, {name}, n = {}, f = {}{}",
         source.name(),
         cluster.n,
-        cluster.f
+        cluster.f,
+        match strikes {
+            0 => String::new(),
+            1 => ", 1 fault".to_owned(),
+            many => format!(", {many} faults"),
+        }
     );
     Ok((line, loaded.warnings))
 }

@@ -9,10 +9,12 @@
 //! [`load`] is the entry: it gives a [`Loaded`] scenario, or all that is wrong with it. Keys, defaults and bounds are
 //! declared once, where `read` takes them; unknown keys, `explain` and the effective file all follow from that.
 
+mod budget;
 mod catalog;
 mod cluster;
 mod compare;
 mod expect;
+mod fault;
 mod goals;
 mod json_schema;
 mod load;

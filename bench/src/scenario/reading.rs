@@ -85,10 +85,10 @@ impl<'l> Reading<'l> {
             siblings,
         } in std::mem::take(&mut self.unknown)
         {
-            let home = if table.is_empty() {
-                "at the top level".to_owned()
-            } else {
-                format!("in [{table}]")
+            let home = match table.split_once('.') {
+                _ if table.is_empty() => "at the top level".to_owned(),
+                Some((list, index)) if index.parse::<usize>().is_ok() => format!("in [[{list}]]"),
+                _ => format!("in [{table}]"),
             };
             let (label, help) = if let Some(near) = nearest(&key, &siblings) {
                 (format!("did you mean `{near}`?"), format!("write `{near}`"))

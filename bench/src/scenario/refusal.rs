@@ -58,6 +58,45 @@ where
     }
 }
 
+/// A quantity with its unit, within bounds.
+pub(super) fn quantity<Q: Quantity + PartialOrd>(
+    value: &Value,
+    key: &str,
+    example: &str,
+    bounds: &RangeInclusive<Q>,
+) -> Result<Q, Refusal> {
+    let quantity = match value {
+        Value::Text(text) => Q::parse(text).map_err(|message| {
+            Refusal::new(message, format!("for example {key} = \"{example}\""))
+        })?,
+        Value::Integer(number) => {
+            let written = number.to_string();
+            let message = Q::parse(&written)
+                .err()
+                .unwrap_or_else(|| format!("{number} must be a string"));
+            return Err(Refusal::new(
+                message,
+                format!("write it in quotes, for example {key} = \"{example}\""),
+            ));
+        }
+        other => {
+            return Err(Refusal::kind(
+                "a string with a unit",
+                other,
+                &format!("{key} = \"{example}\""),
+            ));
+        }
+    };
+    if bounds.contains(&quantity) {
+        return Ok(quantity);
+    }
+    let (least, most) = (bounds.start().render(), bounds.end().render());
+    Err(Refusal::new(
+        format!("{} is out of bounds", quantity.render()),
+        format!("{key} is {least} to {most}"),
+    ))
+}
+
 /// A number of bytes: an integer, or a size with its unit.
 pub(super) fn bytes(value: &Value) -> Result<u64, Refusal> {
     match value {

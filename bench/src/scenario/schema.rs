@@ -5,11 +5,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use super::budget::Excess;
 pub use super::cluster::{
     Batch, Cluster, CommitMode, Durability, Engine, FastQuorum, Protocol, Storage, Timeouts,
 };
 pub use super::compare::{Comparison, Relation};
 pub use super::expect::{Condition, Expect, Expectation, Fact, FactKind};
+pub use super::fault::{Again, Choice, Fault, FaultKind, FaultTarget, Strike};
 pub use super::goals::{Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, Slo};
 pub use super::load::{Arrival, Load, LoadModel};
 pub use super::units::{Rate, Share, Size};
@@ -39,6 +41,9 @@ pub struct Scenario {
     pub workload: Workload,
     /// How hard they press.
     pub load: Load,
+    /// What happens to the replicas meanwhile.
+    #[serde(rename = "fault")]
+    pub faults: Vec<Fault>,
     /// Which correctness checks follow.
     pub check: Check,
     /// Objectives that the run must meet.

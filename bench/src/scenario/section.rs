@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::problem::Problem;
 use super::reading::{Origin, Reading, Unknown};
-use super::refusal::{Refusal, Words, integer};
+use super::refusal::{Refusal, Words, integer, quantity};
 use super::tree::{Entry, Node, Place, Table, Value, join};
 use super::units::Quantity;
 
@@ -144,36 +144,7 @@ impl<'r, 'l> Section<'r, 'l> {
     ) -> Q {
         let example = default.render();
         self.value(key, default, |value| {
-            let quantity = match value {
-                Value::Text(text) => Q::parse(text).map_err(|message| {
-                    Refusal::new(message, format!("for example {key} = \"{example}\""))
-                })?,
-                Value::Integer(number) => {
-                    let written = number.to_string();
-                    let message = Q::parse(&written)
-                        .err()
-                        .unwrap_or_else(|| format!("{number} must be a string"));
-                    return Err(Refusal::new(
-                        message,
-                        format!("write it in quotes, for example {key} = \"{example}\""),
-                    ));
-                }
-                other => {
-                    return Err(Refusal::kind(
-                        "a string with a unit",
-                        other,
-                        &format!("{key} = \"{example}\""),
-                    ));
-                }
-            };
-            if bounds.contains(&quantity) {
-                return Ok(quantity);
-            }
-            let (least, most) = (bounds.start().render(), bounds.end().render());
-            Err(Refusal::new(
-                format!("{} is out of bounds", quantity.render()),
-                format!("{key} is {least} to {most}"),
-            ))
+            quantity(value, key, &example, &bounds)
         })
     }
 
@@ -361,6 +332,11 @@ impl<'r, 'l> Section<'r, 'l> {
             .origins
             .retain(|(known, _)| !known.starts_with(&inside));
         self.default_group(path, Some(from.to_owned()));
+    }
+
+    /// Says nothing about the keys that are left: what they mean was not understood.
+    pub(super) fn ignore_rest(&mut self) {
+        self.left.clear();
     }
 
     /// Whatever is left was declared by nobody.

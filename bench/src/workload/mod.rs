@@ -31,7 +31,7 @@ pub use keys::{
 pub use mix::{Mix, Preset, YCSB_SCAN_ITEMS_MAX};
 pub use operation::{Condition, Guard, Operation, OperationKind, TXN_OPERATIONS};
 pub(crate) use seed::spread;
-pub use seed::{Purpose, random_stream};
+pub use seed::{Purpose, fault_stream, random_stream};
 pub use value::{SizeDistribution, ValueFault, ValueSource, record_value, tag_of, verify_padding};
 
 /// A workload parameter which no generator can honour: the configuration's fault, and the message names the field and its range.

@@ -29,6 +29,14 @@ pub fn random_stream(seed: u64, client: u64, purpose: Purpose) -> ChaCha8Rng {
     stream
 }
 
+/// The stream that the targets of faults are drawn from: the last one, which belongs to no client.
+#[must_use]
+pub fn fault_stream(seed: u64) -> ChaCha8Rng {
+    let mut stream = ChaCha8Rng::seed_from_u64(seed);
+    stream.set_stream(u64::MAX);
+    stream
+}
+
 /// SplitMix64's output function: a bijection of 64-bit words which spreads every input bit over the whole output (Steele, Lea, Flood 2014).
 pub(crate) const fn spread(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -12,6 +12,7 @@ mod attached;
 mod command;
 mod commands;
 mod ends;
+mod faults;
 mod history;
 mod local;
 mod refusals;

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod expect;
+mod fault;
+mod fault_rules;
 mod load;
 mod rules;
 mod slo;
@@ -28,7 +30,7 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
     let mut root = Section::root(reading, table);
     let schema = schema_version(&mut root);
     let name = name(&mut root);
-    let scenario = Scenario {
+    let mut scenario = Scenario {
         schema,
         name,
         description: root.text("description", ""),
@@ -37,16 +39,18 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
         cluster: root.table("cluster", cluster::read),
         workload: root.table("workload", workload::read),
         load: root.table("load", load::read),
+        faults: Vec::new(),
         check: root.table("check", check),
         slo: root.table("slo", slo::read),
         expect: root.table("expect", expect::read),
     };
+    // In the effective file, too, lists of tables stand behind the tables.
+    scenario.faults = fault::read(&mut root, scenario.load.duration);
     // Its work was done when the layers were gathered.
     let _ = root.take("extends");
     root.later(&[
         ("network", "simulated delays, losses and regions"),
         ("byzantine", "Byzantine replicas"),
-        ("fault", "faults injected while a scenario runs"),
         ("sweep", "sweeps over several values"),
     ]);
     root.finish();

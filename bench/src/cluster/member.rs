@@ -1,0 +1,260 @@
+//! The replicas of a local cluster as a fault plan sees them: each can be killed, paused, stopped and started again,
+//! by one thread for each fault while others watch. Who is away by plan is no failure of the run.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::child::Arguments;
+use super::process::Process;
+
+/// A replica that is started again must listen after this long: it reads what it has on disk first.
+const RESTART_PATIENCE: Duration = Duration::from_secs(60);
+/// A replica has this long to stop in good order.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// All replicas of a local cluster.
+pub struct Members(Vec<Mutex<Member>>);
+
+/// One replica over all its lives.
+struct Member {
+    id: usize,
+    /// Those of its first life.
+    arguments: Arguments,
+    log: PathBuf,
+    /// Times that it was started.
+    lives: usize,
+    state: State,
+}
+
+enum State {
+    /// It runs, unless it ended by itself.
+    Up(Process),
+    /// It stands still by plan.
+    Paused(Process),
+    /// It is away by plan.
+    Away,
+}
+
+/// Why a fault could not strike or end as planned: a sentence.
+pub type Failed = String;
+
+impl Members {
+    /// Replicas that were just started for the first time.
+    pub(super) fn new(started: Vec<(Process, Arguments, PathBuf)>) -> Self {
+        let member = |(id, (process, arguments, log))| {
+            Mutex::new(Member {
+                id,
+                arguments,
+                log,
+                lives: 1,
+                state: State::Up(process),
+            })
+        };
+        Members(started.into_iter().enumerate().map(member).collect())
+    }
+
+    fn member(&self, id: usize) -> MutexGuard<'_, Member> {
+        // A thread that panicked has not left a member half changed: each change is one assignment.
+        self.0[id].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Member>> {
+        (0..self.0.len()).map(|id| self.member(id))
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// If the replica does not run.
+    pub fn kill(&self, id: usize) -> Result<(), Failed> {
+        self.member(id).leave()?.kill();
+        Ok(())
+    }
+
+    /// SIGTERM; returns when the replica has stopped.
+    ///
+    /// # Errors
+    /// If the replica does not run, or does not stop in good order.
+    pub fn stop(&self, id: usize) -> Result<(), Failed> {
+        let mut process = self.member(id).leave()?;
+        process.terminate();
+        let (status, killed) = process.reap(Instant::now() + STOP_PATIENCE);
+        match status {
+            _ if killed => Err(not_stopped(id)),
+            Some(status) if status.success() => Ok(()),
+            _ => Err(format!(
+                "replica {id} stopped in disorder{}",
+                process.tail()
+            )),
+        }
+    }
+
+    /// SIGSTOP.
+    ///
+    /// # Errors
+    /// If the replica does not run.
+    pub fn pause(&self, id: usize) -> Result<(), Failed> {
+        let mut member = self.member(id);
+        let mut process = member.leave()?;
+        process.pause();
+        member.state = State::Paused(process);
+        Ok(())
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// If the replica is not paused.
+    pub fn resume(&self, id: usize) -> Result<(), Failed> {
+        let mut member = self.member(id);
+        match std::mem::replace(&mut member.state, State::Away) {
+            State::Paused(mut process) => {
+                process.resume();
+                member.state = State::Up(process);
+                Ok(())
+            }
+            other => {
+                member.state = other;
+                Err(format!("replica {id} is not paused"))
+            }
+        }
+    }
+
+    /// Starts a replica that is away, with the directory that it left, or with an empty one; returns when it listens.
+    ///
+    /// # Errors
+    /// If it does not come back: with the end of its log.
+    pub fn start(&self, id: usize, wipe: bool) -> Result<(), Failed> {
+        let (arguments, log) = {
+            let mut member = self.member(id);
+            if !matches!(member.state, State::Away) {
+                return Err(format!("replica {id} runs already"));
+            }
+            member.lives += 1;
+            (member.arguments_of(member.lives), member.log.clone())
+        };
+        if wipe {
+            let data = arguments.dir.join(replica::config::DATA);
+            match std::fs::remove_dir_all(&data) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(format!("cannot remove {}: {error}", data.display()));
+                }
+                _ => {}
+            }
+        }
+        let mut process = Process::start(id, &arguments, &log)
+            .map_err(|error| format!("cannot start replica {id} again: {error}"))?;
+        process
+            .wait_ready(Instant::now() + RESTART_PATIENCE)
+            .map_err(|failed| failed.message)?;
+        self.member(id).state = State::Up(process);
+        Ok(())
+    }
+
+    /// Whether every start of this replica was its first.
+    pub fn only_life(&self, id: usize) -> bool {
+        self.member(id).lives == 1
+    }
+
+    /// Replicas that ended without being asked to, with the end of their logs.
+    pub(super) fn fallen(&self) -> Vec<(usize, String)> {
+        let fallen = |mut member: MutexGuard<'_, Member>| {
+            let id = member.id;
+            let State::Up(process) = &mut member.state else {
+                return None;
+            };
+            let status = process.ended()?;
+            let complaint = format!("replica {id} ended ({status}){}", process.tail());
+            Some((id, complaint))
+        };
+        self.all().filter_map(fallen).collect()
+    }
+
+    /// Stops every replica that is there in good order, paused ones too. Returns a sentence for each that was not.
+    pub(super) fn stop_all(&self) -> Vec<String> {
+        for mut member in self.all() {
+            match &mut member.state {
+                State::Up(process) => process.terminate(),
+                State::Paused(process) => {
+                    process.resume();
+                    process.terminate();
+                }
+                State::Away => {}
+            }
+        }
+        let deadline = Instant::now() + STOP_PATIENCE;
+        let mut complaints = Vec::new();
+        for mut member in self.all() {
+            let id = member.id;
+            let (State::Up(process) | State::Paused(process)) = &mut member.state else {
+                continue;
+            };
+            let (status, killed) = process.reap(deadline);
+            if killed {
+                complaints.push(not_stopped(id));
+            } else if status.is_some_and(|status| !status.success()) {
+                complaints.push(format!(
+                    "replica {id} stopped in disorder{}",
+                    process.tail()
+                ));
+            }
+        }
+        complaints
+    }
+
+    /// Ends every process at once.
+    pub(super) fn kill_all(&self) {
+        for mut member in self.all() {
+            member.state = State::Away;
+        }
+    }
+
+    /// The files in which a replica kept its committed log, one for each life, in order.
+    pub(super) fn committed_logs(&self, id: usize) -> Vec<PathBuf> {
+        let member = self.member(id);
+        (1..=member.lives)
+            .map(|life| member.arguments_of(life).committed)
+            .collect()
+    }
+}
+
+impl Member {
+    /// Takes the process out; whoever looks meanwhile sees a replica that is away by plan.
+    fn leave(&mut self) -> Result<Process, Failed> {
+        let id = self.id;
+        match std::mem::replace(&mut self.state, State::Away) {
+            State::Up(mut process) => match process.ended() {
+                None => Ok(process),
+                Some(status) => {
+                    self.state = State::Up(process);
+                    Err(format!("replica {id} had ended by itself ({status})"))
+                }
+            },
+            other => {
+                self.state = other;
+                Err(format!("replica {id} is away already"))
+            }
+        }
+    }
+
+    /// Every life has a committed log of its own: a replica replaces the file that it finds.
+    fn arguments_of(&self, life: usize) -> Arguments {
+        let mut arguments = self.arguments.clone();
+        if life > 1 {
+            arguments.committed = of_life(&arguments.committed, life);
+        }
+        arguments
+    }
+}
+
+fn of_life(path: &Path, life: usize) -> PathBuf {
+    path.with_extension(format!("{life}.jsonl"))
+}
+
+fn not_stopped(id: usize) -> String {
+    format!(
+        "replica {id} did not stop within {} s and was killed",
+        STOP_PATIENCE.as_secs()
+    )
+}

@@ -1,0 +1,155 @@
+//! What each fault cost: how long nobody was answered, when the throughput was back, when the replica had caught up.
+
+use std::time::Duration;
+
+use super::timeline::Injected;
+use crate::record::{BUCKET, FaultFact, Recording};
+
+/// Before a fault this long is what the throughput after it is compared with ...
+const BEFORE_MAX: Duration = Duration::from_secs(2);
+/// ... and less than this is too little to compare with.
+const BEFORE_MIN: Duration = Duration::from_millis(500);
+/// The throughput after it is taken over windows of this length, one beginning in every bucket.
+const WINDOW: Duration = Duration::from_millis(500);
+/// Share of the throughput before that counts as recovered.
+const RECOVERED: f64 = 0.95;
+
+/// What was seen of the replicas at one moment.
+#[derive(Clone, Debug, Default)]
+pub(in crate::run) struct Progressed {
+    /// Into the measured phase.
+    pub(in crate::run) at: Duration,
+    /// By replica: the sequence number executed last; `None` if it did not answer.
+    pub(in crate::run) executed: Vec<Option<u64>>,
+}
+
+/// What was seen while the faults happened.
+pub(in crate::run) struct Seen<'s> {
+    /// By the clients.
+    pub(in crate::run) recording: &'s Recording,
+    /// Of the replicas, in the order of time.
+    pub(in crate::run) progress: &'s [Progressed],
+    /// Length of the measured phase.
+    pub(in crate::run) measured: Duration,
+}
+
+/// The facts of run.json, one for each replica that was hit.
+pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<FaultFact> {
+    let answered = seen.recording.answered_by_bucket();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    injected
+        .iter()
+        .map(|one| {
+            let silence_until = injected
+                .iter()
+                .map(|other| other.start)
+                .filter(|start| *start > one.start)
+                .min();
+            let until = silence_until.unwrap_or(seen.measured);
+            let after = seen.recording.first_answer_after(one.mark);
+            let caught_up = one.target.zip(one.end);
+            FaultFact {
+                kind: one.kind.to_owned(),
+                target: one.target.and_then(|id| u32::try_from(id).ok()),
+                wipe: one.wiped,
+                start_s: one.start.as_secs_f64(),
+                end_s: one.end.map(|end| end.as_secs_f64()),
+                first_commit_ms: after.map(ms),
+                recovered_95_ms: recovered(&answered, one.start, seen.measured).map(ms),
+                longest_stall_ms: ms(seen.recording.longest_stall(one.start, until)),
+                caught_up_ms: caught_up
+                    .and_then(|(id, end)| Some(ms(caught_up_at(seen.progress, id, end)? - end))),
+                failed: one.failed.clone(),
+            }
+        })
+        .collect()
+}
+
+/// From a fault to the beginning of the first window whose throughput is at least 95 % of that before the fault; 0 if the
+/// window around the fault itself is such a one.
+fn recovered(answered: &[u64], start: Duration, measured: Duration) -> Option<Duration> {
+    let buckets = |time: Duration| usize::try_from(time.as_nanos() / BUCKET.as_nanos());
+    let (Ok(struck), Ok(window), Ok(end)) = (buckets(start), buckets(WINDOW), buckets(measured))
+    else {
+        return None;
+    };
+    let of = |bucket: usize| answered.get(bucket).copied().unwrap_or_default();
+    let before = struck.saturating_sub(buckets(BEFORE_MAX).ok()?)..struck;
+    if before.len() < buckets(BEFORE_MIN).ok()? {
+        return None;
+    }
+    let mean = before.clone().map(of).sum::<u64>() as f64 / before.len() as f64;
+    let wanted = RECOVERED * mean * window as f64;
+    if wanted == 0.0 {
+        return None;
+    }
+    let is_back = |from: &usize| (*from..from + window).map(of).sum::<u64>() as f64 >= wanted;
+    let first = (struck..(end + 1).saturating_sub(window)).find(is_back)?;
+    let begin = BUCKET * u32::try_from(first).ok()?;
+    Some(begin.saturating_sub(start))
+}
+
+/// When the replica was seen for the first time, after the end of its fault, to have executed what the replica in the
+/// middle had executed at the look before: the two looks are 0.2 s apart.
+fn caught_up_at(progress: &[Progressed], id: usize, end: Duration) -> Option<Duration> {
+    progress.windows(2).find_map(|pair| {
+        let [before, now] = pair else { return None };
+        let mut executed: Vec<u64> = before.executed.iter().flatten().copied().collect();
+        executed.sort_unstable();
+        let middle = *executed.get(executed.len() / 2)?;
+        let own = (*now.executed.get(id)?)?;
+        (now.at >= end && own >= middle).then_some(now.at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Seconds of 10 answers a bucket, with what is planted in between.
+    fn series(planted: &[(std::ops::Range<usize>, u64)]) -> Vec<u64> {
+        let mut series = vec![10; 100];
+        for (range, answers) in planted {
+            series[range.clone()].fill(*answers);
+        }
+        series
+    }
+
+    #[test]
+    fn a_planted_gap_gives_the_time_to_95_percent() {
+        let back = |planted: &[_], start| recovered(&series(planted), ms(start), ms(10_000));
+        // Nothing for 700 ms: the first window of five good buckets begins at 5.7 s.
+        assert_eq!(back(&[(50..57, 0)], 5_020), Some(ms(680)));
+        // 9, 9, 10, 10, 10 are 48 of 50.
+        let slow = [(50..57, 0), (57..90, 9)];
+        assert_eq!(back(&slow, 5_020), Some(ms(3_780)));
+        assert_eq!(back(&[], 5_020), Some(ms(0)), "never gone");
+        assert_eq!(back(&[(50..100, 9)], 5_020), None, "never back");
+        assert_eq!(back(&[(50..96, 0)], 5_020), None, "back for too short");
+        assert_eq!(back(&[(50..95, 0)], 5_000), Some(ms(4_500)));
+        assert_eq!(back(&[], 400), None, "nothing to compare with");
+        assert_eq!(back(&[(0..50, 0)], 5_000), None, "nothing before");
+    }
+
+    #[test]
+    fn a_replica_has_caught_up_when_it_has_what_the_others_had() {
+        let look = |at: u64, executed: [Option<u64>; 3]| Progressed {
+            at: ms(at),
+            executed: executed.to_vec(),
+        };
+        let looks = [
+            look(0, [Some(10), Some(10), Some(10)]),
+            look(200, [Some(20), Some(20), None]),
+            look(400, [Some(30), Some(31), Some(12)]),
+            look(600, [Some(40), Some(41), Some(29)]),
+            look(800, [Some(50), Some(51), Some(40)]),
+        ];
+        assert_eq!(caught_up_at(&looks, 2, ms(300)), Some(ms(800)));
+        assert_eq!(caught_up_at(&looks[..4], 2, ms(300)), None);
+        assert_eq!(caught_up_at(&looks, 1, ms(300)), Some(ms(400)));
+    }
+}

@@ -1,0 +1,18 @@
+//! Faults while a scenario runs: when they strike, whom they hit, and what it cost.
+//!
+//! ```text
+//!   [[fault]] ─► timeline ── looks up the target when the time has come ──► one thread for each replica that is hit:
+//!                   │                                                       signal, wait, start again ─► Injected
+//!                   └─ sets a mark that the recorders see                                                   │
+//!   load workers ─► Recording (answers after each mark, time series) ─────────────────────► facts ◄─────────┘
+//! ```
+//!
+//! What this cannot express: faults of the network and of the disk below a running process; a process that is stopped by
+//! SIGSTOP still has its packets taken by the kernel.
+
+mod facts;
+mod target;
+mod timeline;
+
+pub(super) use facts::{Progressed, Seen, facts};
+pub(super) use timeline::{Injected, Timeline, TimelinePlan};

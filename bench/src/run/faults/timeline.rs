@@ -1,0 +1,282 @@
+//! The thread that lets faults strike when their time has come.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::threads::Poller;
+use super::target::{Situation, choose};
+use crate::cluster::Members;
+use crate::exit::Exit;
+use crate::load::Clock;
+use crate::options::RunError;
+use crate::record::{EventLog, Live};
+use crate::scenario::schema::{Fault, FaultKind, Scenario, Strike};
+use crate::workload::fault_stream;
+
+/// Between two looks at whether the run was stopped.
+const TICK: Duration = Duration::from_millis(20);
+const NS: f64 = 1e9;
+
+/// What a timeline works with.
+pub(in crate::run) struct TimelinePlan {
+    /// The replicas.
+    pub(in crate::run) members: Arc<Members>,
+    /// The run's clock, and where the measured phase begins on it.
+    pub(in crate::run) clock: Clock,
+    pub(in crate::run) measured_ns: u64,
+    /// Set when somebody wants the run to end.
+    pub(in crate::run) stop: Arc<AtomicBool>,
+    /// Holds the marks.
+    pub(in crate::run) live: Arc<Live>,
+    pub(in crate::run) events: Arc<EventLog>,
+    /// Asks the replicas where they stand.
+    pub(in crate::run) poller: Poller,
+    /// The draws of random targets derive from it.
+    pub(in crate::run) seed: u64,
+}
+
+/// A fault that struck a replica, or should have.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct Injected {
+    /// `kill`, `pause` or `restart`.
+    pub(in crate::run) kind: &'static str,
+    /// The replica; `None` if none could be chosen.
+    pub(in crate::run) target: Option<usize>,
+    /// Whether its disk was lost.
+    pub(in crate::run) wiped: bool,
+    /// Into the measured phase: when it struck.
+    pub(in crate::run) start: Duration,
+    /// When the replica listened again or went on; `None`: not before the end of the load.
+    pub(in crate::run) end: Option<Duration>,
+    /// The mark that the recorders saw.
+    pub(in crate::run) mark: usize,
+    /// Why it did not strike or end as planned.
+    pub(in crate::run) failed: Option<String>,
+}
+
+/// A running timeline.
+pub(in crate::run) struct Timeline {
+    thread: JoinHandle<Vec<Injected>>,
+    notes: mpsc::Receiver<String>,
+}
+
+impl Timeline {
+    /// Starts the thread; `None` if the scenario has no faults.
+    ///
+    /// # Errors
+    /// If there can be no such thread.
+    pub(in crate::run) fn start(
+        scenario: &Scenario,
+        plan: TimelinePlan,
+    ) -> Result<Option<Self>, RunError> {
+        if scenario.faults.is_empty() {
+            return Ok(None);
+        }
+        let mut strikes: Vec<(Strike, Fault)> = Vec::new();
+        for fault in &scenario.faults {
+            strikes.extend(fault.strikes().map(|strike| (strike, fault.clone())));
+        }
+        // Stable: what strikes at the same time does so in the order of the file.
+        strikes.sort_by_key(|(strike, _)| strike.at);
+        let (n, f) = (scenario.cluster.n as usize, scenario.cluster.f as usize);
+        let (say, notes) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("faults".to_owned())
+            .spawn(move || {
+                let faults = Faults {
+                    plan,
+                    n,
+                    f,
+                    held: Mutex::default(),
+                    injected: Mutex::default(),
+                    say: Mutex::new(say),
+                };
+                faults.run(&strikes);
+                faults
+                    .injected
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner)
+            })
+            .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
+        Ok(Some(Timeline { thread, notes }))
+    }
+
+    /// What happened since the last call, for whoever watches.
+    pub(in crate::run) fn notes(&self) -> Vec<String> {
+        self.notes.try_iter().collect()
+    }
+
+    /// Waits for faults that are about to end, and says what was injected, in the order of time.
+    ///
+    /// # Errors
+    /// If the thread panicked.
+    pub(in crate::run) fn finish(self) -> Result<Vec<Injected>, RunError> {
+        let mut injected = self
+            .thread
+            .join()
+            .map_err(|_| RunError::new(Exit::Runtime, "the thread of the faults panicked"))?;
+        injected.sort_by_key(|one| (one.start, one.target));
+        Ok(injected)
+    }
+}
+
+/// What the threads of the faults share.
+struct Faults {
+    plan: TimelinePlan,
+    n: usize,
+    f: usize,
+    /// Replicas that a fault holds.
+    held: Mutex<BTreeSet<usize>>,
+    injected: Mutex<Vec<Injected>>,
+    say: Mutex<mpsc::Sender<String>>,
+}
+
+impl Faults {
+    /// Lets each strike begin in its turn; returns when all that end have ended, or the run is stopped.
+    fn run(&self, strikes: &[(Strike, Fault)]) {
+        let mut random = fault_stream(self.plan.seed);
+        std::thread::scope(|scope| {
+            for (strike, fault) in strikes {
+                if !self.sleep_until(strike.at) {
+                    return;
+                }
+                let snapshot = self.plan.poller.poll().unwrap_or_default();
+                let chosen = choose(
+                    &fault.target,
+                    &Situation {
+                        n: self.n,
+                        f: self.f,
+                        held: &lock(&self.held),
+                        snapshot: &snapshot,
+                    },
+                    &mut random,
+                );
+                let start_ns = self.plan.clock.now_ns();
+                let injected = Injected {
+                    kind: fault.kind.name(),
+                    target: None,
+                    wiped: fault.kind.wipes(),
+                    start: self.since(start_ns),
+                    end: None,
+                    mark: self.plan.live.marks().set(start_ns),
+                    failed: None,
+                };
+                let targets = match chosen {
+                    Ok(targets) => targets,
+                    Err(why) => {
+                        self.skip(injected, why);
+                        continue;
+                    }
+                };
+                for id in targets {
+                    let injected = Injected {
+                        target: Some(id),
+                        ..injected.clone()
+                    };
+                    if !lock(&self.held).insert(id) {
+                        let why = format!("another fault holds replica {id} already");
+                        self.skip(injected, why);
+                        continue;
+                    }
+                    scope.spawn(move || self.hold(id, strike, &fault.kind, injected));
+                }
+            }
+        });
+    }
+
+    /// One fault of one replica, from its beginning to its end.
+    fn hold(&self, id: usize, strike: &Strike, kind: &FaultKind, mut injected: Injected) {
+        self.note(&format!("{} replica {id}", kind.name()));
+        self.event("fault", &injected, &[]);
+        let members = &self.plan.members;
+        let mut result = match kind {
+            FaultKind::Kill { .. } => members.kill(id),
+            FaultKind::Pause { .. } => members.pause(id),
+            FaultKind::Restart { .. } => members.stop(id),
+        };
+        let ends = match (&result, strike.back_at) {
+            (Ok(()), Some(back_at)) => self.sleep_until(back_at),
+            // A replica that did not stop in good order is started again all the same.
+            (Err(_), Some(_)) => matches!(kind, FaultKind::Restart { .. }),
+            (_, None) => false,
+        };
+        if ends {
+            let back = match kind {
+                FaultKind::Kill { wipe, .. } | FaultKind::Restart { wipe, .. } => {
+                    members.start(id, *wipe)
+                }
+                FaultKind::Pause { .. } => members.resume(id),
+            };
+            if back.is_ok() {
+                injected.end = Some(self.since(self.plan.clock.now_ns()));
+                lock(&self.held).remove(&id);
+                self.note(&format!("replica {id} is back"));
+                self.event("fault-end", &injected, &[]);
+            }
+            result = result.and(back);
+        }
+        if let Err(why) = result {
+            self.note(&why);
+            self.event("fault-failed", &injected, &[("why", why.clone().into())]);
+            injected.failed = Some(why);
+        }
+        lock(&self.injected).push(injected);
+    }
+
+    fn skip(&self, injected: Injected, why: String) {
+        self.note(&format!("no {}: {why}", injected.kind));
+        self.event("fault-skipped", &injected, &[("why", why.clone().into())]);
+        lock(&self.injected).push(Injected {
+            failed: Some(why),
+            ..injected
+        });
+    }
+
+    /// Whether the time came before the run was stopped.
+    fn sleep_until(&self, at: Duration) -> bool {
+        let at_ns = self.plan.measured_ns + u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            if self.plan.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            let left = Duration::from_nanos(at_ns.saturating_sub(self.plan.clock.now_ns()));
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    fn since(&self, now_ns: u64) -> Duration {
+        Duration::from_nanos(now_ns.saturating_sub(self.plan.measured_ns))
+    }
+
+    fn note(&self, what: &str) {
+        let at = self.since(self.plan.clock.now_ns()).as_secs_f64();
+        // Nobody watches any more once the load is over.
+        let _ = lock(&self.say).send(format!("{at:.1} s: {what}"));
+    }
+
+    fn event(&self, event: &str, injected: &Injected, more: &[(&str, Value)]) {
+        let mut fields = vec![("kind", Value::from(injected.kind))];
+        fields.extend(injected.target.map(|id| ("replica", id.into())));
+        if injected.wiped {
+            fields.push(("wipe", true.into()));
+        }
+        fields.extend(more.iter().cloned());
+        let now_ns = self.plan.clock.now_ns();
+        let t_s = (now_ns as f64 - self.plan.measured_ns as f64) / NS;
+        if let Err(error) = self.plan.events.record(t_s, event, &fields) {
+            tracing::warn!("events.jsonl: {error}");
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,170 @@
+//! Fault plans on real processes: replicas are killed, paused and restarted by the scenario, and the run says what it cost.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::command::{Ended, replicas_in};
+use super::{history, local, results};
+
+/// Runs the small scenario with this list of faults.
+fn run(directory: &Path, duration: &str, faults: &str, more: &[&str]) -> Ended {
+    let (fault, duration) = (
+        format!("fault={faults}"),
+        format!("load.duration={duration}"),
+    );
+    let mut values = vec![
+        fault.as_str(),
+        duration.as_str(),
+        // Who comes back learns from the next STATUS, five to a heartbeat, what it missed.
+        "cluster.timeouts.heartbeat=2s",
+        "check.liveness.after_heal=60s",
+    ];
+    values.extend(more);
+    local::run(directory, &local::set(&values))
+}
+
+fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// The events of a run with this name, of one replica.
+fn events(run: &Path, name: &str, replica: u64) -> Vec<Value> {
+    let mut all = results::lines(&run.join("repeat-1/events.jsonl"));
+    all.retain(|event| event["event"] == name && event["replica"] == replica);
+    all
+}
+
+#[test]
+fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
+    let directory = local::directory();
+    let ended = run(
+        directory.path(),
+        "3s",
+        r#"[
+            { at = "500ms", kind = "kill", target = 3, restart_at = "800ms" },
+            { at = "1300ms", kind = "pause", target = 4, resume_at = "1700ms" },
+            { at = "2200ms", kind = "restart", target = 2 },
+        ]"#,
+        &["expect.lost_operations=0", "expect.faults=3"],
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    assert_eq!(replicas_in(directory.path()), []);
+    let warnings = json["warnings"].to_string();
+    assert!(!warnings.contains("ended"), "planned: {warnings}");
+
+    let repeat = &json["repeats"][0];
+    let faults = repeat["faults"].as_array().unwrap();
+    for (fault, (kind, target, at)) in
+        faults
+            .iter()
+            .zip([("kill", 3, 0.5), ("pause", 4, 1.3), ("restart", 2, 2.2)])
+    {
+        assert_eq!(
+            (&fault["kind"], &fault["target"]),
+            (&kind.into(), &target.into())
+        );
+        assert!(fault.get("failed").is_none(), "{fault}");
+        let (start, end) = (number(&fault["start_s"]), number(&fault["end_s"]));
+        assert!(start >= at && end > start, "{fault}");
+        assert!(number(&fault["first_commit_ms"]) > 0.0, "{fault}");
+        for name in ["fault", "fault-end"] {
+            assert_eq!(events(&run, name, target).len(), 1, "{name} of {target}");
+        }
+        // Its log tells of all its lives, and agrees with those of the others.
+        let log = results::lines(&run.join(format!("repeat-1/replicas/{target}/committed.jsonl")));
+        assert!(log.len() > 10, "replica {target}: {} lines", log.len());
+    }
+    let checks = &repeat["checks"];
+    for check in [
+        "agreement",
+        "state",
+        "exactly_once",
+        "linearizable",
+        "liveness",
+        "read_back",
+    ] {
+        assert_eq!(checks[check]["verdict"], "pass", "{check}: {checks}");
+    }
+    assert!(
+        checks["read_back"]["keys"].as_u64().unwrap() > 10,
+        "{checks}"
+    );
+    assert!(
+        checks["liveness"]
+            .get("longest_open_after_heal_ms")
+            .is_some(),
+        "{checks}"
+    );
+    let lines = results::lines(&run.join("repeat-1/history.jsonl"));
+    assert!(
+        lines.iter().any(|line| line["phase"] == "after"),
+        "keys were read back"
+    );
+    history::assert_linearizable(&lines);
+    results::assert_nothing_secret_left(directory.path());
+    for words in ["Faults", "kill 3", "pause 4", "restart 2", "read back"] {
+        assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+    }
+    assert!(ended.stderr.contains("kill replica 3"), "{}", ended.stderr);
+}
+
+#[test]
+fn beyond_f_the_cluster_stands_still_and_the_run_says_what_it_promises() {
+    let directory = local::directory();
+    let ended = run(
+        directory.path(),
+        "2s",
+        r#"[{ at = "500ms", kind = "pause", target = [3, 4], resume_at = "1500ms" }]"#,
+        &[
+            "expect.longest_stall_ms=\">= 800\"",
+            "check.liveness.max_stall=300ms",
+        ],
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    let words = "more than f replicas faulty between 500 ms and 1500 ms";
+    assert!(
+        json["warnings"].to_string().contains(words),
+        "{}",
+        json["warnings"]
+    );
+    let repeat = &json["repeats"][0];
+    let liveness = &repeat["checks"]["liveness"];
+    assert_eq!(liveness["verdict"], "skipped", "{liveness}");
+    assert!(
+        liveness["detail"]
+            .to_string()
+            .contains("safety, not liveness"),
+        "{liveness}"
+    );
+    for fault in repeat["faults"].as_array().unwrap() {
+        let after = number(&fault["first_commit_ms"]);
+        assert!(
+            (900.0..1_600.0).contains(&after),
+            "answered again when they were back: {fault}"
+        );
+        assert!(number(&fault["longest_stall_ms"]) >= 800.0, "{fault}");
+    }
+}
+
+#[test]
+fn faults_need_replicas_of_one_s_own() {
+    let directory = local::directory();
+    let fault = r#"fault=[{ at = "500ms", kind = "kill", target = 3 }]"#;
+    let ended = local::run(
+        directory.path(),
+        &["--set", fault, "--attach", "nowhere/cluster.toml"],
+    );
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("only replicas that this program started"),
+        "{}",
+        ended.stderr
+    );
+}

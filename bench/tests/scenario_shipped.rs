@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench::scenario::schema::{Durability, LoadModel, Protocol, Scenario};
+use bench::scenario::schema::{Durability, Fault, LoadModel, Protocol, Scenario};
 use bench::scenario::{
     Source, all_embedded, check, json_schema, list, list_text, load, new_scenario,
 };
@@ -22,7 +22,16 @@ fn every_shipped_scenario_is_valid_without_a_warning_and_asks_a_question() {
         let (line, warnings) =
             check(&Source::Embedded(name), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(line.contains("ok"), "{line}");
-        assert!(warnings.is_empty(), "{name}: {warnings:?}");
+        let said: Vec<&str> = warnings.iter().map(|one| one.message()).collect();
+        if *name == "restart-all" {
+            // That is the question.
+            assert!(
+                said.len() == 1 && said[0].starts_with("more than f"),
+                "{said:?}"
+            );
+        } else {
+            assert!(said.is_empty(), "{name}: {said:?}");
+        }
         let scenario = shipped(name);
         assert!(
             scenario.description.contains('?'),
@@ -96,6 +105,34 @@ fn the_overload_is_open_and_expects_open_refusal() {
         .map(|one| one.fact.name())
         .collect();
     assert_eq!(facts, ["lost_operations", "turned_away"]);
+}
+
+#[test]
+fn every_scenario_of_faults_expects_that_nothing_is_lost_and_leaves_time_to_heal() {
+    let mut with_faults = 0;
+    for (name, _) in all_embedded() {
+        let scenario = shipped(name);
+        let strikes = scenario.faults.iter().flat_map(Fault::strikes);
+        let Some(healed) = strikes.filter_map(|strike| strike.back_at).max() else {
+            continue;
+        };
+        with_faults += 1;
+        let facts: Vec<&str> = scenario
+            .expect
+            .expectations
+            .iter()
+            .map(|one| one.fact.name())
+            .collect();
+        assert!(
+            facts.contains(&"lost_operations") && facts.contains(&"faults"),
+            "{name}: {facts:?}"
+        );
+        assert!(
+            healed + Duration::from_secs(1) < scenario.load.duration,
+            "{name}"
+        );
+    }
+    assert_eq!(with_faults, 11);
 }
 
 #[test]

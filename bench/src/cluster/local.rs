@@ -9,7 +9,7 @@ use network::ClusterFile;
 
 use super::child::{Arguments, DurabilityName, EngineName};
 use super::founding;
-use super::member::Members;
+use super::member::{COMMITTED_STEM, Members};
 use super::process::Process;
 use crate::exit::Exit;
 use crate::options::RunError;
@@ -22,7 +22,6 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: u32 = 3;
 /// Exit code of a replica whose port is taken.
 const PORT_TAKEN: i32 = 6;
-const COMMITTED: &str = "committed.jsonl";
 
 /// Where a local cluster keeps its things.
 pub struct LocalOptions<'o> {
@@ -82,7 +81,7 @@ impl Local {
         for id in 0..file.replicas.len() {
             let dir = directory.join(format!("replica-{id}"));
             let arguments = Arguments {
-                committed: dir.join(COMMITTED),
+                committed: dir.join(format!("{COMMITTED_STEM}.jsonl")),
                 dir,
                 durability: match storage.durability {
                     Durability::Full => DurabilityName::Full,

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
+
 use super::child::Arguments;
 use super::process::Process;
 
+/// Names of committed logs begin with it.
+pub(super) const COMMITTED_STEM: &str = "committed";
 /// A replica that is started again must listen after this long: it reads what it has on disk first.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 /// A replica has this long to stop in good order.
@@ -121,7 +125,7 @@ impl Members {
         }
     }
 
-    /// Starts a replica that is away, with the directory that it left, or with an empty one; returns when it listens.
+    /// Starts a replica that is away, with what it left on its disk, or with nothing; returns when it listens.
     ///
     /// # Errors
     /// If it does not come back: with the end of its log.
@@ -135,13 +139,8 @@ impl Members {
             (member.arguments_of(member.lives), member.log.clone())
         };
         if wipe {
-            let data = arguments.dir.join(replica::config::DATA);
-            match std::fs::remove_dir_all(&data) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(format!("cannot remove {}: {error}", data.display()));
-                }
-                _ => {}
-            }
+            lose_disk(&arguments.dir)
+                .map_err(|error| format!("cannot wipe {}: {error}", arguments.dir.display()))?;
         }
         let mut process = Process::start(id, &arguments, &log)
             .map_err(|error| format!("cannot start replica {id} again: {error}"))?;
@@ -248,6 +247,27 @@ impl Member {
     }
 }
 
+/// Removes all that a replica ever wrote, also what it keeps beside its data to notice their loss. Who it is (its key and
+/// the cluster file) is restored with the machine, and the committed logs belong to the run.
+fn lose_disk(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if [CLUSTER_FILE, REPLICA_KEY].contains(&name) || name.starts_with(COMMITTED_STEM) {
+            continue;
+        }
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path)?;
+        } else {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 fn of_life(path: &Path, life: usize) -> PathBuf {
     path.with_extension(format!("{life}.jsonl"))
 }
@@ -257,4 +277,40 @@ fn not_stopped(id: usize) -> String {
         "replica {id} did not stop within {} s and was killed",
         STOP_PATIENCE.as_secs()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_lost_disk_leaves_who_the_replica_is_and_what_the_run_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = [
+            CLUSTER_FILE,
+            REPLICA_KEY,
+            "committed.jsonl",
+            "committed.2.jsonl",
+        ];
+        for name in kept.into_iter().chain(["LOCK", "anchor", "founding"]) {
+            std::fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        std::fs::create_dir_all(dir.path().join("data/deep")).unwrap();
+        lose_disk(dir.path()).unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort_unstable();
+        let mut expected = kept.map(str::to_owned);
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn each_life_has_a_committed_log_of_its_own() {
+        let first = Path::new("replica-3/committed.jsonl");
+        assert_eq!(of_life(first, 2), Path::new("replica-3/committed.2.jsonl"));
+    }
 }

@@ -21,9 +21,20 @@ embedded! {
     "durability-off"
     "scale-21"
     "overload"
+    "kill-primary"
+    "kill-backup"
+    "kill-loop"
+    "pause-primary"
+    "pause-backup-60s"
+    "restart-all"
+    "rolling-restart"
+    "wipe-and-rejoin"
+    "two-primaries-in-a-row"
+    "restart-during-view-change"
     "performance/one-client"
     "performance/closed-64"
     "performance/ops-64"
+    "performance/fifty-kills"
 }
 
 /// The scenario that is run when none is named.

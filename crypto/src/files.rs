@@ -32,7 +32,7 @@ const FILE_BYTES: usize = HEADER.len().saturating_add(66);
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes for a key: {0}")]
+    #[error("the operating system gave no random bytes: {0}")]
     Random(getrandom::Error),
     /// A key is never overwritten.
     #[error("{} exists and a key is never overwritten: move it away or choose another path", .0.display())]
@@ -75,12 +75,12 @@ pub fn generate() -> Result<SecretKey, KeyFileError> {
     Ok(SecretKey::from_seed(&seed))
 }
 
-/// 32 bytes that nobody has seen before: a name for one life of a replica's storage.
+/// Bytes that nobody has seen before: a name for one life of a replica, or of its storage.
 ///
 /// # Errors
 /// If the operating system has no random bytes.
-pub fn fresh() -> Result<[u8; 32], KeyFileError> {
-    let mut bytes = [0u8; 32];
+pub fn fresh<const N: usize>() -> Result<[u8; N], KeyFileError> {
+    let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).map_err(KeyFileError::Random)?;
     Ok(bytes)
 }

@@ -4,12 +4,14 @@
 //! DIR/cluster.toml                 for clients and for whoever wants to look
 //! DIR/replica-<i>/cluster.toml     goes to machine i,
 //! DIR/replica-<i>/replica.key      and its key goes nowhere else
+//! DIR/replica-<i>/founding         the mark of a replica that has never run
 //! DIR/clients/client-<i>.key       one for each client
 //! ```
 //!
 //! Everything or nothing: it is made beside DIR under another name and renamed when complete.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,12 @@ use crate::cluster_file::{
 pub const CLUSTER_FILE: &str = "cluster.toml";
 /// The name of a replica's key within its directory.
 pub const REPLICA_KEY: &str = "replica.key";
+/// The founding mark within a replica's directory. A replica without data may vote only if it has never
+/// run, which nothing but this file says; its first run removes it (docs/protocol.md R12).
+pub const FOUNDING_MARK: &str = "founding";
+/// What the mark tells whoever looks into it.
+const FOUNDING_TEXT: &str = "This replica has never run. Its first run removes this file; do not put it \
+                             back: without its data, a replica that has run may not vote.\n";
 /// Most clients of a genesis configuration: their keys are part of every replica's memory.
 pub const CLIENTS_MAX: u32 = 100_000;
 
@@ -283,6 +291,8 @@ fn write_all(root: &Path, file: &ClusterFile, secrets: &Secrets) -> Result<(), G
         let directory = replica_directory(root, ReplicaId(id as u16));
         private_directory(&directory)?;
         file.write(&directory.join(CLUSTER_FILE))?;
+        // Before the key, with which the directory's entries go to disk.
+        leave_mark(&directory.join(FOUNDING_MARK))?;
         files::write_secret(&directory.join(REPLICA_KEY), key)?;
     }
     private_directory(&root.join("clients"))?;
@@ -290,6 +300,15 @@ fn write_all(root: &Path, file: &ClusterFile, secrets: &Secrets) -> Result<(), G
         files::write_secret(&client_key(root, ClientId(id as u32)), key)?;
     }
     Ok(())
+}
+
+fn leave_mark(path: &Path) -> Result<(), GenesisError> {
+    let write = || -> std::io::Result<()> {
+        let mut mark = std::fs::File::create_new(path)?;
+        mark.write_all(FOUNDING_TEXT.as_bytes())?;
+        mark.sync_all()
+    };
+    write().map_err(io_error(path, "create"))
 }
 
 /// The directory of a replica below the directory of its cluster.

@@ -52,6 +52,7 @@ fn a_founded_cluster_is_complete_and_private() {
             ClusterFile::read(&own.join("cluster.toml")).unwrap(),
             founded
         );
+        assert!(own.join("founding").is_file(), "it has never run");
         let secret = crypto::files::read_secret(&own.join("replica.key")).unwrap();
         assert_eq!(founded.replica_of(&secret.public()), Some(replica));
     }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bincode::{Decode, Encode};
 use bytes::Bytes;
+use consensus::pbft::certificate::StableCertificate;
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
 use consensus::{Reply, SeqNo, Term, Ticket};
@@ -60,17 +62,38 @@ impl SharedWriter {
     }
 }
 
+/// What belongs to a checkpoint besides entries and sessions; goes to disk with them in one
+/// transaction (docs/protocol.md R9, R13).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct CheckpointMeta {
+    /// `Configuration::to_bytes`.
+    pub(crate) configuration: Vec<u8>,
+    /// The newest certificate that there was when the state was saved. For a checkpoint that was
+    /// just executed it is an earlier one, for a transferred state its own.
+    pub(crate) stable: Option<StableCertificate>,
+}
+
+impl CheckpointMeta {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, crypto::CodecError> {
+        crypto::decode(bytes)
+    }
+}
+
 /// The record log and the state store.
 pub(crate) struct StorageDisk {
     writer: SharedWriter,
+    /// The newest certificate that went by.
+    stable: Option<StableCertificate>,
     /// Rides with the next group: it is housekeeping and worth no write of its own.
     truncate: Option<u64>,
 }
 
 impl StorageDisk {
-    pub(crate) fn new(writer: SharedWriter) -> Self {
+    /// `stable`: the newest certificate on disk.
+    pub(crate) fn new(writer: SharedWriter, stable: Option<StableCertificate>) -> Self {
         StorageDisk {
             writer,
+            stable,
             truncate: None,
         }
     }
@@ -83,6 +106,11 @@ impl Disk<Record, kv::Change> for StorageDisk {
             kind: record.kind(),
             bytes: Bytes::from(crypto::encode(record)),
         };
+        for record in &records {
+            if let Record::Stable(certificate) = record {
+                self.stable = Some(certificate.clone());
+            }
+        }
         let group = Group {
             records: records.iter().map(stored).collect(),
             truncate_below: self.truncate.take(),
@@ -97,8 +125,10 @@ impl Disk<Record, kv::Change> for StorageDisk {
             basis: Basis::Stored,
             changes: checkpoint.changes.iter().map(stored_change).collect(),
             sessions: Bytes::from(checkpoint.sessions),
-            // The certificate comes later, as a record in the log.
-            meta: Bytes::from(checkpoint.configuration),
+            meta: Bytes::from(crypto::encode(&CheckpointMeta {
+                configuration: checkpoint.configuration,
+                stable: self.stable.clone(),
+            })),
         };
         self.writer.with(|writer| writer.submit_state(delta));
     }
@@ -112,7 +142,7 @@ impl Disk<Record, kv::Change> for StorageDisk {
 const ENTRY: u8 = b'e';
 const LAST_DELETE: u8 = b'd';
 
-fn stored_change(change: &kv::Change) -> (Bytes, Option<Bytes>) {
+pub(crate) fn stored_change(change: &kv::Change) -> (Bytes, Option<Bytes>) {
     let key = |kind: u8, key: &[u8]| Bytes::from([&[kind], key].concat());
     let encoded = || Some(Bytes::from(crypto::encode(change)));
     match change {

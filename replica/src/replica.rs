@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use consensus::Keyring;
 use consensus::pbft::Pbft;
 use consensus::pbft::admission::Message;
@@ -17,7 +17,8 @@ use crate::driver::{Driver, Stop};
 use crate::observer::Observer;
 use crate::observer::status::StorageStatus;
 use crate::pbft_ports::{QuicNetwork, SharedWriter, StorageDisk};
-use crate::startup;
+use crate::startup::{self, Standing};
+use crate::storage::sqlite::Home;
 use crate::transport::clients::{self, ClientsConfig};
 use crate::transport::peers::{self, PeersConfig};
 use crate::transport::{Endpoint, StartError};
@@ -33,6 +34,8 @@ pub struct Replica {
     clients: Endpoint,
     core: Option<JoinHandle<Stop>>,
     workers: Vec<JoinHandle<()>>,
+    /// Last: nobody else may have the directory while anything here runs.
+    _home: Home,
 }
 
 impl Replica {
@@ -80,6 +83,9 @@ impl Replica {
             Arc::clone(&observer),
         )?;
         let restored = startup::restore(options, &who)?;
+        if let Standing::Learner(loss) = restored.standing {
+            bail!("{loss}; this version cannot rejoin as a learner");
+        }
         let (executor, protocol) = (&restored.executor, &restored.protocol);
         observer.restored(executor.last_executed(), protocol.stable(), protocol.term());
         writer.start(restored.storage, Arc::clone(&core_inbox));
@@ -98,7 +104,7 @@ impl Replica {
             &who.cluster,
             restored.protocol,
             restored.executor,
-            StorageDisk::new(writer.clone()),
+            StorageDisk::new(writer.clone(), restored.stable),
             QuicNetwork {
                 peers: peer_sender,
                 clients: client_sender,
@@ -127,6 +133,7 @@ impl Replica {
             clients,
             core: Some(core),
             workers,
+            _home: restored.home,
         })
     }
 

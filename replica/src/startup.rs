@@ -1,45 +1,55 @@
-//! From what is on disk to a replica that may go on voting, or a refusal.
+//! From what is on disk to a replica that may go on voting, or one that may not vote yet.
 //!
-//! A replica that has forgotten a promise is as bad as a malicious one (docs/protocol.md R12), so
-//! whatever does not add up is refused here, with the directory and the remedy. This version has
-//! no state transfer and no RENEW (R16): a refused replica cannot rejoin its cluster yet.
+//! A replica that has forgotten a promise is as bad as a malicious one (docs/protocol.md R12). So
+//! whatever is missing, damaged or older than it was costs the vote, and the replica comes back as a
+//! *learner* until it is renewed (R16):
+//!
+//! ```text
+//!                         ┌─ everything there and whole ───────────────▶ as its role says
+//!  data of this replica? ─┼─ none, but the founding mark ──────────────▶ member: it has never run
+//!                         ├─ none, or some of it lost ─▶ set aside ────▶ learner, with a new log and
+//!                         │                                              what is whole of the state
+//!                         └─ another's, in use, read-only, disk full ──▶ refused
+//! ```
+//!
+//! The role is a record like any other, and the first one of a log: a log without a role was created
+//! by a start that did not get far, and nobody votes on it. It is durable before anything is sent.
+
+mod founding;
+mod loss;
+mod recall;
+mod rejoin;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use consensus::configuration::Nonce;
 use consensus::pbft::Pbft;
-use consensus::pbft::record::Record;
-use consensus::session::SessionTable;
-use consensus::{Cluster, Configuration, Executor, Protocol as _, SeqNo};
-use crypto::Digest;
+use consensus::pbft::certificate::StableCertificate;
+use consensus::pbft::record::{Record, Role};
+use consensus::{Epoch, Executor, Protocol as _};
 
 use crate::config::{Engine, Membership, Options};
-use crate::pbft_ports::restored_change;
 use crate::storage::memory::MemoryDisk;
-use crate::storage::{
-    Durability, Identity, LoadedState, Storage, StorageError, StoredRecord, sqlite,
-};
+use crate::storage::sqlite::{self, Home};
+use crate::storage::{Durability, Group, Identity, Storage, StorageError, StoredRecord};
+use founding::FoundingMark;
+pub(crate) use loss::Loss;
+use recall::{Memory, Unusable, recall};
+use rejoin::rejoin;
 
 /// Present while the data may have been written without fsync since the last clean stop.
 const UNSYNCED: &str = "UNSYNCED";
-/// Present once a replica has run without any storage.
-const VOLATILE: &str = "VOLATILE";
 
-/// Why a replica does not start on its data. Nothing has been sent.
+/// Why a replica does not start. Its data is as it was, and nothing has been sent.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    /// The files cannot be opened or are damaged.
+    /// The files cannot be used, or are another replica's.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The last run kept its promises in memory only.
-    #[error(
-        "the replica in {} ran with --storage memory and has forgotten what it promised, so it may \
-         not vote again: found a new cluster with `replica genesis`",
-        .0.display()
-    )]
-    Forgotten(PathBuf),
     /// The engine would ignore promises that are on disk.
     #[error(
         "{} holds the records of earlier runs, which --storage memory would ignore: run with \
@@ -47,43 +57,15 @@ pub enum StartupError {
         .0.display()
     )]
     RecordsIgnored(PathBuf),
-    /// An unclean stop without fsync.
-    #[error(
-        "the last run on {} used --durability off and did not stop cleanly, so promises may be \
-         lost and the replica may not vote again; this version cannot rejoin as a learner: keep \
-         the directory for inspection and found a new cluster with `replica genesis`",
-        .0.display()
-    )]
-    Unsynced(PathBuf),
     /// What is stored decodes to nothing sensible, although its checksums hold.
-    #[error(
-        "{}: {what}; use the binary that wrote it, or keep the directory for inspection and found \
-         a new cluster with `replica genesis`",
-        directory.display()
-    )]
+    #[error("{}: {what}; use the binary that wrote it", place.display())]
     Unreadable {
-        /// The data directory.
-        directory: PathBuf,
+        /// The data directory or the file.
+        place: PathBuf,
         /// What is wrong.
         what: String,
     },
-    /// The state on disk is not the one whose digest was stored with it.
-    #[error(
-        "{}: the state at checkpoint {seq} has digest {found}, but {stored} was stored with it: the \
-         disk is damaged; keep the directory for inspection and do not restore it from a copy",
-        directory.display()
-    )]
-    StateDigest {
-        /// The data directory.
-        directory: PathBuf,
-        /// The checkpoint.
-        seq: SeqNo,
-        /// As computed from the entries.
-        found: Digest,
-        /// As stored.
-        stored: Digest,
-    },
-    /// A marker cannot be read or written.
+    /// A marker cannot be written or removed.
     #[error("cannot {action} {}: {source}; check the directory and its owner", path.display())]
     Marker {
         /// The marker.
@@ -93,150 +75,238 @@ pub enum StartupError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The operating system gave no random bytes for the life of a learner.
+    #[error(transparent)]
+    Random(#[from] crypto::files::KeyFileError),
+}
+
+/// What a replica may do.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// Vote.
+    Member,
+    /// Learn, answer and serve; no vote before it is renewed.
+    Learner(Loss),
 }
 
 /// A replica's memory, ready to go on.
 pub(crate) struct Restored {
+    /// Locked for as long as this is kept.
+    pub(crate) home: Home,
     pub(crate) storage: Storage,
     pub(crate) protocol: Pbft,
     pub(crate) executor: Executor<kv::Store>,
+    /// The newest stable certificate that is on disk.
+    pub(crate) stable: Option<StableCertificate>,
+    pub(crate) standing: Standing,
 }
 
 /// Opens the data of a replica and rebuilds protocol and state from it.
 pub(crate) fn restore(options: &Options, who: &Membership) -> Result<Restored, StartupError> {
-    let data = options.data();
-    let mut storage = open(options, who, &data)?;
+    let home = Home::lock(&options.directory)?;
+    let start = Start {
+        home: &home,
+        mark: FoundingMark::of(&home),
+        durability: options.durability,
+        who,
+    };
+    let (memory, standing) = match options.engine {
+        Engine::Memory => start.in_memory()?,
+        Engine::Sqlite => start.from_disk()?,
+    };
+    if let Standing::Learner(loss) = &standing {
+        tracing::error!("{loss}: this replica has no vote until it is renewed");
+    }
+    Ok(rebuild(home.clone(), who, memory, standing))
+}
+
+/// What a start works with.
+struct Start<'a> {
+    home: &'a Home,
+    mark: FoundingMark<'a>,
+    durability: Durability,
+    who: &'a Membership,
+}
+
+impl Start<'_> {
+    fn in_memory(&self) -> Result<(Memory, Standing), StartupError> {
+        let data = self.home.data();
+        if data.exists() {
+            return Err(StartupError::RecordsIgnored(data));
+        }
+        let memory = Memory::empty(MemoryDisk::new().open());
+        if self.mark.remove()? {
+            return found(memory);
+        }
+        learn(memory, Loss::Missing(data))
+    }
+
+    fn from_disk(&self) -> Result<(Memory, Standing), StartupError> {
+        let known = match self.remember() {
+            Ok(memory) => self.standing(memory)?,
+            Err(Unusable::Refused(error)) => return Err(error),
+            Err(Unusable::Lost(loss)) => rejoin(self, loss)?,
+        };
+        let unsynced = self.home.data().join(UNSYNCED);
+        match self.durability {
+            Durability::Off => mark(&self.home.data(), &unsynced)?,
+            Durability::Full => unmark(&unsynced)?,
+        }
+        Ok(known)
+    }
+
+    /// Opens the data, which is created if there is none, and reads all of it.
+    fn remember(&self) -> Result<Memory, Unusable> {
+        let unsynced = self.home.data().join(UNSYNCED).exists();
+        let storage = self.open()?;
+        if unsynced && !storage.clean_stop {
+            return Err(Unusable::Lost(Loss::Unsynced(self.home.data())));
+        }
+        let memory = recall(&self.home.data(), &self.who.cluster, storage)?;
+        if memory.role.is_none() && !memory.is_empty() {
+            return Err(Unusable::Lost(Loss::NoRole(self.home.data())));
+        }
+        Ok(memory)
+    }
+
+    fn open(&self) -> Result<Storage, StorageError> {
+        let options = sqlite::Options {
+            durability: self.durability,
+            database_bytes_max: None,
+        };
+        sqlite::open(self.home, self.identity(), options)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            cluster: *self.who.cluster.id().0.as_bytes(),
+            replica: u32::from(self.who.me.0),
+        }
+    }
+
+    /// What a replica may do with a memory in which nothing is damaged.
+    fn standing(&self, memory: Memory) -> Result<(Memory, Standing), StartupError> {
+        match memory.role {
+            Some(role) => {
+                // A founding that was cut short in the last moment, or a mark that somebody put back.
+                self.mark.remove()?;
+                let standing = match role {
+                    Role::Member { .. } => Standing::Member,
+                    Role::Learner { .. } => Standing::Learner(Loss::NotRenewed),
+                };
+                Ok((memory, standing))
+            }
+            None if self.mark.is_there() => {
+                let founded = found(memory)?;
+                self.mark.remove()?;
+                Ok(founded)
+            }
+            None => learn(memory, Loss::Missing(self.home.data())),
+        }
+    }
+}
+
+/// The first run of a replica.
+fn found(memory: Memory) -> Result<(Memory, Standing), StartupError> {
+    let role = Role::Member { from: Epoch(0) };
+    Ok((memory.with_role(role)?, Standing::Member))
+}
+
+/// A new life of a replica that has lost the records of the one before.
+fn learn(memory: Memory, loss: Loss) -> Result<(Memory, Standing), StartupError> {
+    let nonce = Nonce(crypto::files::fresh()?);
+    let memory = memory.with_role(Role::Learner { nonce })?;
+    Ok((memory, Standing::Learner(loss)))
+}
+
+impl Memory {
+    /// Of storage with nothing in it.
+    fn empty(storage: Storage) -> Self {
+        Memory {
+            storage,
+            role: None,
+            records: Vec::new(),
+            state: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.state.is_none()
+    }
+
+    /// Makes the role durable.
+    fn with_role(mut self, role: Role) -> Result<Self, StorageError> {
+        let record = Record::Role(role);
+        self.storage.log.append(&Group {
+            records: vec![StoredRecord {
+                seq: record.seq().0,
+                kind: record.kind(),
+                bytes: Bytes::from(crypto::encode(&record)),
+            }],
+            truncate_below: None,
+        })?;
+        self.role = Some(role);
+        Ok(self)
+    }
+}
+
+/// Gives protocol and executor what is remembered.
+fn rebuild(home: Home, who: &Membership, memory: Memory, standing: Standing) -> Restored {
     let signer: Arc<dyn crypto::Signer> = Arc::new(who.key.clone());
     let mut protocol = Pbft::new(who.me, Arc::clone(&who.cluster), who.policy.clone(), signer);
-    let log = storage.log.load()?;
-    for record in in_order(&log.records) {
-        let record: Record = crypto::decode(&record.bytes)
-            .map_err(|error| unreadable(&data, format!("a record of the log: {error}")))?;
+    let Memory {
+        storage,
+        role,
+        records,
+        state,
+    } = memory;
+    let records = role.map(Record::Role).into_iter().chain(records);
+    let (mut count, mut stable) = (0, None);
+    for record in records {
+        if let Record::Stable(certificate) = &record {
+            stable = Some(certificate.clone());
+        }
+        count += 1;
         protocol.restore(record);
     }
-    let executor = match storage.state.load()? {
+    let executor = match state {
         None => Executor::new(Arc::clone(&who.cluster), kv::Store::new()),
         Some(state) => {
-            let executor = restore_state(&data, &who.cluster, &state)?;
-            protocol.restore_state(SeqNo(state.seq), Digest(state.digest));
-            executor
+            protocol.restore_state(state.seq, state.digest);
+            // A transferred state brings a certificate of which the log may not know yet.
+            let with_state = state.meta.stable;
+            if with_state.as_ref().map(|held| held.seq) > stable.as_ref().map(|held| held.seq) {
+                stable = with_state.clone();
+                with_state
+                    .into_iter()
+                    .for_each(|newer| protocol.restore(Record::Stable(newer)));
+            }
+            state.executor
         }
     };
     if !storage.clean_stop {
         protocol.fence();
-        if protocol.primary() == who.me {
-            tracing::warn!(
-                view = protocol.view().0,
-                "this primary was not stopped cleanly and proposes nothing more in its view \
-                 (docs/protocol.md R12); this version does not change views, so the cluster \
-                 orders no further request: found a new one with `replica genesis`"
-            );
-        }
     }
-    let seq = executor.last_executed().0;
     tracing::info!(
         incarnation = storage.incarnation,
         clean_stop = storage.clean_stop,
-        records = log.records.len(),
-        checkpoint = seq,
+        records = count,
+        checkpoint = executor.last_executed().0,
+        ?standing,
         "storage is open"
     );
-    Ok(Restored {
+    Restored {
+        home,
         storage,
         protocol,
         executor,
-    })
-}
-
-/// Unbound records (view, low watermark) before those bound to slots: a slot's record only fits
-/// the window that the low watermark opens, and superseding has moved that one behind.
-fn in_order(records: &[StoredRecord]) -> impl Iterator<Item = &StoredRecord> {
-    let unbound = records.iter().filter(|record| record.seq == 0);
-    unbound.chain(records.iter().filter(|record| record.seq != 0))
-}
-
-fn restore_state(
-    data: &Path,
-    cluster: &Arc<Cluster>,
-    state: &LoadedState,
-) -> Result<Executor<kv::Store>, StartupError> {
-    let changes = state
-        .entries
-        .iter()
-        .map(|(_, entry)| restored_change(entry))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unreadable(data, format!("an entry of the state: {error}")))?;
-    let window = cluster.limits().client_window;
-    let sessions = SessionTable::from_bytes(window, &state.sessions)
-        .map_err(|error| unreadable(data, format!("the session table: {error}")))?;
-    let configuration = Configuration::from_bytes(cluster, &state.meta)
-        .map_err(|error| unreadable(data, format!("the configuration: {error}")))?;
-    let store = kv::Store::from_changes(changes);
-    let seq = SeqNo(state.seq);
-    let mut executor = Executor::restored(Arc::clone(cluster), store, sessions, configuration, seq);
-    let (found, stored) = (executor.state_digest(), Digest(state.digest));
-    if found != stored {
-        return Err(StartupError::StateDigest {
-            directory: data.to_owned(),
-            seq,
-            found,
-            stored,
-        });
+        stable,
+        standing,
     }
-    Ok(executor)
-}
-
-fn unreadable(data: &Path, what: String) -> StartupError {
-    StartupError::Unreadable {
-        directory: data.to_owned(),
-        what,
-    }
-}
-
-fn open(options: &Options, who: &Membership, data: &Path) -> Result<Storage, StartupError> {
-    let (volatile, unsynced) = (data.join(VOLATILE), data.join(UNSYNCED));
-    if volatile.exists() {
-        return Err(StartupError::Forgotten(options.directory.clone()));
-    }
-    let storage = match options.engine {
-        Engine::Memory => {
-            if data.exists() {
-                return Err(StartupError::RecordsIgnored(data.to_owned()));
-            }
-            mark(data, &volatile)?;
-            MemoryDisk::new().open()
-        }
-        Engine::Sqlite => {
-            let identity = Identity {
-                cluster: *who.cluster.id().0.as_bytes(),
-                replica: u32::from(who.me.0),
-            };
-            let durability = options.durability;
-            let home = sqlite::Home::lock(&options.directory)?;
-            let opened = sqlite::open(
-                &home,
-                identity,
-                sqlite::Options {
-                    durability,
-                    database_bytes_max: None,
-                },
-            )?;
-            if unsynced.exists() && !opened.clean_stop {
-                return Err(StartupError::Unsynced(data.to_owned()));
-            }
-            match durability {
-                Durability::Off => mark(data, &unsynced)?,
-                Durability::Full => unmark(&unsynced)?,
-            }
-            opened
-        }
-    };
-    Ok(storage)
 }
 
 fn mark(data: &Path, marker: &Path) -> Result<(), StartupError> {
-    let made = fs::create_dir_all(data)
-        .and_then(|()| File::create(marker))
+    let made = File::create(marker)
         .and_then(|file| file.sync_all())
         .and_then(|()| File::open(data)?.sync_all());
     made.map_err(|source| StartupError::Marker {
@@ -256,3 +326,6 @@ fn unmark(marker: &Path) -> Result<(), StartupError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

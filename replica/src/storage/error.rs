@@ -55,11 +55,7 @@ pub enum StorageError {
     /// Disk: what is stored is not what was written, or is older than what was written.
     ///
     /// A replica that voted from such storage could contradict its own votes.
-    #[error(
-        "{file} is damaged or out of date: {what}; this replica can no longer know what it promised: \
-         keep the directory for inspection, do not restore it from a copy, and let the replica rejoin as a learner \
-         with a new directory (docs/protocol.md R12, R16)"
-    )]
+    #[error("{file} is damaged or out of date: {what}")]
     Damaged {
         /// The file in which it showed.
         file: PathBuf,

@@ -84,7 +84,11 @@ impl Database {
                 anchor.incarnation
             )));
         }
-        home.create_data()?;
+        if !file.exists() {
+            // The anchor's name is on disk before there is anything that would be damaged without.
+            home.sync()?;
+            home.create_data()?;
+        }
         let fail = |error| sql_error(&file, &error);
         let mut connection = connect(&file, options).map_err(fail)?;
         if is_empty(&connection).map_err(fail)? {

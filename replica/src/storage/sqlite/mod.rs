@@ -13,6 +13,9 @@
 //! says which databases they were and how far they had come at least. Data that does not add up is
 //! refused before anything in it is changed.
 //!
+//! Who finds such data and goes on without it calls [`set_aside`]; what [`salvage`] still finds of the
+//! state may serve as the start of a state transfer.
+//!
 //! Not covered: all of DIR, anchors included, replaced by an older copy of itself. Nothing inside can
 //! tell.
 
@@ -22,6 +25,7 @@ mod database;
 mod directory;
 mod record_log;
 mod schema;
+mod set_aside;
 mod state_store;
 mod verification;
 
@@ -30,7 +34,9 @@ use crypto::Digest;
 use super::{Durability, Identity, Storage, StorageError};
 pub use directory::{DATA, Home};
 use record_log::SqliteLog;
+pub use set_aside::{SET_ASIDE_MAX, set_aside};
 use state_store::SqliteState;
+pub use state_store::salvage;
 
 /// How to open a directory.
 #[derive(Clone, Copy, Debug)]

@@ -4,19 +4,19 @@
 //! table and the certificate. Sessions and metadata are covered by a digest; the entries by the
 //! state digest, which the caller recomputes (its cost is that of the whole state, once a start).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use crypto::{Digest, Hasher};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Options;
 use super::anchor::Anchor;
-use super::database::{Database, pages};
+use super::database::{Database, check_owner, connect, is_empty, pages, sql_error};
 use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
-    Basis, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats, StorageError,
+    Basis, Durability, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats, StorageError,
 };
 
 /// The open state store.
@@ -150,26 +150,9 @@ impl StateStore for SqliteState {
         let Some(checkpoint) = read_checkpoint(&self.database)? else {
             return Ok(None);
         };
-        let read = || -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
-            let mut entries = self
-                .database
-                .connection()
-                .prepare("SELECT key, entry FROM state ORDER BY key")?;
-            let entries = entries.query_map([], |row| {
-                let key: Vec<u8> = row.get(0)?;
-                let entry: Vec<u8> = row.get(1)?;
-                Ok((Bytes::from(key), Bytes::from(entry)))
-            })?;
-            entries.collect()
-        };
-        let entries = read().map_err(|error| self.database.read_error(&error))?;
-        Ok(Some(LoadedState {
-            seq: checkpoint.seq,
-            digest: checkpoint.digest,
-            entries,
-            sessions: checkpoint.sessions.into(),
-            meta: checkpoint.meta.into(),
-        }))
+        let entries = read_entries(self.database.connection());
+        let entries = entries.map_err(|error| self.database.read_error(&error))?;
+        Ok(Some(checkpoint.with(entries)))
     }
 
     fn durable_seq(&self) -> u64 {
@@ -185,9 +168,27 @@ impl StateStore for SqliteState {
     }
 }
 
+/// Reads the checkpoint and compares it with the anchor.
 fn read_checkpoint(database: &Database) -> Result<Option<Checkpoint>, StorageError> {
-    let found = database
-        .connection()
+    let found = stored_checkpoint(database.connection(), database.file())?;
+    let (generation, head) = match &found {
+        Some(checkpoint) => (checkpoint.generation, checkpoint.check_digest()),
+        None => (0, Digest::default()),
+    };
+    let expected = database.anchor();
+    let same = generation == expected.position && head == expected.head;
+    if generation < expected.position || (generation == expected.position && !same) {
+        return Err(database.damaged(format!(
+            "it holds checkpoint number {generation}, but its anchor has seen number {} with another content",
+            expected.position
+        )));
+    }
+    Ok(found)
+}
+
+/// Reads the checkpoint as it is stored.
+fn stored_checkpoint(db: &Connection, file: &Path) -> Result<Option<Checkpoint>, StorageError> {
+    let found = db
         .query_row(
             "SELECT generation, seq, digest, sessions, meta, check_digest FROM checkpoint",
             [],
@@ -203,31 +204,67 @@ fn read_checkpoint(database: &Database) -> Result<Option<Checkpoint>, StorageErr
             },
         )
         .optional()
-        .map_err(|error| database.read_error(&error))?;
-    let (generation, head) = match &found {
-        Some((checkpoint, digest)) => {
-            if checkpoint.digest() != *digest {
-                return Err(
-                    database.damaged("the row in table checkpoint does not match its digest")
-                );
-            }
-            (checkpoint.generation, *digest)
+        .map_err(|error| sql_error(file, &error))?;
+    match found {
+        Some((checkpoint, digest)) if checkpoint.check_digest() != digest => {
+            Err(StorageError::Damaged {
+                file: file.to_owned(),
+                what: "the row in table checkpoint does not match its digest".to_owned(),
+            })
         }
-        None => (0, Digest::default()),
-    };
-    let expected = database.anchor();
-    let same = generation == expected.position && head == expected.head;
-    if generation < expected.position || (generation == expected.position && !same) {
-        return Err(database.damaged(format!(
-            "it holds checkpoint number {generation}, but its anchor has seen number {} with another content",
-            expected.position
-        )));
+        found => Ok(found.map(|(checkpoint, _)| checkpoint)),
     }
-    Ok(found.map(|(checkpoint, _)| checkpoint))
+}
+
+fn read_entries(db: &Connection) -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
+    let mut entries = db.prepare("SELECT key, entry FROM state ORDER BY key")?;
+    let entries = entries.query_map([], |row| {
+        let key: Vec<u8> = row.get(0)?;
+        let entry: Vec<u8> = row.get(1)?;
+        Ok((Bytes::from(key), Bytes::from(entry)))
+    })?;
+    entries.collect()
+}
+
+/// What is still there of the state in a data directory that can no longer be trusted as a whole.
+/// It may be older than the one that was there; the caller verifies the entries by their digest.
+/// Changes nothing.
+///
+/// # Errors
+/// If there is no database of this replica, or it cannot be read.
+pub fn salvage(data: &Path, identity: Identity) -> Result<Option<LoadedState>, StorageError> {
+    let file = STATE.file(data);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let fail = |error| sql_error(&file, &error);
+    let options = Options {
+        durability: Durability::Full,
+        database_bytes_max: None,
+    };
+    let db = connect(&file, options).map_err(fail)?;
+    if is_empty(&db).map_err(fail)? {
+        return Ok(None);
+    }
+    check_owner(&db, &file, &STATE, identity)?;
+    match stored_checkpoint(&db, &file)? {
+        None => Ok(None),
+        Some(checkpoint) => Ok(Some(checkpoint.with(read_entries(&db).map_err(fail)?))),
+    }
 }
 
 impl Checkpoint {
-    fn digest(&self) -> Digest {
+    fn with(self, entries: Vec<(Bytes, Bytes)>) -> LoadedState {
+        LoadedState {
+            seq: self.seq,
+            digest: self.digest,
+            entries,
+            sessions: self.sessions.into(),
+            meta: self.meta.into(),
+        }
+    }
+
+    fn check_digest(&self) -> Digest {
         checkpoint_digest(
             self.generation,
             self.seq,

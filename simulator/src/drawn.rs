@@ -95,6 +95,11 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
     let millis = Duration::from_millis;
     let every_max = pick(rng, &[300, 600, 1_500]);
     let lasting_max = pick(rng, &[100, 600, 1_500]);
+    let (silent, twins) = match rng.random_range(0..8) {
+        0 => (f, 0),
+        1 | 2 => (0, rng.random_range(1..=f)),
+        _ => (0, 0),
+    };
     Faults {
         loss: pick(rng, &[0.0, 0.0, 0.01, 0.05, 0.2]),
         duplication: pick(rng, &[0.0, 0.0, 0.1, 0.3]),
@@ -108,8 +113,8 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         power_cuts: rng.random_ratio(1, 4),
         pauses: rng.random_ratio(1, 3),
         clocks: rng.random_ratio(1, 4),
-        silent: if rng.random_ratio(1, 8) { f } else { 0 },
-        twins: 0,
+        silent,
+        twins,
     }
 }
 

@@ -11,7 +11,7 @@ use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::protocol::When;
 use consensus::reply::{FULL_RESULT_MAX, designated};
-use consensus::report::Path;
+use consensus::report::{Path, Trigger};
 use consensus::{
     Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
     Reply, Report, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer, View,
@@ -482,6 +482,29 @@ impl World<'_> {
                     self.ledger
                         .violation(format!("blame: correct {culprit} is accused at {seq}"));
                 }
+            }
+            Report::LeftView { to, why } => {
+                self.chart(|world| {
+                    format!("{:<4} leaves for view {to}: {}", world.name(at), why.name())
+                });
+                match why {
+                    Trigger::RequestTimeout => self.stats.left_by_request_timeout += 1,
+                    Trigger::NewViewTimeout => self.stats.left_by_new_view_timeout += 1,
+                    Trigger::Silence => self.stats.left_by_silence += 1,
+                    Trigger::Resignation => self.stats.left_by_resignation += 1,
+                    Trigger::Equivocation => self.stats.left_by_equivocation += 1,
+                    Trigger::Join => self.stats.left_by_join += 1,
+                    Trigger::Restart => self.stats.left_by_restart += 1,
+                    Trigger::InvalidNewView | Trigger::BadProposal => self.ledger.violation(
+                        format!("blame: replica {at} leaves for {to}: {}", why.name()),
+                    ),
+                }
+            }
+            Report::OpenedView {
+                slots, excluded, ..
+            } => {
+                self.stats.views_with_slots += u64::from(slots > 0);
+                self.stats.views_with_excluded += u64::from(excluded > 0);
             }
             Report::EnteredView(view) => {
                 self.chart(|world| format!("{:<4} enters view {view}", world.name(at)));

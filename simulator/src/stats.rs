@@ -47,6 +47,24 @@ counts! {
     retransmissions,
     /// Views entered above view 0, over all replicas.
     views_entered,
+    /// Views left because a request waited too long.
+    left_by_request_timeout,
+    /// Views left because a NEW-VIEW did not come.
+    left_by_new_view_timeout,
+    /// Views left because the primary was silent.
+    left_by_silence,
+    /// Views left because the primary left.
+    left_by_resignation,
+    /// Views left because the primary is proven to have signed contradictions.
+    left_by_equivocation,
+    /// Views left because f + 1 others had.
+    left_by_join,
+    /// Views left by a primary that was restarted.
+    left_by_restart,
+    /// New views that propose slots of earlier views again.
+    views_with_slots,
+    /// New views for which a replica was excluded, because the reports show a conflict.
+    views_with_excluded,
     /// Slots that somebody had decided fast before a replica that had not entered a later view.
     fast_then_view_change,
     /// Proofs of equivocation stored, over all replicas.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use simulator::{Config, Stats, run};
@@ -23,26 +23,32 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
-/// Runs all seeds on all cores; the first failure ends it.
+/// Failing seeds that are looked for before a sweep gives up.
+const FAILURES_MAX: usize = 8;
+
+/// Runs all seeds on all cores. The failing ones are reported with the command that repeats them.
 fn sweep(seeds: Range<u64>) -> (Stats, Duration) {
     let next = AtomicU64::new(seeds.start);
-    let failed = AtomicBool::new(false);
     let total = Mutex::new((Stats::default(), Duration::ZERO));
-    let failure = Mutex::new(None);
+    let failures = Mutex::new(Vec::new());
+    let failed = || failures.lock().expect("no thread panics").len();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                while !failed.load(Ordering::Relaxed) {
+                while failed() < FAILURES_MAX {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end {
                         return;
                     }
                     let outcome = run(&Config::drawn(seed));
                     if !outcome.violations.is_empty() {
-                        failed.store(true, Ordering::Relaxed);
                         let text = outcome.violations.join("\n");
-                        *failure.lock().expect("no thread panics") = Some((seed, text));
+                        let mut failures = failures.lock().expect("no thread panics");
+                        failures.push(format!(
+                            "SEEDS={seed}..{} cargo test -p simulator --release sweep\n{text}",
+                            seed + 1
+                        ));
                     }
                     let mut total = total.lock().expect("no thread panics");
                     total.0.add(&outcome.stats);
@@ -51,12 +57,8 @@ fn sweep(seeds: Range<u64>) -> (Stats, Duration) {
             });
         }
     });
-    if let Some((seed, text)) = failure.into_inner().expect("no thread panics") {
-        panic!(
-            "SEEDS={seed}..{} cargo test -p simulator --release sweep\n{text}",
-            seed + 1
-        );
-    }
+    let failures = failures.into_inner().expect("no thread panics");
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     total.into_inner().expect("no thread panics")
 }
 

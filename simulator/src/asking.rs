@@ -164,6 +164,10 @@ impl World<'_> {
         let Some(call) = self.clients[client as usize].close(completed) else {
             return;
         };
+        if self.healed {
+            let since = call.called.max(Instant(0) + self.config.heal_at);
+            self.stats.longest_wait = self.stats.longest_wait.max(self.now.since(since));
+        }
         self.ledger.answered(&Answered {
             client,
             session: SESSION,

@@ -42,6 +42,9 @@ pub struct Faults {
     pub pauses: bool,
     /// Clocks that jump, or run up to 10 % fast or slow.
     pub clocks: bool,
+    /// A planted bug: a crash takes everything from the disk, and nobody notices. The checkers are
+    /// shown to find what comes of it.
+    pub amnesia: bool,
     /// Replicas that are down from the start and come up when the rest is healed.
     pub silent: u16,
     /// Replicas that run twice with one key, each instance seeing a part of the others. They are
@@ -65,6 +68,7 @@ impl Faults {
             power_cuts: false,
             pauses: false,
             clocks: false,
+            amnesia: false,
             silent: 0,
             twins: 0,
         }
@@ -150,7 +154,7 @@ impl Default for Config {
             heal_at: Duration::from_secs(3),
             restart_all: true,
             catch_up: false,
-            progress_within: Duration::from_secs(60),
+            progress_within: Duration::from_secs(30),
             signatures: Signatures::Fake,
         }
     }

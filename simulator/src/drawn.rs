@@ -47,7 +47,7 @@ impl Config {
             ..base.policy.clone()
         };
         let mut limits = base.limits.clone();
-        limits.checkpoint_interval = pick(rng, &[4, 8, 16]);
+        limits.checkpoint_interval = pick(rng, &[4, 8, 8, 16, 16]);
         limits.log_window = limits.checkpoint_interval * pick(rng, &[2, 4]);
         let millis = Duration::from_millis;
         let (delay_max, sync_max) = (pick(rng, &[1, 3, 10, 30]), pick(rng, &[1, 2, 10]));
@@ -113,6 +113,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         power_cuts: rng.random_ratio(1, 4),
         pauses: rng.random_ratio(1, 3),
         clocks: rng.random_ratio(1, 4),
+        amnesia: false,
         silent,
         twins,
     }

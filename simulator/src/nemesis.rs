@@ -9,6 +9,7 @@ use consensus::ReplicaId;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::disk::Disk;
 use crate::network::{Partition, nanos};
 use crate::node::CrashPoint;
 use crate::queue::{Remedy, What};
@@ -213,6 +214,9 @@ impl World<'_> {
             0
         };
         let lost = self.nodes[at].disk.crash(kept);
+        if self.config.faults.amnesia {
+            self.nodes[at].disk = Disk::default();
+        }
         self.stats.crashes += 1;
         self.stats.primary_crashes += u64::from(was_primary);
         self.stats.crashes_in_sync += u64::from(in_sync);

@@ -9,6 +9,9 @@ macro_rules! counts {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
             $($(#[doc = $doc])* pub $name: u64,)*
+            /// The longest that a client waited once nothing failed any more: how far the run was
+            /// from its bound on progress.
+            pub longest_wait: Duration,
             /// Virtual time.
             pub virtual_time: Duration,
         }
@@ -18,6 +21,7 @@ macro_rules! counts {
             pub fn add(&mut self, other: &Stats) {
                 $(self.$name += other.$name;)*
                 self.virtual_time += other.virtual_time;
+                self.longest_wait = self.longest_wait.max(other.longest_wait);
             }
 
             /// Every count by its name.

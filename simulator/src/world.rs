@@ -253,7 +253,24 @@ impl<'c> World<'c> {
         self.phase == Phase::Over || self.recorder.as_ref().is_some_and(charted)
     }
 
+    /// Does a correct replica lack decisions that those it asks may have forgotten? Only state
+    /// transfer helps it.
+    fn somebody_needs_a_state(&self) -> bool {
+        let correct = self.nodes.iter().filter(|node| !node.twin);
+        let running: Vec<_> = correct.filter_map(|node| node.running.as_ref()).collect();
+        let stable = running
+            .iter()
+            .map(|running| running.protocol.stable())
+            .max();
+        running
+            .iter()
+            .any(|running| Some(running.protocol.last_executed()) < stable)
+    }
+
     fn blame_liveness(&mut self) {
+        if self.somebody_needs_a_state() {
+            return;
+        }
         let open: Vec<String> = self
             .clients
             .iter()

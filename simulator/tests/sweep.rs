@@ -11,9 +11,24 @@ use std::time::{Duration, Instant};
 use simulator::{Config, Stats, run};
 
 /// The sweep of an ordinary `cargo test`.
-const SEEDS: Range<u64> = 0..64;
-/// Witnesses are demanded of sweeps of at least this many seeds.
-const WITNESSED: u64 = 64;
+const SEEDS: Range<u64> = 0..40;
+/// Sweeps of at least this many seeds reach everything that is counted.
+const REACHES_ALL: u64 = 500;
+/// What even the shortest sweep reaches.
+const COMMON: [&str; 12] = [
+    "fast",
+    "slow",
+    "transferred",
+    "fallbacks",
+    "checkpoints",
+    "retransmissions",
+    "views_with_slots",
+    "fast_then_view_change",
+    "partitions",
+    "primary_crashes",
+    "power_cuts",
+    "twin_messages",
+];
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("SEEDS") else {
@@ -77,18 +92,17 @@ fn every_seed_is_safe_and_live_and_the_sweep_reaches_what_it_is_for() {
         total.slots_per_second(),
         total.delivered as f64 / total.virtual_time.as_secs_f64(),
     );
-    if seeds.end - seeds.start < WITNESSED {
+    let count = seeds.end - seeds.start;
+    if count < SEEDS.end {
         return;
     }
     assert!(
         total.slots_per_second() >= 10.0,
         "the clients ask too little"
     );
-    // Twins are drawn by no seed yet.
-    let later = ["equivocations", "twin_messages"];
-    for (what, count) in total.counts() {
+    for (what, times) in total.counts() {
         assert!(
-            count > 0 || later.contains(&what),
+            times > 0 || count < REACHES_ALL && !COMMON.contains(&what),
             "the sweep never saw {what}: it proves nothing about it"
         );
     }

@@ -68,6 +68,15 @@ impl Pbft {
             seq: proof.seq(),
         }));
         self.broadcast(Wire::Evidence(proof), When::Now, out);
+        let (proven, f) = (self.evidence.0.len(), self.cluster().quorums().f());
+        if proven > f {
+            // Nothing holds that was promised, and no view could be opened without them.
+            self.halt(
+                format!("{proven} replicas are proven Byzantine, more than f = {f}"),
+                out,
+            );
+            return;
+        }
         if culprit == self.primary() {
             self.suspect(now, Trigger::Equivocation, out);
         } else {

@@ -306,7 +306,7 @@ impl Pbft {
             .take(quorums.view_change())
             .cloned()
             .collect();
-        if set.len() < quorums.view_change() || accused.len() > quorums.f() {
+        if set.len() < quorums.view_change() {
             return;
         }
         let reports: Vec<&ViewChange> = set.iter().map(|sent| &sent.view_change).collect();

@@ -62,14 +62,6 @@ impl Pbft {
         if view < self.view || view == self.view && self.mode == Mode::Normal {
             return;
         }
-        if sent.new_view.excluded.len() > self.cluster().quorums().f() {
-            let accused = sent.new_view.excluded.len();
-            self.halt(
-                format!("{accused} replicas are proven Byzantine, more than f"),
-                out,
-            );
-            return;
-        }
         let opening = if self.reports_fit(&sent) {
             match self.opening_of(&sent) {
                 Ok(opening) if matches(&opening, &sent.new_view.headers) => Some(opening),

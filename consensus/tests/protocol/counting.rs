@@ -121,7 +121,8 @@ fn without_votes(lines: Vec<String>) -> Vec<String> {
 
 #[test]
 fn two_digests_of_one_voter_are_evidence_and_only_the_first_counts() {
-    let fixture = Fixture::strong();
+    // Two of nine may be faulty, and q_F = 7.
+    let fixture = Fixture::new(9, 2, FastQuorum::Strong);
     let (mut node, proposal) = voted(&fixture);
     let other = fixture.other_proposal(1);
     let (first, second) = (
@@ -154,8 +155,8 @@ fn two_digests_of_one_voter_are_evidence_and_only_the_first_counts() {
             MisbehaviourProof::DoublePrepare(first, second),
         ]
     );
-    // Two votes for each; one more for the other digest must not make three.
-    for voter in [3, 4] {
+    // Six votes for the other digest: that of replica 2 must not make seven.
+    for voter in 3..8 {
         let vote = Wire::Prepare(fixture.prepare(voter, &other.header));
         assert_eq!(node.receive(voter, &vote), NOTHING);
     }

@@ -153,9 +153,14 @@ impl Fixture {
     }
 
     pub(crate) fn sign(&self, replica: u16, kind: Kind, body: &[u8]) -> Signature {
+        self.sign_in(0, replica, kind, body)
+    }
+
+    /// The same in another epoch.
+    pub(crate) fn sign_in(&self, epoch: u64, replica: u16, kind: Kind, body: &[u8]) -> Signature {
         let digest = self
             .keyring
-            .replica_digest(kind, Epoch(0), ReplicaId(replica), body);
+            .replica_digest(kind, Epoch(epoch), ReplicaId(replica), body);
         self.replica_keys[usize::from(replica)].sign(&digest)
     }
 

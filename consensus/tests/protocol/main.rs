@@ -16,9 +16,14 @@ mod counting;
 mod durability;
 mod flows;
 mod hostile;
+mod leaving;
 
+mod opening;
 mod proposing;
 mod quorums;
+mod refused_openings;
+mod refused_reports;
+mod reporting;
 mod selecting;
 mod sessions;
 mod view_changes;

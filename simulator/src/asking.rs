@@ -133,10 +133,11 @@ impl World<'_> {
     fn client_sends(&mut self, client: u32, to: To, raw: &Bytes) {
         self.chart(|world| {
             let to = match to {
-                To::One(id) => format!("{id}"),
+                To::One(id) => format!("{id:?}"),
                 To::All => "all".to_owned(),
             };
             let id = world.clients[client as usize].id;
+            let id = format!("{id:?}");
             format!("{id:<4} ──▶ {to:<4} request, {} bytes", raw.len())
         });
         for node in 0..self.nodes.len() {

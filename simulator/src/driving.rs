@@ -211,7 +211,7 @@ impl World<'_> {
             self.ledger.executed(at, seq, batch.as_ref());
         }
         self.note(9, at as u32, seq.0);
-        self.chart(|world| format!("{:<4} executes {seq}", world.name(at)));
+        self.chart(|world| format!("{:<4} executes {seq:?}", world.name(at)));
         let n = usize::from(self.config.n);
         for answer in executed {
             let full = answer.outcome;
@@ -443,6 +443,10 @@ impl World<'_> {
             seq,
             outcome,
         });
+        self.chart(|world| {
+            let client = format!("{:?}", id.client);
+            format!("{:<4} ──▶ {client:<4} reply {seq:?}", world.name(at))
+        });
         let delay = self.network.delay(&mut self.rng);
         self.schedule(delay, What::Reply { to, reply });
     }
@@ -485,7 +489,7 @@ impl World<'_> {
             }
             Report::LeftView { to, why } => {
                 self.chart(|world| {
-                    format!("{:<4} leaves for view {to}: {}", world.name(at), why.name())
+                    format!("{:<4} leaves for {to:?}: {}", world.name(at), why.name())
                 });
                 match why {
                     Trigger::RequestTimeout => self.stats.left_by_request_timeout += 1,
@@ -507,7 +511,7 @@ impl World<'_> {
                 self.stats.views_with_excluded += u64::from(excluded > 0);
             }
             Report::EnteredView(view) => {
-                self.chart(|world| format!("{:<4} enters view {view}", world.name(at)));
+                self.chart(|world| format!("{:<4} enters {view:?}", world.name(at)));
                 self.entered(at, view);
             }
             _ => {}

@@ -101,7 +101,7 @@ impl World<'_> {
             return;
         }
         let to = match to {
-            Destination::One(id) => format!("{id}"),
+            Destination::One(id) => format!("{id:?}"),
             Destination::Others => "all".to_owned(),
         };
         self.chart(|world| format!("{:<4} ──▶ {to:<4} {}", world.name(at), packet.label));
@@ -116,42 +116,44 @@ pub(crate) fn label(wire: &Wire) -> String {
             let requests = batch.as_ref().map_or(0, |batch| batch.0.len());
             let said = &header.statement;
             format!(
-                "{name} {} {} {:?}, {requests} requests",
+                "{name} {:?} {:?} {:?}, {requests} requests",
                 said.view, said.seq, said.digest
             )
         }
         Wire::Prepare(vote) => {
             let said = &vote.statement;
-            format!("{name} {} {} {:?}", said.view, said.seq, said.digest)
+            format!("{name} {:?} {:?} {:?}", said.view, said.seq, said.digest)
         }
         Wire::Commit(vote) => {
             let said = &vote.statement;
-            format!("{name} {} {} {:?}", said.view, said.seq, said.digest)
+            format!("{name} {:?} {:?} {:?}", said.view, said.seq, said.digest)
         }
-        Wire::Checkpoint(claim) => format!("{name} {} {:?}", claim.seq, claim.digest),
-        Wire::Stable(certificate) => format!("{name} {} {:?}", certificate.seq, certificate.digest),
+        Wire::Checkpoint(claim) => format!("{name} {:?} {:?}", claim.seq, claim.digest),
+        Wire::Stable(certificate) => {
+            format!("{name} {:?} {:?}", certificate.seq, certificate.digest)
+        }
         Wire::Status(status) => format!(
-            "{name} {} {:?} stable {} executed {}",
+            "{name} {:?} {:?} stable {:?} executed {:?}",
             status.view, status.mode, status.stable, status.last_executed
         ),
         Wire::Decision(decision) => {
             let said = &decision.certificate.statement;
-            format!("{name} {} {} {:?}", said.view, said.seq, said.digest)
+            format!("{name} {:?} {:?} {:?}", said.view, said.seq, said.digest)
         }
-        Wire::FetchBatch(seq, digest) => format!("{name} {seq} {digest:?}"),
-        Wire::FetchDecisions(first, last) => format!("{name} {first} to {last}"),
+        Wire::FetchBatch(seq, digest) => format!("{name} {seq:?} {digest:?}"),
+        Wire::FetchDecisions(first, last) => format!("{name} {first:?} to {last:?}"),
         Wire::Batch(batch) => format!("{name} of {} requests", batch.0.len()),
         Wire::Forward(requests) => format!("{name} {} requests", requests.len()),
         Wire::ViewChange(signed) => match crypto::decode::<ViewChange>(&signed.bytes) {
             Ok(report) => format!(
-                "{name} to {}, {} slots",
+                "{name} to {:?}, {} slots",
                 report.new_view,
                 report.records.len()
             ),
             Err(_) => name.to_owned(),
         },
         Wire::NewView(signed) => match crypto::decode::<NewView>(&signed.bytes) {
-            Ok(opening) => format!("{name} {}, {} slots", opening.view, opening.headers.len()),
+            Ok(opening) => format!("{name} {:?}, {} slots", opening.view, opening.headers.len()),
             Err(_) => name.to_owned(),
         },
         _ => name.to_owned(),

@@ -427,6 +427,6 @@ impl<'c> World<'c> {
         } else {
             "'"
         };
-        format!("{}{prime}", self.nodes[at].id)
+        format!("{:?}{prime}", self.nodes[at].id)
     }
 }

@@ -252,3 +252,6 @@ mod tests {
         assert_eq!((removed.as_ref(), entry), (b"ek".as_slice(), None));
     }
 }
+
+#[cfg(test)]
+mod failing_disk_tests;

@@ -112,7 +112,7 @@ pub(crate) fn restore(options: &Options, who: &Membership) -> Result<Restored, S
     };
     let (memory, standing) = match options.engine {
         Engine::Memory => start.in_memory()?,
-        Engine::Sqlite => start.from_disk()?,
+        Engine::Sqlite => start.on_disk()?,
     };
     if let Standing::Learner(loss) = &standing {
         tracing::error!("{loss}: this replica has no vote until it is renewed");
@@ -141,7 +141,7 @@ impl Start<'_> {
         learn(memory, Loss::Missing(data))
     }
 
-    fn from_disk(&self) -> Result<(Memory, Standing), StartupError> {
+    fn on_disk(&self) -> Result<(Memory, Standing), StartupError> {
         let known = match self.remember() {
             Ok(memory) => self.standing(memory)?,
             Err(Unusable::Refused(error)) => return Err(error),

@@ -1,10 +1,10 @@
 //! The load generator's threads: each has a runtime of its own, the hubs of some clients, and a
 //! worker that drives them stage by stage.
 
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Hub, HubSettings};
 use crypto::SecretKey;
@@ -43,16 +43,41 @@ enum Command {
     Close(oneshot::Sender<Option<Vec<String>>>),
 }
 
+/// What the replicas said last, for those who cannot wait for the silence of a dead one.
+#[derive(Clone, Debug, Default)]
+struct Latest(Arc<Mutex<Option<(Instant, Snapshot)>>>);
+
+impl Latest {
+    fn set(&self, snapshot: &Snapshot) {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = Some((Instant::now(), snapshot.clone()));
+    }
+
+    fn within(&self, age: Duration) -> Option<Snapshot> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, snapshot) = latest.as_ref()?;
+        (at.elapsed() <= age).then(|| snapshot.clone())
+    }
+}
+
 /// Asks the replicas where they stand, from any thread.
 #[derive(Clone)]
-pub(super) struct Poller(commands::Sender<Command>);
+pub(super) struct Poller {
+    commands: commands::Sender<Command>,
+    latest: Latest,
+}
 
 impl Poller {
     /// Asks all replicas for their status; `None` if nobody watches them any more.
     pub(super) fn poll(&self) -> Option<Snapshot> {
         let (answer, snapshot) = oneshot::channel();
-        self.0.blocking_send(Command::Poll(answer)).ok()?;
+        self.commands.blocking_send(Command::Poll(answer)).ok()?;
         snapshot.blocking_recv().ok()
+    }
+
+    /// What they said within the last `age`, at once; otherwise as [`Poller::poll`].
+    pub(super) fn recent(&self, age: Duration) -> Option<Snapshot> {
+        self.latest.within(age).or_else(|| self.poll())
     }
 }
 
@@ -61,6 +86,7 @@ pub(super) struct LoadThread {
     commands: commands::Sender<Command>,
     done: mpsc::Receiver<Recorder>,
     thread: JoinHandle<WorkerReport>,
+    latest: Latest,
 }
 
 impl LoadThread {
@@ -70,15 +96,18 @@ impl LoadThread {
         let (commands, received) = commands::channel(16);
         let (finished, done) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
+        let latest = Latest::default();
+        let noted = latest.clone();
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
-            .spawn(move || drive(plan, received, &finished, &ready))
+            .spawn(move || drive(plan, received, &finished, &ready, noted))
             .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
         match is_ready.recv() {
             Ok(Ok(())) => Ok(LoadThread {
                 commands,
                 done,
                 thread,
+                latest,
             }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(RunError::new(
@@ -110,7 +139,10 @@ impl LoadThread {
 
     /// Asks the replicas through this thread, which must be the one that observes.
     pub(super) fn poller(&self) -> Poller {
-        Poller(self.commands.clone())
+        Poller {
+            commands: self.commands.clone(),
+            latest: self.latest.clone(),
+        }
     }
 
     /// Closes the connections and ends the thread. Returns the committed logs if they were
@@ -132,6 +164,7 @@ fn drive(
     commands: commands::Receiver<Command>,
     finished: &mpsc::Sender<Recorder>,
     ready: &mpsc::Sender<Result<(), RunError>>,
+    latest: Latest,
 ) -> WorkerReport {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -145,7 +178,7 @@ fn drive(
         }
     };
     runtime.block_on(async {
-        let mut thread = match Connected::connect(plan).await {
+        let mut thread = match Connected::connect(plan, latest).await {
             Ok(thread) => thread,
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -177,7 +210,7 @@ enum ObserverCommand {
 }
 
 impl Connected {
-    async fn connect(plan: ThreadPlan) -> Result<Self, RunError> {
+    async fn connect(plan: ThreadPlan, latest: Latest) -> Result<Self, RunError> {
         let failed = |error: &dyn std::fmt::Display| {
             RunError::new(Exit::Runtime, format!("cannot reach the cluster: {error}"))
         };
@@ -207,7 +240,7 @@ impl Connected {
             }
         }
         let observer = match (plan.observe, hubs.first()) {
-            (Some(collect), Some(hub)) => Some(spawn_observer(Arc::clone(hub), collect)),
+            (Some(collect), Some(hub)) => Some(spawn_observer(Arc::clone(hub), collect, latest)),
             _ => None,
         };
         Ok(Connected {
@@ -278,14 +311,20 @@ impl Connected {
 }
 
 /// The observer as a task of its own, so that a slow replica never holds up the load.
-fn spawn_observer(hub: Arc<Hub>, collect: bool) -> commands::Sender<ObserverCommand> {
+fn spawn_observer(
+    hub: Arc<Hub>,
+    collect: bool,
+    latest: Latest,
+) -> commands::Sender<ObserverCommand> {
     let (sender, mut commands) = commands::channel(4);
     tokio::spawn(async move {
         let mut observer = Observer::new(hub, collect);
         while let Some(command) = commands.recv().await {
             match command {
                 ObserverCommand::Poll(answer) => {
-                    let _ = answer.send(observer.poll().await.clone());
+                    let snapshot = observer.poll().await;
+                    latest.set(snapshot);
+                    let _ = answer.send(snapshot.clone());
                 }
                 ObserverCommand::Close(answer) => {
                     if collect {

@@ -168,3 +168,35 @@ fn faults_need_replicas_of_one_s_own() {
         ended.stderr
     );
 }
+
+#[test]
+fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
+    let directory = local::directory();
+    let ended = run(
+        directory.path(),
+        "4s",
+        r#"[{ at = "1s", kind = "kill", target = "primary", restart_at = "2500ms" }]"#,
+        &[
+            "cluster.timeouts.view_change=1s",
+            "cluster.timeouts.heartbeat=500ms",
+            "cluster.timeouts.client=500ms",
+            "expect.lost_operations=0",
+            "expect.view_changes=\">= 1\"",
+        ],
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    let repeat = &json["repeats"][0];
+    let fault = &repeat["faults"][0];
+    // Nobody could have been answered before the others had lost patience.
+    let after = number(&fault["first_commit_ms"]);
+    assert!(after >= 250.0, "{fault}");
+    let stall = number(&fault["longest_stall_ms"]);
+    assert!((200.0..=after).contains(&stall), "{fault}");
+    assert_eq!(repeat["checks"]["linearizable"]["verdict"], "pass");
+    let view_changes = results::lines(&run.join("repeat-1/events.jsonl"))
+        .into_iter()
+        .filter(|event| event["event"] == "view-change" && number(&event["t_s"]) >= 1.0);
+    assert!(view_changes.count() >= 4, "the others are in a new view");
+    history::assert_linearizable(&results::lines(&run.join("repeat-1/history.jsonl")));
+}

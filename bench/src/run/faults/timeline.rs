@@ -20,6 +20,9 @@ use crate::workload::fault_stream;
 
 /// Between two looks at whether the run was stopped.
 const TICK: Duration = Duration::from_millis(20);
+/// What the replicas said within this time decides who the primary is: to ask again would mean to wait for those that are
+/// down, and whoever asks all the time (the run, every 0.2 s) has done so within 0.7 s.
+const RECENT: Duration = Duration::from_secs(1);
 const NS: f64 = 1e9;
 
 /// What a timeline works with.
@@ -145,7 +148,7 @@ impl Faults {
                 if !self.sleep_until(strike.at) {
                     return;
                 }
-                let snapshot = self.plan.poller.poll().unwrap_or_default();
+                let snapshot = self.plan.poller.recent(RECENT).unwrap_or_default();
                 let chosen = choose(
                     &fault.target,
                     &Situation {

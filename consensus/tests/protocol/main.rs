@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod early;
+mod entering;
 mod fixture;
 mod node;
 mod signing_views;
@@ -15,6 +17,7 @@ mod configuration;
 mod counting;
 mod durability;
 mod flows;
+mod histories;
 mod hostile;
 mod leaving;
 
@@ -23,10 +26,12 @@ mod proposing;
 mod quorums;
 mod refused_openings;
 mod refused_reports;
+mod report_sets;
 mod reporting;
 mod selecting;
 mod sessions;
 mod view_changes;
 mod view_restarts;
+mod view_timers;
 mod voting;
 mod wire;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
 use consensus::protocol::When;
@@ -25,7 +26,7 @@ enum Due {
 /// One replica's durable memory, and what a crash takes away.
 #[derive(Default)]
 struct Seat {
-    core: Option<consensus::pbft::Pbft>,
+    core: Option<Pbft>,
     disk: Vec<Record>,
     state: Option<SeqNo>,
     tickets: u64,
@@ -77,9 +78,21 @@ impl<'f> Net<'f> {
         net
     }
 
-    /// Starts a replica from its disk.
+    /// Starts a replica from its disk, after a clean stop.
     pub(crate) fn start(&mut self, id: u16) {
+        self.start_core(id, self.fixture.core(id));
+    }
+
+    /// Takes a replica down and up again at once; it cannot know what it proposed last (R12).
+    pub(crate) fn restart(&mut self, id: u16) {
+        self.crash(id);
+        self.note(format!("r{id} is restarted"));
         let mut core = self.fixture.core(id);
+        core.fence();
+        self.start_core(id, core);
+    }
+
+    fn start_core(&mut self, id: u16, mut core: Pbft) {
         let seat = &mut self.seats[usize::from(id)];
         for record in &seat.disk {
             core.restore(record.clone());
@@ -98,7 +111,7 @@ impl<'f> Net<'f> {
         self.seats[usize::from(id)].core = None;
     }
 
-    pub(crate) fn core(&self, id: u16) -> &consensus::pbft::Pbft {
+    pub(crate) fn core(&self, id: u16) -> &Pbft {
         self.seats[usize::from(id)].core.as_ref().expect("it is up")
     }
 

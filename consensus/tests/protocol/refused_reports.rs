@@ -14,7 +14,7 @@ const NOTHING: [&str; 0] = [];
 
 /// A right report of replica 3 for view 2: a stable checkpoint at 4, slot 5 prepared in view 0,
 /// slot 7 voted for in view 1, and slot 12, the last of the window, in view 0.
-fn right(fixture: &Fixture) -> ViewChange {
+pub(crate) fn right(fixture: &Fixture) -> ViewChange {
     let header = |view, seq| fixture.header(view, seq, Digest::of("test", b"batch"));
     fixture.report_above(
         fixture.stable(&[0, 1, 2, 4], 4, state_at(4)),
@@ -48,10 +48,10 @@ fn the_report_that_the_others_differ_from_is_right() {
     );
 }
 
-type Damage = fn(&Fixture, &mut ViewChange);
+pub(crate) type Damage = fn(&Fixture, &mut ViewChange);
 
 /// What is wrong, and how it came to be.
-const DAMAGES: &[(&str, Damage)] = &[
+pub(crate) const DAMAGES: &[(&str, Damage)] = &[
     ("view 0", |_, report| report.new_view = View(0)),
     ("a stable checkpoint of another epoch", |_, report| {
         report.stable.as_mut().unwrap().epoch = Epoch(1);

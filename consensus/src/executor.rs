@@ -13,6 +13,8 @@ use crate::request::Request;
 pub use crate::session::Lookup;
 use crate::session::SessionTable;
 use crate::state_machine::StateMachine;
+use crate::transfer::state::Frozen;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a batch came to, request by request in batch order.
@@ -30,11 +32,13 @@ pub struct Executed {
 
 /// Sessions, configuration and state machine at `last_executed`.
 pub struct Executor<S> {
-    cluster: Arc<Cluster>,
-    machine: S,
-    sessions: SessionTable,
-    configuration: Configuration,
-    last_executed: SeqNo,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) machine: S,
+    pub(crate) sessions: SessionTable,
+    pub(crate) configuration: Configuration,
+    pub(crate) last_executed: SeqNo,
+    /// States of checkpoints that are served to others (R13).
+    pub(crate) frozen: BTreeMap<SeqNo, Frozen>,
 }
 
 impl<S: StateMachine> Executor<S> {
@@ -46,6 +50,7 @@ impl<S: StateMachine> Executor<S> {
             sessions: SessionTable::new(window),
             configuration: Configuration::genesis(&cluster),
             last_executed: SeqNo(0),
+            frozen: BTreeMap::new(),
             cluster,
         }
     }
@@ -64,6 +69,7 @@ impl<S: StateMachine> Executor<S> {
             sessions,
             configuration,
             last_executed,
+            frozen: BTreeMap::new(),
         }
     }
 
@@ -181,14 +187,25 @@ impl<S: StateMachine> Executor<S> {
 
     /// `H("state" ‖ epoch ‖ seq ‖ kv_root ‖ sessions_root ‖ config_digest)` (R9).
     pub fn state_digest(&mut self) -> Digest {
-        let Epoch(epoch) = self.configuration.epoch();
-        let mut hasher = Hasher::new("state");
-        hasher
-            .u64(epoch)
-            .u64(self.last_executed.0)
-            .update(self.machine.root().as_bytes())
-            .update(self.sessions.root().as_bytes())
-            .update(self.configuration.digest().as_bytes());
-        hasher.finish()
+        let (machine, sessions) = (self.machine.root(), self.sessions.root());
+        digest_of(self.last_executed, &machine, &sessions, &self.configuration)
     }
+}
+
+/// The digest of the state that consists of these.
+pub(crate) fn digest_of(
+    seq: SeqNo,
+    machine: &Digest,
+    sessions: &Digest,
+    configuration: &Configuration,
+) -> Digest {
+    let Epoch(epoch) = configuration.epoch();
+    let mut hasher = Hasher::new("state");
+    hasher
+        .u64(epoch)
+        .u64(seq.0)
+        .update(machine.as_bytes())
+        .update(sessions.as_bytes())
+        .update(configuration.digest().as_bytes());
+    hasher.finish()
 }

@@ -29,6 +29,7 @@ pub mod session;
 pub mod settings;
 pub mod state_machine;
 pub mod time;
+pub mod transfer;
 
 pub use batch::{Batch, RawBatch};
 pub use byte_list::ByteList;
@@ -42,5 +43,6 @@ pub use reply::{Outcome, Reply, ResultBody};
 pub use report::Report;
 pub use request::{Request, RequestError};
 pub use settings::{CommitMode, Limits, Policy};
-pub use state_machine::StateMachine;
+pub use state_machine::{StateMachine, Transferable};
 pub use time::Instant;
+pub use transfer::Transfer;

@@ -177,6 +177,16 @@ impl Pool {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.per_client.clear();
+        self.queues.clear();
+        self.turn.clear();
+        (self.bytes, self.queued, self.queued_bytes) = (0, 0, 0);
+        self.waiting_since = None;
+    }
+
     fn remove(&mut self, id: &RequestId) {
         let Some(entry) = self.entries.remove(id) else {
             return;

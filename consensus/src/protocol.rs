@@ -16,11 +16,13 @@ use std::time::Duration;
 use crypto::{Check, Decode, Digest, Encode, Verified};
 
 use crate::batch::Batch;
-use crate::ids::{ReplicaId, RequestId, SeqNo, View};
+use crate::configuration::Configuration;
+use crate::ids::{Epoch, ReplicaId, RequestId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::report::Report;
 use crate::request::Request;
 use crate::time::Instant;
+use crate::transfer::message::StateMessage;
 
 /// A replication protocol as a pure state machine.
 pub trait Protocol: Sized {
@@ -65,6 +67,9 @@ pub trait Protocol: Sized {
     ) -> Result<Vec<Verified<Request>>, Verified<Self::Message>> {
         Err(message)
     }
+
+    /// A message of the state transfer (R13) as it travels.
+    fn state_wire(message: StateMessage) -> Self::Wire;
 
     /// Rebuilds from the durable records before the first step: those that are bound to no sequence
     /// number come first, because the watermark says where the others belong; each kind oldest
@@ -145,6 +150,16 @@ pub enum Event<M> {
         /// `state_digest` (R9).
         digest: Digest,
     },
+    /// The state that [`Action::FetchState`] asked for, or an earlier one asked for before, is that
+    /// of the executor, and durable (R13).
+    StateInstalled {
+        /// The checkpoint.
+        seq: SeqNo,
+        /// `state_digest` (R9).
+        digest: Digest,
+        /// The configuration in it (R16).
+        configuration: Configuration,
+    },
 }
 
 /// Timers: a closed set; setting one replaces it.
@@ -208,6 +223,25 @@ pub enum Action<W, R> {
         batch: Option<Arc<Batch>>,
         /// A checkpoint: save the state and answer with [`Event::StateSaved`] as well.
         checkpoint: bool,
+    },
+    /// Fetch the state at this checkpoint from other replicas (R13), rather than an earlier one that
+    /// was asked for before. Answer with [`Event::StateInstalled`]. Slots up to the checkpoint may
+    /// be given out for execution all the same until then; those that the installed state contains
+    /// are not to be executed, but answered with [`Event::Executed`].
+    FetchState {
+        /// Of the certificate.
+        epoch: Epoch,
+        /// The checkpoint.
+        seq: SeqNo,
+        /// Its certified `state_digest` (R9).
+        digest: Digest,
+    },
+    /// Hand a peer's message to the state transfer (R13).
+    State {
+        /// The peer.
+        from: ReplicaId,
+        /// What it sent.
+        message: StateMessage,
     },
     /// Tell a client that its request was not taken in (R15).
     Busy {

@@ -148,6 +148,22 @@ pub enum Report {
         /// The peers' stable checkpoint.
         stable: SeqNo,
     },
+    /// The state at a checkpoint is being fetched from other replicas.
+    TransferStarted {
+        /// The checkpoint.
+        seq: SeqNo,
+    },
+    /// The fetched state was put in place of the own one.
+    TransferDone {
+        /// The checkpoint, which may be a later one than at the start.
+        seq: SeqNo,
+        /// Bytes of parts received.
+        bytes: u64,
+        /// Parts received; what was here already was not fetched.
+        parts: u64,
+        /// Replicas that they came from.
+        sources: usize,
+    },
     /// The view is open here: the replica votes in it.
     EnteredView(View),
     /// The epoch changed; a report of the view that it begins with follows (R16).

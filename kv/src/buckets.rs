@@ -24,7 +24,7 @@ use consensus::SeqNo;
 use crypto::{Digest, Hasher};
 
 use crate::table::Row;
-use crate::trie::{BUCKET_BITS, Item, Node, Path};
+use crate::trie::{BUCKET_BITS, Item, Node, Path, Prefix, Under};
 
 /// Buckets of a store.
 pub const BUCKETS: usize = 1 << BUCKET_BITS;
@@ -81,19 +81,28 @@ impl Buckets {
 
     pub(crate) fn root(&mut self, last_delete: SeqNo) -> Digest {
         self.work.roots = self.work.roots.saturating_add(1);
-        let mut hasher = Hasher::new("kv-root");
-        hasher.u64(last_delete.0);
-        for trie in &mut self.tries {
-            hasher.update(trie.digest(&mut self.work.nodes).as_bytes());
-        }
-        hasher.finish()
+        let nodes = &mut self.work.nodes;
+        root_of(
+            last_delete,
+            self.tries.iter_mut().map(|trie| trie.digest(nodes)),
+        )
+    }
+
+    /// The node that holds exactly the entries under a prefix.
+    pub(crate) fn under(&mut self, prefix: Prefix) -> Under<'_> {
+        let trie = self.tries.get_mut(prefix.bucket());
+        trie.expect("ten bits choose among 1024 buckets")
+            .under(prefix)
     }
 
     /// The keys of a bucket, ascending.
     pub(crate) fn keys(&self, bucket: usize) -> Vec<Bytes> {
         let mut keys = Vec::new();
         if let Some(trie) = self.tries.get(bucket) {
-            trie.for_each_key(&mut |key| keys.push(key.clone()));
+            trie.visit(&mut |item| {
+                keys.push(item.key.clone());
+                true
+            });
         }
         keys.sort_unstable();
         keys
@@ -113,12 +122,40 @@ pub(crate) struct Update {
 }
 
 impl Update {
+    /// A key that holds what its item says.
+    pub(crate) fn to(item: Item) -> Self {
+        Update {
+            path: item.path,
+            key: item.key,
+            digest: Some(item.digest),
+        }
+    }
+
     pub(crate) fn of(key: &Bytes, row: Option<&Row>) -> Self {
         Update {
             path: Path::of(key),
             key: key.clone(),
             digest: row.map(|row| entry_digest(key, row)),
         }
+    }
+}
+
+/// The root over the digests of all buckets.
+pub(crate) fn root_of(last_delete: SeqNo, buckets: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut hasher = Hasher::new("kv-root");
+    hasher.u64(last_delete.0);
+    for digest in buckets {
+        hasher.update(digest.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// The item of a key that holds this row.
+pub(crate) fn item(key: &Bytes, row: &Row) -> Item {
+    Item {
+        path: Path::of(key),
+        key: key.clone(),
+        digest: entry_digest(key, row),
     }
 }
 

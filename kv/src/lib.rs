@@ -4,8 +4,9 @@
 //! ```text
 //!   bytes ──► Op ──► execute ──► Table: key → (value, version) ──► OpResult ──► bytes
 //!                                  │ keys touched
-//!                                  ▼ at root() only
+//!                                  ▼ at root() only          ┌► parts, to other replicas
 //!                               Buckets: 1024 hash tries ──► kv_root
+//!                               Snapshots: what changed since earlier checkpoints
 //! ```
 //!
 //! Everything follows from the operations alone: no clock, no chance, and no iteration over a
@@ -16,7 +17,9 @@ mod change;
 mod execute;
 mod limits;
 mod op;
+mod parts;
 mod result;
+mod snapshots;
 mod store;
 mod table;
 mod trie;
@@ -29,6 +32,7 @@ pub use limits::{
     VALUE_BYTES_MAX,
 };
 pub use op::{Compare, Expect, Op, OpError, SimpleOp, Txn};
+pub use parts::Content;
 pub use result::{Branch, Entry, OpResult, SimpleResult};
 pub use store::Store;
 pub use version::{ParseVersionError, Version};

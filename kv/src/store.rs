@@ -7,20 +7,24 @@
     clippy::panic
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use consensus::{SeqNo, StateMachine};
+use consensus::state_machine::{Part, PartId, WrongPart};
+use consensus::{SeqNo, StateMachine, Transferable};
 use crypto::Digest;
 use crypto::codec::Blob;
 
-use crate::buckets::{Buckets, DigestWork, Update};
+use crate::buckets::{self, Buckets, DigestWork, Update};
 use crate::change::Change;
 use crate::execute::execute;
 use crate::limits::Bound;
 use crate::op::Op;
+use crate::parts::{self, Content};
 use crate::result::{Entry, OpResult};
+use crate::snapshots::Snapshots;
 use crate::table::Table;
+use crate::trie::{Item, Prefix};
 
 /// The state machine. Slots are executed in ascending order; checkpoints, that is
 /// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
@@ -30,6 +34,7 @@ pub struct Store {
     buckets: Buckets,
     /// Keys that the buckets know in their new state, but the durable copy does not yet.
     unsaved: BTreeSet<Bytes>,
+    snapshots: Snapshots,
     /// The slot of the latest delete that the durable copy knows.
     saved_last_delete: SeqNo,
 }
@@ -150,14 +155,41 @@ impl Store {
     /// Tells the buckets what the operations have changed.
     fn settle(&mut self) {
         let mut updates = Vec::new();
-        self.table.drain_touched(|key, row| {
-            updates.push(Update::of(&key, row));
+        self.table.drain_touched(|key, row, before| {
+            let update = Update::of(&key, row);
+            self.snapshots.changed(update.path, &key, before);
+            updates.push(update);
             self.unsaved.insert(key);
         });
         // Neighbours in a trie are neighbours in memory.
         updates.sort_unstable_by_key(|update| update.path);
         for update in updates {
             self.buckets.update(update);
+        }
+    }
+
+    /// Makes one part hold exactly this.
+    fn replace(&mut self, part: PartId, content: Content) {
+        let Some(prefix) = Prefix::of_part(part) else {
+            return;
+        };
+        let mut held = BTreeMap::new();
+        self.buckets.under(prefix).node().visit(&mut |item| {
+            held.insert(item.key.clone(), item.digest);
+            true
+        });
+        for (item, row) in content.entries {
+            if held.remove(&item.key) == Some(item.digest) {
+                continue;
+            }
+            self.table.load_row(item.key.clone(), row);
+            self.unsaved.insert(item.key.clone());
+            self.buckets.update(Update::to(item));
+        }
+        for key in held.into_keys() {
+            self.table.unload(&key);
+            self.buckets.update(Update::of(&key, None));
+            self.unsaved.insert(key);
         }
     }
 }
@@ -213,6 +245,86 @@ impl StateMachine for Store {
             changes.push(Change::LastDelete(self.saved_last_delete));
         }
         changes
+    }
+}
+
+impl Transferable for Store {
+    type Content = Content;
+
+    fn freeze(&mut self, seq: SeqNo) {
+        self.settle();
+        let buckets = self.buckets.digests();
+        let last_delete = self.table.last_delete();
+        self.snapshots.freeze(seq, last_delete, buckets);
+    }
+
+    fn thaw(&mut self, seq: SeqNo) {
+        self.snapshots.thaw(seq);
+    }
+
+    fn frozen_bytes(&self) -> usize {
+        self.snapshots.bytes()
+    }
+
+    fn manifest(&self, seq: SeqNo) -> Option<Vec<u8>> {
+        let (last_delete, buckets) = self.snapshots.manifest(seq)?;
+        Some(parts::manifest(last_delete, buckets))
+    }
+
+    fn read_manifest(manifest: &[u8]) -> Option<(Digest, Vec<(PartId, Digest)>)> {
+        parts::read_manifest(manifest)
+    }
+
+    fn part(&mut self, seq: SeqNo, part: PartId, outline: bool, room: usize) -> Option<Vec<u8>> {
+        self.settle();
+        let prefix = Prefix::of_part(part)?;
+        let overlay = self.snapshots.overlay(seq, prefix)?;
+        let mut under = self.buckets.under(prefix);
+        let mut as_of;
+        let node = if overlay.is_empty() {
+            under.node()
+        } else {
+            as_of = under.node().clone();
+            for ((path, key), row) in &overlay {
+                match row {
+                    Some(row) => {
+                        as_of.put_under(prefix, buckets::item(key, row));
+                    }
+                    None => as_of.remove_under(prefix, *path, key),
+                }
+            }
+            &mut as_of
+        };
+        let row = |item: &Item| parts::row_of(&self.table, &overlay, item);
+        Some(parts::piece(node, outline, room, row))
+    }
+
+    fn holds(&mut self, part: PartId, digest: &Digest) -> bool {
+        self.settle();
+        let Some(prefix) = Prefix::of_part(part) else {
+            return false;
+        };
+        self.buckets.under(prefix).node().digest(&mut 0) == *digest
+    }
+
+    fn is_worth_comparing(&mut self, part: PartId) -> bool {
+        let prefix = Prefix::of_part(part);
+        prefix.is_some_and(|prefix| self.buckets.under(prefix).node().is_branch())
+    }
+
+    fn check_part(part: PartId, digest: &Digest, bytes: &[u8]) -> Result<Part<Content>, WrongPart> {
+        parts::check(part, digest, bytes)
+    }
+
+    fn install(&mut self, manifest: &[u8], parts: Vec<(PartId, Content)>) {
+        self.settle();
+        self.snapshots.clear();
+        for (part, content) in parts {
+            self.replace(part, content);
+        }
+        if let Some(last_delete) = parts::last_delete(manifest) {
+            self.table.load_last_delete(last_delete);
+        }
     }
 }
 

@@ -29,14 +29,36 @@ pub(crate) struct Row {
     listed: bool,
 }
 
+impl Row {
+    /// A key with a row that is as if it had always been there.
+    pub(crate) fn of(entry: Entry) -> (Bytes, Row) {
+        let row = Row {
+            value: entry.value.0,
+            version: entry.version,
+            listed: false,
+        };
+        (entry.key.0, row)
+    }
+
+    /// The entry of a key that holds this.
+    pub(crate) fn entry(&self, key: &Bytes) -> Entry {
+        Entry {
+            key: Blob(key.clone()),
+            value: Blob(self.value.clone()),
+            version: self.version,
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     rows: BTreeMap<Bytes, Row>,
     last_delete: SeqNo,
     /// The latest version given out.
     clock: Version,
-    /// Keys modified since they were last taken; removed and re-created ones may repeat.
-    touched: Vec<Bytes>,
+    /// Keys modified since they were last taken, each with what it held then; removed and
+    /// re-created ones may repeat, and the first says it.
+    touched: Vec<(Bytes, Option<Row>)>,
     /// What modifications replaced, oldest first; empty while no savepoint is open.
     journal: Vec<(Bytes, Option<Row>)>,
     savepoints: usize,
@@ -120,21 +142,21 @@ impl Table {
     fn note(&mut self, key: Bytes, previous: Option<Row>) {
         let unlisted = !previous.as_ref().is_some_and(|row| row.listed);
         if self.savepoints > 0 {
-            self.journal.push((key.clone(), previous));
+            self.journal.push((key.clone(), previous.clone()));
         }
         if unlisted {
-            self.touched.push(key);
+            self.touched.push((key, previous));
         }
     }
 
     /// Puts back a piece of durable state, as if it had always been there.
     pub(crate) fn load(&mut self, entry: Entry) {
-        let row = Row {
-            value: entry.value.0,
-            version: entry.version,
-            listed: false,
-        };
-        self.rows.insert(entry.key.0, row);
+        let (key, row) = Row::of(entry);
+        self.load_row(key, row);
+    }
+
+    pub(crate) fn load_row(&mut self, key: Bytes, row: Row) {
+        self.rows.insert(key, row);
     }
 
     /// Takes a key out as durable state says.
@@ -148,16 +170,21 @@ impl Table {
     }
 
     /// Calls `visit` for the keys modified since the last call, ascending and each once, with
-    /// what they hold now.
-    pub(crate) fn drain_touched(&mut self, mut visit: impl FnMut(Bytes, Option<&Row>)) {
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        for key in self.touched.drain(..) {
+    /// what they hold now and what they held then.
+    pub(crate) fn drain_touched(
+        &mut self,
+        mut visit: impl FnMut(Bytes, Option<&Row>, Option<Row>),
+    ) {
+        // Stable: of a key that repeats the first listing stays.
+        self.touched.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.touched
+            .dedup_by(|(later, _), (first, _)| later == first);
+        for (key, before) in self.touched.drain(..) {
             let mut row = self.rows.get_mut(&key);
             if let Some(row) = &mut row {
                 row.listed = false;
             }
-            visit(key, row.as_deref());
+            visit(key, row.as_deref(), before);
         }
     }
 
@@ -200,9 +227,5 @@ impl Table {
 }
 
 fn to_entry((key, row): (&Bytes, &Row)) -> Entry {
-    Entry {
-        key: Blob(key.clone()),
-        value: Blob(row.value.clone()),
-        version: row.version,
-    }
+    row.entry(key)
 }

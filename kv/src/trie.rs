@@ -22,17 +22,20 @@
 )]
 
 use bytes::Bytes;
+use consensus::state_machine::PartId;
 use crypto::{Digest, Hasher};
 
 /// Entries of a leaf at most, except at [`DEPTH_MAX`].
 pub(crate) const LEAF_MAX: usize = 16;
 /// Children of a branch.
 const FANOUT: usize = 16;
+/// Bits of a path that choose among children.
+const CHILD_BITS: u32 = 4;
 /// Leading bits of a path that choose the bucket, hence are the same in one trie.
 pub(crate) const BUCKET_BITS: u32 = 10;
 /// Where the bits of a path end. More than `LEAF_MAX` keys would have to agree in 126 bits of
 /// SHA-256 to get there.
-const DEPTH_MAX: u32 = (u128::BITS - BUCKET_BITS) / 4;
+const DEPTH_MAX: u32 = (u128::BITS - BUCKET_BITS) / CHILD_BITS;
 
 /// Where an entry belongs: the first bits of the hash of its key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,9 +56,84 @@ impl Path {
     }
 
     fn child(self, depth: u32) -> usize {
-        let skipped = depth.saturating_mul(4).saturating_add(BUCKET_BITS);
+        let skipped = depth.saturating_mul(CHILD_BITS).saturating_add(BUCKET_BITS);
         let rest = self.0.checked_shl(skipped).unwrap_or(0);
         usize::try_from(rest >> 124).expect("four bits fit into a usize")
+    }
+}
+
+/// The entries whose paths begin alike: those of a bucket, or of a node some levels down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    /// The first path of them; the bits behind the prefix are zero.
+    first: u128,
+    /// Levels below the root of the bucket's trie.
+    depth: u32,
+}
+
+impl Prefix {
+    /// All entries of a bucket.
+    pub(crate) fn of_bucket(bucket: usize) -> Self {
+        let first = u128::try_from(bucket).unwrap_or(0);
+        Prefix {
+            first: first << u128::BITS.saturating_sub(BUCKET_BITS),
+            depth: 0,
+        }
+    }
+
+    /// The prefix of the part; `None` if no node has it.
+    pub(crate) fn of_part(part: PartId) -> Option<Self> {
+        let below = u32::from(part.bits).checked_sub(BUCKET_BITS)?;
+        let prefix = Prefix {
+            first: part.path,
+            depth: below / CHILD_BITS,
+        };
+        let valid = below.is_multiple_of(CHILD_BITS) && prefix.depth <= DEPTH_MAX;
+        (valid && part.path & prefix.rest() == 0).then_some(prefix)
+    }
+
+    pub(crate) fn part(self) -> PartId {
+        PartId {
+            path: self.first,
+            bits: u8::try_from(self.bits()).expect("a path has 128 bits"),
+        }
+    }
+
+    /// The first and the last path under it.
+    pub(crate) fn range(self) -> (Path, Path) {
+        (Path(self.first), Path(self.first | self.rest()))
+    }
+
+    pub(crate) fn contains(self, path: Path) -> bool {
+        path.0 & !self.rest() == self.first
+    }
+
+    pub(crate) fn bucket(self) -> usize {
+        Path(self.first).bucket()
+    }
+
+    /// The node below it in this direction; `None` at the bottom.
+    fn child(self, index: usize) -> Option<Prefix> {
+        let depth = deeper(self.depth);
+        let index = u128::try_from(index).ok()?;
+        let shift = u128::BITS
+            .saturating_sub(self.bits())
+            .checked_sub(CHILD_BITS)?;
+        (depth <= DEPTH_MAX).then_some(Prefix {
+            first: self.first | (index << shift),
+            depth,
+        })
+    }
+
+    fn bits(self) -> u32 {
+        self.depth
+            .saturating_mul(CHILD_BITS)
+            .saturating_add(BUCKET_BITS)
+    }
+
+    /// The bits behind the prefix.
+    fn rest(self) -> u128 {
+        u128::MAX.checked_shr(self.bits()).unwrap_or(0)
     }
 }
 
@@ -136,13 +214,62 @@ impl Node {
         digest
     }
 
-    /// Calls `visit` with every key.
-    pub(crate) fn for_each_key(&self, visit: &mut dyn FnMut(&Bytes)) {
-        match &self.content {
-            Content::Leaf(items) => items.iter().for_each(|item| visit(&item.key)),
-            Content::Branch { children, .. } => {
-                children.iter().for_each(|child| child.for_each_key(visit));
+    /// The node that holds exactly the entries under `prefix`, which begins with the path of this
+    /// trie's bucket: the one in place, or one made of a leaf that holds others as well.
+    pub(crate) fn under(&mut self, prefix: Prefix) -> Under<'_> {
+        let mut node = self;
+        for depth in 0..prefix.depth {
+            match &mut node.content {
+                Content::Branch { children, .. } => {
+                    node = child_mut(children, depth, Path(prefix.first));
+                }
+                Content::Leaf(items) => {
+                    let inside = items.iter().filter(|item| prefix.contains(item.path));
+                    return Under::Made(Node::leaf(inside.cloned().collect()));
+                }
             }
+        }
+        Under::InPlace(node)
+    }
+
+    fn leaf(items: Vec<Item>) -> Self {
+        Node {
+            content: Content::Leaf(items),
+            digest: None,
+        }
+    }
+
+    /// Is it too large for a leaf?
+    pub(crate) fn is_branch(&self) -> bool {
+        matches!(self.content, Content::Branch { .. })
+    }
+
+    /// The digests of its children; `None` for a leaf.
+    pub(crate) fn outline(&mut self, hashes: &mut u64) -> Option<Vec<Digest>> {
+        match &mut self.content {
+            Content::Leaf(_) => None,
+            Content::Branch { children, .. } => {
+                let digests = children.iter_mut().map(|child| child.digest(hashes));
+                Some(digests.collect())
+            }
+        }
+    }
+
+    /// Adds or replaces an entry of a node at `prefix`. Says whether the key is new.
+    pub(crate) fn put_under(&mut self, prefix: Prefix, item: Item) -> bool {
+        self.put_at(prefix.depth, item)
+    }
+
+    /// Removes an entry of a node at `prefix`.
+    pub(crate) fn remove_under(&mut self, prefix: Prefix, path: Path, key: &[u8]) {
+        self.remove_at(prefix.depth, path, key);
+    }
+
+    /// Calls `visit` with every entry until it says no. Says whether it never did.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&Item) -> bool) -> bool {
+        match &self.content {
+            Content::Leaf(items) => items.iter().all(visit),
+            Content::Branch { children, .. } => children.iter().all(|child| child.visit(visit)),
         }
     }
 
@@ -195,6 +322,38 @@ impl Node {
         }
         removed
     }
+}
+
+/// See [`Node::under`].
+pub(crate) enum Under<'a> {
+    /// A node of the trie.
+    InPlace(&'a mut Node),
+    /// A copy of what a larger leaf holds of it.
+    Made(Node),
+}
+
+impl Under<'_> {
+    pub(crate) fn node(&mut self) -> &mut Node {
+        match self {
+            Under::InPlace(node) => node,
+            Under::Made(node) => node,
+        }
+    }
+}
+
+/// The digest of a branch whose children have these, and which parts those are. `None` if it is
+/// no outline of a node at `prefix`.
+pub(crate) fn read_outline(
+    prefix: Prefix,
+    children: &[Digest],
+) -> Option<(Digest, Vec<(Prefix, Digest)>)> {
+    let mut hasher = Hasher::new("kv-branch");
+    let mut parts = Vec::with_capacity(FANOUT);
+    for (index, digest) in children.iter().enumerate() {
+        hasher.update(digest.as_bytes());
+        parts.push((prefix.child(index)?, *digest));
+    }
+    (children.len() == FANOUT).then(|| (hasher.finish(), parts))
 }
 
 fn deeper(depth: u32) -> u32 {

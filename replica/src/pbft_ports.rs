@@ -193,6 +193,7 @@ impl Describe<Wire> for QuicNetwork {
         "evidence",
         "view-change",
         "new-view",
+        "state",
     ];
 
     fn kind(wire: &Wire) -> usize {
@@ -211,14 +212,17 @@ impl Describe<Wire> for QuicNetwork {
             Wire::Evidence(_) => 11,
             Wire::ViewChange(_) => 12,
             Wire::NewView(_) => 13,
+            Wire::State(_) => 14,
         }
     }
 
     fn lane(wire: &Wire) -> Lane {
         match wire {
-            Wire::Decision(_) | Wire::Batch(_) | Wire::NewView(_) | Wire::ViewChange(_) => {
-                Lane::Bulk
-            }
+            Wire::Decision(_)
+            | Wire::Batch(_)
+            | Wire::NewView(_)
+            | Wire::ViewChange(_)
+            | Wire::State(_) => Lane::Bulk,
             Wire::Status(_) => Lane::Latest,
             _ => Lane::Main,
         }

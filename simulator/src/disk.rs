@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use consensus::pbft::record::Record;
-use consensus::{SeqNo, Ticket};
+use consensus::{Configuration, SeqNo, Ticket};
 use crypto::Digest;
 
 /// The state at a checkpoint, as it is on disk.
@@ -33,6 +33,16 @@ pub(crate) struct Delta {
     pub(crate) changes: Vec<kv::Change>,
     pub(crate) sessions: Vec<u8>,
     pub(crate) configuration: Vec<u8>,
+    /// Of a state that was fetched from others.
+    pub(crate) installed: Option<Configuration>,
+}
+
+/// A state that has become durable.
+pub(crate) struct Saved {
+    pub(crate) seq: SeqNo,
+    pub(crate) digest: Digest,
+    /// See [`Delta::installed`].
+    pub(crate) installed: Option<Configuration>,
 }
 
 /// A write that is not durable yet.
@@ -126,8 +136,8 @@ impl Disk {
         !self.saving.is_empty()
     }
 
-    /// The oldest state on its way is durable. Returns its checkpoint.
-    pub(crate) fn end_save(&mut self) -> Option<(SeqNo, Digest)> {
+    /// The oldest state on its way is durable. Returns which.
+    pub(crate) fn end_save(&mut self) -> Option<Saved> {
         let delta = self.saving.pop_front()?;
         let state = self.state.get_or_insert_default();
         for change in delta.changes {
@@ -145,7 +155,11 @@ impl Disk {
         state.digest = delta.digest;
         state.sessions = delta.sessions;
         state.configuration = delta.configuration;
-        Some((delta.seq, delta.digest))
+        Some(Saved {
+            seq: delta.seq,
+            digest: delta.digest,
+            installed: delta.installed,
+        })
     }
 
     /// Power is lost: unsynced writes are gone, but for the beginning of the group that was being

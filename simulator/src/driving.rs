@@ -12,6 +12,7 @@ use consensus::pbft::message::Wire;
 use consensus::protocol::When;
 use consensus::reply::{FULL_RESULT_MAX, designated};
 use consensus::report::{Path, Trigger};
+use consensus::transfer::Target;
 use consensus::{
     Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
     Reply, Report, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer, View,
@@ -20,6 +21,7 @@ use crypto::Verified;
 use rand::RngExt;
 
 use crate::check::Said;
+use crate::disk::Saved;
 use crate::network::{Content, Fate, Packet, nanos};
 use crate::node::CrashPoint;
 use crate::queue::What;
@@ -144,6 +146,21 @@ impl World<'_> {
                 node.disk.write(running.tickets, record);
             }
             Action::Truncate(seq) => node.disk.truncate(seq),
+            Action::FetchState { epoch, seq, digest } => {
+                let target = Target { epoch, seq, digest };
+                self.transfer(
+                    at,
+                    Box::new(move |now, transfer, executor, out| {
+                        transfer.begin(now, target, executor, out);
+                    }),
+                );
+            }
+            Action::State { from, message } => self.transfer(
+                at,
+                Box::new(move |now, transfer, executor, out| {
+                    transfer.on_message(now, from, message, executor, out);
+                }),
+            ),
             Action::Send { to, wire, when } => {
                 let gate = (when == When::Durable && running.tickets > running.durable)
                     .then_some(running.tickets);
@@ -205,6 +222,10 @@ impl World<'_> {
     ) -> Option<Happening> {
         let node = &mut self.nodes[at];
         let running = node.running.as_mut()?;
+        if seq <= running.executor.last_executed() {
+            // A state was installed that has it.
+            return Some(Event::Executed(seq));
+        }
         let term = running.protocol.term();
         let executed = running.executor.execute(seq, batch.as_deref());
         if !node.twin {
@@ -228,20 +249,24 @@ impl World<'_> {
             self.reply(at, term, answer.id, answer.seq, outcome);
         }
         if checkpoint {
-            self.begin_save(at, seq);
+            self.begin_save(at, seq, false);
+            self.checkpoint_executed(at);
         }
         self.caught_up();
         Some(Event::Executed(seq))
     }
 
-    fn begin_save(&mut self, at: usize, seq: SeqNo) {
+    /// Gives the state at a checkpoint to the disk; `installed`: it was fetched.
+    pub(crate) fn begin_save(&mut self, at: usize, seq: SeqNo, installed: bool) {
         let node = &mut self.nodes[at];
         if let Some(running) = &node.running
             && !node.twin
         {
             self.ledger.holds(at, seq, running.executor.machine());
         }
-        let Some(delta) = node.delta(seq) else { return };
+        let Some(delta) = node.delta(seq, installed) else {
+            return;
+        };
         if node.disk.save(delta) {
             self.schedule_save(at);
         }
@@ -267,7 +292,12 @@ impl World<'_> {
     /// A checkpoint's state is on disk.
     pub(crate) fn saved(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        let Some((seq, digest)) = node.disk.end_save() else {
+        let Some(Saved {
+            seq,
+            digest,
+            installed,
+        }) = node.disk.end_save()
+        else {
             return;
         };
         let twin = node.twin;
@@ -279,7 +309,15 @@ impl World<'_> {
             self.stats.crashes_at_save += 1;
             return self.crash(at);
         }
-        self.step(at, Event::StateSaved { seq, digest });
+        let event = match installed {
+            None => Event::StateSaved { seq, digest },
+            Some(configuration) => Event::StateInstalled {
+                seq,
+                digest,
+                configuration,
+            },
+        };
+        self.step(at, event);
         if self.nodes[at].running.is_some() && self.nodes[at].disk.is_saving() {
             self.schedule_save(at);
         }
@@ -341,7 +379,7 @@ impl World<'_> {
     }
 
     /// Encodes a message, decodes it again and admits it, as every receiver would.
-    fn pack(&mut self, at: usize, wire: &Wire) -> Option<Rc<Packet>> {
+    pub(crate) fn pack(&mut self, at: usize, wire: &Wire) -> Option<Rc<Packet>> {
         let from = self.nodes[at].id;
         let bytes = crypto::encode(wire);
         let received: Wire = match crypto::decode(&bytes) {
@@ -383,7 +421,7 @@ impl World<'_> {
         }))
     }
 
-    fn transmit(&mut self, at: usize, to: Destination, packet: &Rc<Packet>) {
+    pub(crate) fn transmit(&mut self, at: usize, to: Destination, packet: &Rc<Packet>) {
         if let Some(said) = &packet.said
             && !self.is_faulty(said.author())
         {
@@ -456,7 +494,7 @@ impl World<'_> {
         self.nodes.get(id.index()).is_none_or(|node| node.twin)
     }
 
-    fn report(&mut self, at: usize, report: Report) {
+    pub(crate) fn report(&mut self, at: usize, report: Report) {
         let correct = !self.nodes[at].twin;
         match report {
             Report::Decided {
@@ -478,7 +516,15 @@ impl World<'_> {
                 }
             }
             Report::FellBack { .. } => self.stats.fallbacks += 1,
-            Report::Stable { .. } => self.stats.checkpoints += 1,
+            Report::Stable { seq, .. } => {
+                self.stats.checkpoints += 1;
+                self.checkpoint_stable(at, seq);
+            }
+            Report::TransferDone { parts, .. } => {
+                self.stats.state_transfers += 1;
+                self.stats.parts_transferred += parts;
+                self.caught_up();
+            }
             Report::Retransmitted { .. } => self.stats.retransmissions += 1,
             Report::Equivocation { culprit, seq } => {
                 self.stats.equivocations += 1;

@@ -38,6 +38,7 @@ mod queue;
 mod scheme;
 mod stats;
 pub mod trace;
+mod transferring;
 mod world;
 
 pub use config::{Config, Faults, Signatures};

@@ -8,7 +8,7 @@ use consensus::pbft::Pbft;
 use consensus::session::SessionTable;
 use consensus::{
     Cluster, Configuration, Destination, Executor, Instant, Keyring, Policy, ReplicaId, SeqNo,
-    Ticket, Timer,
+    Ticket, Timer, Transfer,
 };
 use crypto::Signer;
 
@@ -42,6 +42,9 @@ pub(crate) enum CrashPoint {
 pub(crate) struct Running {
     pub(crate) protocol: Pbft,
     pub(crate) executor: Executor<kv::Store>,
+    pub(crate) transfer: Transfer<kv::Store>,
+    /// When, in virtual time, the transfer is called next.
+    pub(crate) transfer_due: Option<Instant>,
     pub(crate) tickets: Ticket,
     pub(crate) durable: Ticket,
     /// Messages that wait for a ticket, in order.
@@ -135,7 +138,7 @@ impl Node {
     }
 
     /// Starts from what the disk holds.
-    pub(crate) fn start(&mut self) {
+    pub(crate) fn start(&mut self, now: Instant) {
         self.life += 1;
         self.armed = None;
         let cluster: Arc<Cluster> = Arc::clone(self.keyring.cluster());
@@ -148,7 +151,7 @@ impl Node {
         for record in self.disk.records() {
             consensus::Protocol::restore(&mut protocol, record.clone());
         }
-        let executor = match &self.disk.state {
+        let mut executor = match &self.disk.state {
             None => Executor::new(Arc::clone(&cluster), kv::Store::new()),
             Some(saved) => {
                 let machine = kv::Store::from_changes(saved.changes());
@@ -177,9 +180,15 @@ impl Node {
             protocol.fence();
         }
         self.stopped_cleanly = false;
+        let mut transfer = Transfer::new(self.id, cluster);
+        if executor.last_executed() > SeqNo(0) {
+            transfer.checkpoint(self.clock.read(now), &mut executor);
+        }
         self.running = Some(Running {
             protocol,
             executor,
+            transfer,
+            transfer_due: None,
             tickets: Ticket(0),
             durable: Ticket(0),
             gated: VecDeque::new(),
@@ -189,14 +198,16 @@ impl Node {
     }
 
     /// What a checkpoint at `seq` saves: the changes since the one before it.
-    pub(crate) fn delta(&mut self, seq: SeqNo) -> Option<Delta> {
+    pub(crate) fn delta(&mut self, seq: SeqNo, installed: bool) -> Option<Delta> {
         let running = self.running.as_mut()?;
+        let configuration = running.executor.configuration();
         Some(Delta {
             seq,
+            configuration: configuration.to_bytes(),
+            installed: installed.then(|| configuration.clone()),
             digest: running.executor.state_digest(),
             changes: consensus::StateMachine::take_changes(running.executor.machine_mut()),
             sessions: running.executor.sessions().to_bytes(),
-            configuration: running.executor.configuration().to_bytes(),
         })
     }
 

@@ -35,6 +35,8 @@ pub(crate) enum What {
     Synced { at: u32, life: u32 },
     /// A checkpoint's state is written.
     Saved { at: u32, life: u32 },
+    /// A state transfer has something to do.
+    TransferDue { at: u32, life: u32 },
     /// A client has something to do.
     ClientTick { client: u32 },
     /// A client has thought for long enough.

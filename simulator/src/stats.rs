@@ -43,6 +43,10 @@ counts! {
     slow,
     /// Decisions by another replica's certificate.
     transferred,
+    /// States fetched from other replicas because decisions no longer reached back far enough.
+    state_transfers,
+    /// Parts of states that were fetched; what was there already was not.
+    parts_transferred,
     /// COMMITs sent because the fast quorum did not come in time.
     fallbacks,
     /// Stable checkpoints, over all replicas.

@@ -156,6 +156,7 @@ pub(crate) fn label(wire: &Wire) -> String {
             Ok(opening) => format!("{name} {:?}, {} slots", opening.view, opening.headers.len()),
             Err(_) => name.to_owned(),
         },
+        Wire::State(message) => format!("{name}: {message}"),
         _ => name.to_owned(),
     }
 }

@@ -356,7 +356,10 @@ impl<'c> World<'c> {
     fn held_back(&mut self, what: What) -> Option<What> {
         let at = match &what {
             What::Packet { to, .. } | What::Request { to, .. } => *to,
-            What::Timer { at, .. } | What::Synced { at, .. } | What::Saved { at, .. } => *at,
+            What::Timer { at, .. }
+            | What::Synced { at, .. }
+            | What::Saved { at, .. }
+            | What::TransferDue { at, .. } => *at,
             _ => return Some(what),
         };
         let running = self.nodes[at as usize].running.as_mut();
@@ -402,7 +405,10 @@ impl<'c> World<'c> {
             What::Saved { at, life } if self.nodes[at as usize].life == life => {
                 self.saved(at as usize);
             }
-            What::Synced { .. } | What::Saved { .. } => {}
+            What::TransferDue { at, life } if self.nodes[at as usize].life == life => {
+                self.transfer_is_due(at as usize);
+            }
+            What::Synced { .. } | What::Saved { .. } | What::TransferDue { .. } => {}
             What::ClientTick { client } => self.client_tick(client),
             What::ClientReady { client } => self.client_ready(client),
             What::Nemesis => self.something_goes_wrong(),
@@ -413,7 +419,7 @@ impl<'c> World<'c> {
 
     /// Starts a replica from its disk.
     pub(crate) fn bring_up(&mut self, at: usize) {
-        self.nodes[at].start();
+        self.nodes[at].start(self.now);
         self.note(6, at as u32, u64::from(self.nodes[at].life));
         self.chart(|world| format!("{:<4} starts", world.name(at)));
         self.tell_clients(at, true);

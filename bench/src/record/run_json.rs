@@ -145,7 +145,7 @@ pub struct ConsensusFacts {
     pub final_view: u64,
     /// Stable checkpoints.
     pub checkpoints: u64,
-    /// Replicas that fetched the state from others.
+    /// States that replicas fetched from others.
     pub state_transfers: u64,
     /// Operations per slot, on average (the same number as `batch.mean`).
     pub batch_ops_mean: f64,

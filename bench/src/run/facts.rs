@@ -68,6 +68,13 @@ impl Ends {
                 .unwrap_or_default(),
             final_view: last.view,
             checkpoints: diff(|status| status.stable) / checkpoint_interval.max(1),
+            state_transfers: self
+                .pairs()
+                .map(|(first, last)| {
+                    let fetched = |status: &ReplicaStatus| status.consensus.state_transfers;
+                    fetched(last).saturating_sub(fetched(first))
+                })
+                .sum(),
             ..ConsensusFacts::default()
         }
         .with_batches(BatchSizes::of(sizes))

@@ -15,6 +15,7 @@ use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
 use crate::request::Request;
+use crate::transfer::message::StateMessage;
 
 /// Most requests in one FORWARD.
 pub const FORWARD_MAX: usize = 1024;
@@ -63,6 +64,8 @@ pub enum Message {
         /// What is wrong.
         why: String,
     },
+    /// State transfer, within bounds; its contents are proven by digests, not by signatures.
+    State(StateMessage),
 }
 
 impl Message {
@@ -85,7 +88,8 @@ impl Message {
             Message::FetchBatch(..)
             | Message::Batch(_)
             | Message::FetchDecisions(..)
-            | Message::Forward(_) => None,
+            | Message::Forward(_)
+            | Message::State(_) => None,
         }
     }
 }
@@ -158,6 +162,10 @@ pub(super) fn examine<'k>(
         }
         Wire::ViewChange(signed) => view_admission::view_change(keyring, signed, checks),
         Wire::NewView(signed) => view_admission::new_view(keyring, signed, checks),
+        Wire::State(message) => {
+            message.check(keyring.cluster())?;
+            Ok(Message::State(message))
+        }
     }
 }
 

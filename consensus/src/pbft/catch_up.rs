@@ -89,6 +89,7 @@ impl Pbft {
                 self.fetching.patience.progress(now);
             }
         }
+        self.fetch_if_stuck(now, out);
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,

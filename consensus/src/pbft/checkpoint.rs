@@ -119,15 +119,8 @@ impl Pbft {
         let Some(own) = self.own_states.get(&seq) else {
             // Not executed, or not durable yet. The certificate is kept for then.
             if self.ahead.as_ref().is_none_or(|held| held.seq < seq) {
-                // Those who are at `seq` keep decisions for one more window below it (archive).
-                let reach = self.execute_sent.plus(self.cluster().limits().log_window);
-                if reach < seq {
-                    out.push(Action::Report(Report::Behind {
-                        last_executed: self.last_executed,
-                        stable: seq,
-                    }));
-                }
                 self.ahead = Some(certificate);
+                self.fetch_if_behind(out);
             }
             return;
         };

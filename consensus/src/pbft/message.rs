@@ -12,6 +12,7 @@ use crate::batch::RawBatch;
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
+use crate::transfer::message::StateMessage;
 
 /// PRE-PREPARE header (PP): the primary's proposal of a digest for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -212,6 +213,8 @@ pub enum Wire {
     ViewChange(SignedViewChange),
     /// The opening of a view.
     NewView(SignedNewView),
+    /// Between two replicas one of which fetches the state from the other.
+    State(StateMessage),
 }
 
 impl Wire {
@@ -232,6 +235,7 @@ impl Wire {
             Wire::Evidence(_) => "evidence",
             Wire::ViewChange(_) => "view-change",
             Wire::NewView(_) => "new-view",
+            Wire::State(_) => "state",
         }
     }
 }

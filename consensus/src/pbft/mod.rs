@@ -11,9 +11,9 @@
 //!
 //! One file for each idea: `normal_case` proposes and votes, `decide` counts votes and executes,
 //! `fast_path` says when COMMITs are worth sending, `checkpoint` moves the watermarks, `catch_up`
-//! makes links reliable, `suspicion` says when a
-//! replica gives its primary up, `view_change` leaves a view, `new_view` computes what the next one
-//! begins with, `view_entry` enters it.
+//! makes links reliable, `state_transfer` asks for a state where that does not help, `suspicion`
+//! says when a replica gives its primary up, `view_change` leaves a view, `new_view` computes what
+//! the next one begins with, `view_entry` enters it.
 
 pub mod admission;
 mod archive;
@@ -31,6 +31,7 @@ mod patience;
 pub mod record;
 mod restore;
 mod slot;
+mod state_transfer;
 mod suspicion;
 pub mod view_admission;
 mod view_change;
@@ -53,6 +54,7 @@ use crate::report::{Report, Trigger};
 use crate::request::Request;
 use crate::settings::Policy;
 use crate::time::Instant;
+use crate::transfer::message::StateMessage;
 
 use admission::Message;
 use archive::Archive;
@@ -65,6 +67,7 @@ use fast_path::CommitPolicy;
 use message::{Commit, Mode, Prepare, Wire};
 use record::Record;
 use slot::Window;
+use state_transfer::StateRequests;
 use suspicion::{ViewPatience, Watch};
 use view_change::ViewChanges;
 use view_entry::Assigned;
@@ -101,6 +104,7 @@ pub struct Pbft {
     claims: BTreeMap<SeqNo, Claims>,
     /// A valid certificate above what was executed here.
     ahead: Option<StableCertificate>,
+    state_requests: StateRequests,
 
     tickets: Ticket,
     /// Everything up to here is durable.
@@ -172,6 +176,7 @@ impl Pbft {
             own_states: BTreeMap::new(),
             claims: BTreeMap::new(),
             ahead: None,
+            state_requests: StateRequests::default(),
             tickets: Ticket(0),
             durable: Ticket(0),
             view_recorded: Ticket(0),
@@ -343,6 +348,7 @@ impl Pbft {
             Message::InvalidNewView { view, why, .. } => {
                 self.on_invalid_new_view(now, from, view, why, out);
             }
+            Message::State(message) => out.push(Action::State { from, message }),
         }
     }
 }
@@ -378,6 +384,10 @@ impl Protocol for Pbft {
         }
     }
 
+    fn state_wire(message: StateMessage) -> Wire {
+        Wire::State(message)
+    }
+
     fn restore(&mut self, record: Record) {
         self.restore_record(record);
     }
@@ -407,6 +417,9 @@ impl Protocol for Pbft {
                 self.last_executed = self.last_executed.max(seq);
             }
             Event::StateSaved { seq, digest } => self.on_state_saved(now, seq, digest, out),
+            Event::StateInstalled { seq, digest, .. } => {
+                self.on_state_installed(now, seq, digest, out);
+            }
         }
         if self.halted {
             out.end_at_halt();

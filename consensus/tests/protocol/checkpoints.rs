@@ -159,7 +159,7 @@ fn a_replica_says_once_that_it_lacks_more_than_the_others_still_hold() {
     let within = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 8, state_at(8)));
     assert_eq!(node.receive(2, &within), NOTHING);
     let beyond = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 12, state_at(12)));
-    assert_eq!(node.receive(2, &beyond), ["behind s12"]);
+    assert_eq!(node.receive(2, &beyond), ["behind s12", "fetch state s12"]);
     assert_eq!(node.receive(3, &beyond), NOTHING, "said once");
 }
 

@@ -247,7 +247,11 @@ impl<'f> Net<'f> {
                 self.note(format!("r{at} enters {view:?}"));
             }
             Action::Halt(why) => self.halts.push(format!("r{at}: {why}")),
-            Action::Report(_) | Action::Busy { .. } | Action::Truncate(_) => {}
+            Action::Report(_)
+            | Action::Busy { .. }
+            | Action::Truncate(_)
+            | Action::FetchState { .. }
+            | Action::State { .. } => {}
         }
         Vec::new()
     }

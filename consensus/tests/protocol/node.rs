@@ -162,6 +162,8 @@ pub(crate) fn line(action: &Act) -> String {
             let checkpoint = if *checkpoint { " checkpoint" } else { "" };
             format!("execute {seq:?} ({requests}){checkpoint}")
         }
+        Action::FetchState { seq, .. } => format!("fetch state {seq:?}"),
+        Action::State { from, .. } => format!("state transfer with {from:?}"),
         Action::Busy { id, .. } => format!("busy {:?}#{}", id.client, id.number),
         Action::Truncate(seq) => format!("truncate {seq:?}"),
         Action::SetTimer { timer, after } => format!("set {timer:?} {after:?}"),
@@ -188,6 +190,8 @@ fn told(report: &Report) -> String {
         Report::Dropped { from, why } => format!("dropped {from:?}: {why}"),
         Report::Retransmitted { to, messages } => format!("retransmitted {messages} to {to:?}"),
         Report::Behind { stable, .. } => format!("behind {stable:?}"),
+        Report::TransferStarted { seq } => format!("transfer {seq:?}"),
+        Report::TransferDone { seq, .. } => format!("transferred {seq:?}"),
         Report::EnteredView(view) => format!("entered {view:?}"),
         Report::EpochEntered(epoch) => format!("entered {epoch:?}"),
         Report::BecameLearner => "became a learner".to_owned(),

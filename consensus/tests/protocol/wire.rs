@@ -7,6 +7,8 @@ use consensus::pbft::message::{
     SignedViewChange, SlotRecord, Status, ViewChange, VoteReport, Wire,
 };
 use consensus::pbft::record::Record;
+use consensus::state_machine::PartId;
+use consensus::transfer::message::{Manifest, PartRef, PartRequest, StateMessage};
 use consensus::{
     Batch, ByteList, ClientId, Epoch, FastQuorum, Limits, Outcome, Policy, RawBatch, ReplicaId,
     Reply, Request, RequestError, RequestId, ResultBody, SeqNo, Term, View,
@@ -165,6 +167,41 @@ fn wires() -> Vec<Wire> {
         Wire::Evidence(MisbehaviourProof::DoublePrepare(prepare(), prepare())),
         Wire::ViewChange(signed_view_change()),
         Wire::NewView(signed_new_view()),
+        Wire::State(StateMessage::FetchManifest { seq: SeqNo(8) }),
+        Wire::State(StateMessage::Manifest {
+            seq: SeqNo(8),
+            manifest: Manifest {
+                machine: Blob::from(vec![1, 2]),
+                sessions: vec![(ClientId(1), DIGEST)],
+                configuration: Blob::from(vec![3]),
+            },
+        }),
+        Wire::State(StateMessage::FetchParts {
+            seq: SeqNo(8),
+            request: 5,
+            parts: [
+                PartRef::Machine(PartId {
+                    path: 1 << 118,
+                    bits: 10,
+                }),
+                PartRef::Session(ClientId(1)),
+                PartRef::Reply(ClientId(1), 9),
+            ]
+            .map(|part| PartRequest {
+                part,
+                outline: true,
+            })
+            .to_vec(),
+        }),
+        Wire::State(StateMessage::Parts {
+            seq: SeqNo(8),
+            request: 5,
+            parts: vec![Blob::from(vec![4]), Blob::default()],
+        }),
+        Wire::State(StateMessage::Unavailable {
+            seq: SeqNo(8),
+            servable: vec![SeqNo(16), SeqNo(12)],
+        }),
     ]
 }
 
@@ -211,6 +248,11 @@ fn messages_have_the_bytes_they_always_had() {
     evidence: 0b00000001000000010000000000000002000000000000000300000000000000[dd*32]0400[bb*64][aa*64]010000000000000002000000000000000300000000000000[dd*32]0400[bb*64][aa*64]
     view-change: 0c000000110200000100000000000000050000000000000004000101000000000000004000000000000000[dd*32]02[00*9][b0*64]0200[b2*64]01000000000000000300000000000000010200000000000000[dd*32][aa*64]0101000000000000000100000002000000000000000300000000000000[dd*32]02[00*9][b0*64]0200[b2*64][cc*64]
     new-view: 0d000000a0000000010000000000000005[00*23]0100000000000000010000000000000002000000000000000300000000000000[dd*32][aa*64][ee*64]
+    state: 0e000000000000000800000000000000
+    state: 0e000000010000000800000000000000020000000102010000000000000001000000[dd*32]0100000003
+    state: 0e000000020000000800000000000000050000000000000003[00*25]40000a010100000001000000010200000001000000090000000000000001
+    state: 0e00000003000000080000000000000005000000000000000200000000000000010000000400000000
+    state: 0e000000040000000800000000000000020000000000000010000000000000000c00000000000000
     "#);
 }
 

@@ -359,6 +359,8 @@ impl Stage {
             Action::Report(Report::Equivocation { culprit, seq }) => {
                 self.ledger.blamed(at, culprit, seq);
             }
+            // Nobody here lags so far that only a state would help.
+            Action::FetchState { .. } | Action::State { .. } => {}
             Action::Report(_) | Action::Busy { .. } => {}
             Action::Halt(why) => self.ledger.violation(format!("r{at} halts: {why}")),
         }

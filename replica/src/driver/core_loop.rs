@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consensus::{Protocol, StateMachine};
+use consensus::{Protocol, Transferable};
 
 use super::ports::{Describe, Disk, Network};
 use super::{Burst, Driver, Stop};
@@ -20,7 +20,7 @@ pub fn run<P, S, D, N>(
 ) -> Stop
 where
     P: Protocol,
-    S: StateMachine,
+    S: Transferable,
     D: Disk<P::Record, S::Change>,
     N: Network + Describe<P::Wire>,
 {

@@ -26,9 +26,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use consensus::report::Path;
+use consensus::transfer::message::StateMessage;
+use consensus::transfer::{Effect, Target};
 use consensus::{
-    Action, Batch, Cluster, Event, Executor, Instant, Lookup, Outbox, Outcome, Protocol, ReplicaId,
-    Reply, Report, Request, SeqNo, StateMachine, Term, Ticket, View,
+    Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Lookup, Outbox,
+    Outcome, Protocol, ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Transfer,
+    Transferable, View,
 };
 use crypto::{Digest, Verified};
 
@@ -105,7 +108,7 @@ pub enum Stop {
 }
 
 /// A protocol, the state that it replicates, and the ports to the world.
-pub struct Driver<P: Protocol, S: StateMachine, D, N> {
+pub struct Driver<P: Protocol, S: Transferable, D, N> {
     protocol: P,
     executor: Executor<S>,
     disk: D,
@@ -124,7 +127,17 @@ pub struct Driver<P: Protocol, S: StateMachine, D, N> {
     /// How slots were decided that are not executed yet; at most a window of them (R5).
     decided: BTreeMap<SeqNo, Path>,
     /// Checkpoints on their way to disk; the storage's queue bounds them.
-    saving: VecDeque<(SeqNo, Digest)>,
+    saving: VecDeque<Saving>,
+    transfer: Transfer<S>,
+}
+
+/// A state on its way to disk.
+#[derive(Debug)]
+struct Saving {
+    seq: SeqNo,
+    digest: Digest,
+    /// Of a state that was fetched from other replicas.
+    installed: Option<Configuration>,
 }
 
 /// What this turn hands over at its end.
@@ -134,7 +147,16 @@ struct Turn<R> {
     messages: Vec<Outgoing>,
     replies: Vec<Reply>,
     executions: VecDeque<Execution>,
+    transfers: VecDeque<TransferInput>,
     truncate: Option<SeqNo>,
+}
+
+/// What the state transfer is to be told once no batch waits for execution.
+#[derive(Debug)]
+enum TransferInput {
+    Fetch(Target),
+    Message(ReplicaId, StateMessage),
+    Stable(SeqNo),
 }
 
 #[derive(Debug)]
@@ -148,7 +170,7 @@ struct Execution {
 impl<P, S, D, N> Driver<P, S, D, N>
 where
     P: Protocol,
-    S: StateMachine,
+    S: Transferable,
     D: Disk<P::Record, S::Change>,
     N: Network + Describe<P::Wire>,
 {
@@ -156,7 +178,7 @@ where
     /// state that goes with them.
     pub fn new(
         me: ReplicaId,
-        cluster: &Cluster,
+        cluster: &Arc<Cluster>,
         protocol: P,
         executor: Executor<S>,
         disk: D,
@@ -185,10 +207,12 @@ where
                 messages: Vec::new(),
                 replies: Vec::new(),
                 executions: VecDeque::new(),
+                transfers: VecDeque::new(),
                 truncate: None,
             },
             decided: BTreeMap::new(),
             saving: VecDeque::new(),
+            transfer: Transfer::new(me, Arc::clone(cluster)),
         }
     }
 
@@ -197,13 +221,17 @@ where
     /// # Errors
     /// If the protocol halts.
     pub fn start(&mut self, now: Instant) -> Result<(), Stop> {
+        if self.executor.last_executed() > SeqNo(0) {
+            self.transfer.checkpoint(now, &mut self.executor);
+        }
         self.step(now, Event::Started)?;
         self.finish(now)
     }
 
     /// When [`Driver::turn`] must be called even if nothing comes in.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        let transfer = self.transfer.deadline();
+        [self.timers.next(), transfer].into_iter().flatten().min()
     }
 
     /// Takes in everything that has happened and does everything that follows from it.
@@ -218,11 +246,23 @@ where
             self.gate.release(ticket, &mut self.turn.messages);
             self.step(now, Event::Persisted(ticket))?;
         }
-        while let Some((seq, digest)) = self.saving.front().copied()
-            && burst.saved.is_some_and(|saved| seq <= saved)
+        while let Some(Saving {
+            seq,
+            digest,
+            installed,
+        }) = self
+            .saving
+            .pop_front_if(|next| burst.saved.is_some_and(|saved| next.seq <= saved))
         {
-            self.saving.pop_front();
-            self.step(now, Event::StateSaved { seq, digest })?;
+            let event = match installed {
+                None => Event::StateSaved { seq, digest },
+                Some(configuration) => Event::StateInstalled {
+                    seq,
+                    digest,
+                    configuration,
+                },
+            };
+            self.step(now, event)?;
         }
         for (from, message) in burst.messages {
             match P::requests_in(message) {
@@ -304,13 +344,7 @@ where
                 self.turn.records.push(record);
             }
             Action::Send { to, wire, when } => {
-                self.observer.sent(N::kind(&wire));
-                let lane = N::lane(&wire);
-                let message = Outgoing {
-                    to,
-                    lane,
-                    bytes: Bytes::from(crypto::encode(&wire)),
-                };
+                let message = self.outgoing(to, &wire);
                 let ready = match when {
                     consensus::protocol::When::Now => Some(message),
                     consensus::protocol::When::Durable => self.gate.hold(self.issued, message),
@@ -329,6 +363,14 @@ where
                     batch,
                     checkpoint,
                 });
+            }
+            Action::FetchState { epoch, seq, digest } => {
+                let target = Target { epoch, seq, digest };
+                self.turn.transfers.push_back(TransferInput::Fetch(target));
+            }
+            Action::State { from, message } => {
+                let input = TransferInput::Message(from, message);
+                self.turn.transfers.push_back(input);
             }
             Action::Busy { id, retry_after_ms } => {
                 self.observer.counters.busy.add(1);
@@ -352,8 +394,21 @@ where
         Ok(())
     }
 
+    fn outgoing(&self, to: Destination, wire: &P::Wire) -> Outgoing {
+        self.observer.sent(N::kind(wire));
+        Outgoing {
+            to,
+            lane: N::lane(wire),
+            bytes: Bytes::from(crypto::encode(wire)),
+        }
+    }
+
     fn take_report(&mut self, report: &Report) {
         match report {
+            Report::Stable { seq, .. } => {
+                let input = TransferInput::Stable(*seq);
+                self.turn.transfers.push_back(input);
+            }
             Report::Decided { seq, path, .. } => {
                 self.decided.insert(*seq, *path);
             }
@@ -375,15 +430,16 @@ where
         loop {
             self.hand_over();
             if let Some(execution) = self.turn.executions.pop_front() {
-                self.execute(execution);
+                self.execute(now, execution);
             }
-            let Some(event) = self.consequences.pop_front() else {
-                if self.turn.executions.is_empty() {
+            if let Some(event) = self.consequences.pop_front() {
+                self.step(now, event)?;
+            } else if self.turn.executions.is_empty() {
+                // No batch is waiting: the state may be exchanged.
+                if !self.transfer_turn(now)? {
                     break;
                 }
-                continue;
-            };
-            self.step(now, event)?;
+            }
         }
         self.hand_over();
         if !self.turn.replies.is_empty() {
@@ -410,13 +466,57 @@ where
         }
     }
 
-    fn execute(&mut self, execution: Execution) {
+    /// Lets the state transfer take in one thing, or look at the time. Says whether there may be
+    /// more to do.
+    fn transfer_turn(&mut self, now: Instant) -> Result<bool, Stop> {
+        let (transfer, executor) = (&mut self.transfer, &mut self.executor);
+        let mut effects = Vec::new();
+        let input = self.turn.transfers.pop_front();
+        let more = input.is_some();
+        match input {
+            Some(TransferInput::Fetch(target)) => {
+                transfer.begin(now, target, executor, &mut effects);
+            }
+            Some(TransferInput::Message(from, message)) => {
+                transfer.on_message(now, from, message, executor, &mut effects);
+            }
+            Some(TransferInput::Stable(seq)) => transfer.stable(now, seq, executor),
+            None => transfer.tick(now, executor, &mut effects),
+        }
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => {
+                    let message = self.outgoing(Destination::One(to), &P::state_wire(message));
+                    self.turn.messages.push(message);
+                }
+                Effect::Installed {
+                    seq,
+                    digest,
+                    configuration,
+                } => {
+                    self.decided = self.decided.split_off(&seq.next());
+                    self.save(seq, digest, Some(configuration));
+                }
+                Effect::Report(report) => self.take_report(&report),
+                Effect::Halt(diagnosis) => return Err(Stop::Halted(diagnosis)),
+            }
+        }
+        Ok(more)
+    }
+
+    fn execute(&mut self, now: Instant, execution: Execution) {
         let Execution {
             seq,
             view,
             batch,
             checkpoint,
         } = execution;
+        if seq <= self.executor.last_executed() {
+            // A state was installed that has it.
+            self.decided.remove(&seq);
+            self.consequences.push_back(Event::Executed(seq));
+            return;
+        }
         let executed = self.executor.execute(seq, batch.as_deref());
         let requests = executed.iter().filter(|item| item.fresh).count();
         for item in executed {
@@ -447,17 +547,23 @@ where
         );
         self.consequences.push_back(Event::Executed(seq));
         if checkpoint {
-            self.checkpoint(seq);
+            let digest = self.executor.state_digest();
+            self.save(seq, digest, None);
+            self.transfer.checkpoint(now, &mut self.executor);
         }
     }
 
-    fn checkpoint(&mut self, seq: SeqNo) {
-        let digest = self.executor.state_digest();
+    /// Gives the state at a checkpoint to the disk: what has changed since it was last given.
+    fn save(&mut self, seq: SeqNo, digest: Digest, installed: Option<Configuration>) {
         let changes = self.executor.machine_mut().take_changes();
         let sessions = self.executor.sessions().to_bytes();
         self.observer
             .checkpoint(seq, digest, self.executor.sessions().replies());
-        self.saving.push_back((seq, digest));
+        self.saving.push_back(Saving {
+            seq,
+            digest,
+            installed,
+        });
         self.disk.save(Checkpoint {
             seq,
             digest,

@@ -3,16 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::protocol::When;
 use consensus::report::Path;
+use consensus::state_machine::{Part, PartId, WrongPart};
+use consensus::transfer::message::{Manifest, StateMessage};
 use consensus::{
-    Action, Batch, ByteList, ClientId, Cluster, Destination, Epoch, Event, Executor, FastQuorum,
-    Instant, Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId, Reply, Report,
-    Request, RequestId, SeqNo, StateMachine, Term, Ticket, Timer, View,
+    Action, Batch, ByteList, ClientId, Cluster, Configuration, Destination, Epoch, Event, Executor,
+    FastQuorum, Instant, Keyring, Limits, Misbehaviour, Outbox, Outcome, Protocol, ReplicaId,
+    Reply, Report, Request, RequestId, SeqNo, StateMachine, Term, Ticket, Timer, Transferable,
+    View,
 };
 use crypto::{Check, Digest, SecretKey, Verified};
 
@@ -41,6 +45,8 @@ enum Command {
     SetTimer(Timer, u64),
     Decided(u64),
     Report(Report),
+    FetchState(u64, Digest),
+    State(u16, StateMessage),
     Halt,
 }
 
@@ -66,6 +72,15 @@ impl Protocol for Puppet {
         }
     }
 
+    /// Only asking and answering is of interest here, not what.
+    fn state_wire(message: StateMessage) -> u32 {
+        match message {
+            StateMessage::FetchManifest { .. } => 100,
+            StateMessage::Manifest { .. } => 101,
+            _ => 102,
+        }
+    }
+
     fn restore(&mut self, _: u32) {}
 
     fn step(&mut self, _: Instant, event: Event<Verified<u32>>, out: &mut Outbox<Self>) {
@@ -84,6 +99,7 @@ impl Protocol for Puppet {
             Event::TimerFired(timer) => (format!("timer {timer:?}"), false),
             Event::Executed(seq) => (format!("executed {seq}"), false),
             Event::StateSaved { seq, .. } => (format!("saved {seq}"), false),
+            Event::StateInstalled { seq, .. } => (format!("installed {seq}"), false),
         };
         self.seen.borrow_mut().push(name);
         if !plays || self.script.borrow().is_empty() {
@@ -114,22 +130,34 @@ impl Protocol for Puppet {
                     path: Path::Fast,
                 }),
                 Command::Report(report) => Action::Report(report),
+                Command::FetchState(seq, digest) => Action::FetchState {
+                    epoch: Epoch(0),
+                    seq: SeqNo(seq),
+                    digest,
+                },
+                Command::State(from, message) => Action::State {
+                    from: ReplicaId(from),
+                    message,
+                },
                 Command::Halt => Action::Halt("two decisions".to_owned()),
             });
         }
     }
 }
 
-/// Adds up the bytes of its operations.
+/// Adds up the bytes of its operations. Its whole state is in its manifest.
 #[derive(Default)]
-struct Sum(u64);
+struct Sum {
+    total: u64,
+    frozen: BTreeMap<SeqNo, u64>,
+}
 
 impl StateMachine for Sum {
     type Change = u64;
 
     fn apply(&mut self, _: SeqNo, op: &[u8], _: usize) -> Vec<u8> {
-        self.0 += op.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        self.0.to_le_bytes().to_vec()
+        self.total += op.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        self.total.to_le_bytes().to_vec()
     }
 
     fn apply_atomic(
@@ -142,11 +170,56 @@ impl StateMachine for Sum {
     }
 
     fn root(&mut self) -> Digest {
-        Digest::of("sum", &self.0.to_le_bytes())
+        Digest::of("sum", &self.total.to_le_bytes())
     }
 
     fn take_changes(&mut self) -> Vec<u64> {
-        vec![self.0]
+        vec![self.total]
+    }
+}
+
+impl Transferable for Sum {
+    type Content = ();
+
+    fn freeze(&mut self, seq: SeqNo) {
+        self.frozen.insert(seq, self.total);
+    }
+
+    fn thaw(&mut self, seq: SeqNo) {
+        self.frozen.remove(&seq);
+    }
+
+    fn frozen_bytes(&self) -> usize {
+        0
+    }
+
+    fn manifest(&self, seq: SeqNo) -> Option<Vec<u8>> {
+        let total = self.frozen.get(&seq)?;
+        Some(total.to_le_bytes().to_vec())
+    }
+
+    fn read_manifest(manifest: &[u8]) -> Option<(Digest, Vec<(PartId, Digest)>)> {
+        Some((Digest::of("sum", manifest), Vec::new()))
+    }
+
+    fn part(&mut self, _: SeqNo, _: PartId, _: bool, _: usize) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn holds(&mut self, _: PartId, _: &Digest) -> bool {
+        true
+    }
+
+    fn is_worth_comparing(&mut self, _: PartId) -> bool {
+        false
+    }
+
+    fn check_part(_: PartId, _: &Digest, _: &[u8]) -> Result<Part<()>, WrongPart> {
+        Err(WrongPart)
+    }
+
+    fn install(&mut self, manifest: &[u8], _: Vec<(PartId, ())>) {
+        self.total = u64::from_le_bytes(manifest.try_into().unwrap());
     }
 }
 
@@ -506,4 +579,71 @@ fn clients_are_told_of_every_change_of_epoch_or_view_and_of_nothing_else() {
     assert_eq!(stage.observer.status().epoch, 1);
     assert_eq!(stage.observer.status().view, 0);
     assert_eq!(stage.observer.status().primary, 1, "(1 + 0) mod 5");
+}
+
+/// The state after slot 3 with this total, and the digest of it.
+fn state_at_three(stage: &Stage, total: u64) -> (Manifest, Digest) {
+    let mut executor = Executor::new(Arc::clone(&stage.cluster), Sum::default());
+    for seq in 1..=2 {
+        executor.execute(SeqNo(seq), None);
+    }
+    executor.machine_mut().total = total;
+    executor.execute(SeqNo(3), None);
+    let manifest = Manifest {
+        machine: total.to_le_bytes().to_vec().into(),
+        sessions: Vec::new(),
+        configuration: Configuration::genesis(&stage.cluster).to_bytes().into(),
+    };
+    (manifest, executor.state_digest())
+}
+
+#[test]
+fn a_fetched_state_is_saved_before_the_protocol_hears_of_it_and_its_slots_are_not_executed() {
+    use Command::{Execute, FetchState, State};
+    let mut stage = stage(vec![]);
+    let (manifest, digest) = state_at_three(&stage, 40);
+    let batch = Arc::new(Batch::new(vec![stage.request(2)]));
+    let seq = SeqNo(3);
+    stage.driver.protocol.script.borrow_mut().extend([
+        vec![Execute(1, None, false), FetchState(3, digest)],
+        vec![
+            Execute(2, None, false),
+            State(1, StateMessage::Manifest { seq, manifest }),
+        ],
+        vec![
+            Execute(3, Some(Arc::clone(&batch)), false),
+            Execute(4, Some(batch), false),
+        ],
+    ]);
+    let done = stage.receive(&[0]).unwrap();
+    assert_eq!(done, [Done::Sent(vec![100; 4])], "everybody is asked");
+    assert_eq!(stage.receive(&[0]).unwrap(), [Done::Saved(3)]);
+    let done = stage.receive(&[0]).unwrap();
+    let [Done::Replied(replies)] = done.as_slice() else {
+        panic!("{done:?}");
+    };
+    assert_eq!(replies.len(), 1, "slot 3 is in the state, slot 4 is not");
+    assert_eq!(stage.driver.executor.machine().total, 42);
+    let saved = Burst {
+        saved: Some(seq),
+        ..Burst::default()
+    };
+    stage.turn(saved).unwrap();
+    let seen = stage.seen.borrow();
+    let heard: Vec<&str> = seen.iter().map(String::as_str).collect();
+    assert_eq!(
+        heard
+            .iter()
+            .filter(|name| !name.starts_with("received"))
+            .collect::<Vec<_>>(),
+        [
+            &"started",
+            &"executed 1",
+            &"executed 2",
+            &"executed 3",
+            &"executed 4",
+            &"installed 3"
+        ]
+    );
+    assert_eq!(stage.observer.status().consensus.state_transfers, 1);
 }

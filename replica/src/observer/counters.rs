@@ -152,6 +152,12 @@ pub struct Counters {
     pub view_changes: Counter,
     /// Times that the peers' logs no longer held what this replica lacks.
     pub left_behind: Counter,
+    /// Times that the state at a checkpoint was asked for.
+    pub transfers_started: Counter,
+    /// States that were fetched from other replicas.
+    pub state_transfers: Counter,
+    /// Bytes of state that were fetched.
+    pub transfer_bytes: Counter,
     /// Requests answered with "busy" by the protocol.
     pub busy: Counter,
     /// Requests answered with "busy" before their signature was looked at.

@@ -170,6 +170,21 @@ impl Observer {
                     "the peers' logs no longer hold what this replica lacks"
                 );
             }
+            Report::TransferStarted { seq } => {
+                counters.transfers_started.add(1);
+                tracing::info!(seq = seq.0, "fetching the state at a checkpoint");
+            }
+            Report::TransferDone {
+                seq,
+                bytes,
+                parts,
+                sources,
+            } => {
+                counters.state_transfers.add(1);
+                counters.transfer_bytes.add(*bytes);
+                counters.last_executed.raise(seq.0);
+                tracing::info!(seq = seq.0, bytes, parts, sources, "fetched the state");
+            }
             Report::EnteredView(view) => {
                 if counters.view.value() != view.0 {
                     counters.view_changes.add(1);
@@ -315,6 +330,9 @@ impl Observer {
             equivocations: counters.equivocations.total(),
             view_changes: counters.view_changes.total(),
             left_behind: counters.left_behind.total(),
+            transfers_started: counters.transfers_started.total(),
+            state_transfers: counters.state_transfers.total(),
+            transfer_bytes: counters.transfer_bytes.total(),
         }
     }
 

@@ -104,6 +104,15 @@ pub struct ConsensusStatus {
     pub view_changes: u64,
     /// Times that the peers' logs no longer held what this replica lacks.
     pub left_behind: u64,
+    /// Times that the state at a checkpoint was asked for.
+    #[serde(default)]
+    pub transfers_started: u64,
+    /// States that were fetched from other replicas.
+    #[serde(default)]
+    pub state_transfers: u64,
+    /// Bytes of state that were fetched.
+    #[serde(default)]
+    pub transfer_bytes: u64,
 }
 
 /// Clients and their requests.

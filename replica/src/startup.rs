@@ -328,4 +328,6 @@ fn unmark(marker: &Path) -> Result<(), StartupError> {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

@@ -15,16 +15,16 @@ use super::*;
 use crate::pbft_ports::{CheckpointMeta, stored_change};
 use crate::storage::{Basis, StateDelta};
 
-const K: u64 = 64;
+pub(super) const K: u64 = 64;
 
 /// A founded replica and what its directory is called.
-struct Place {
+pub(super) struct Place {
     _root: TempDir,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let cluster = root.path().join("cluster");
         let founding = Genesis {
@@ -41,11 +41,11 @@ impl Place {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    fn who(&self) -> Membership {
+    pub(super) fn who(&self) -> Membership {
         Membership::read(&self.directory).unwrap()
     }
 
@@ -53,7 +53,7 @@ impl Place {
         Options::new(&self.directory)
     }
 
-    fn start(&self) -> Restored {
+    pub(super) fn start(&self) -> Restored {
         restore(&self.options(), &self.who()).unwrap()
     }
 
@@ -85,7 +85,7 @@ fn run_to(mut replica: Restored, seq: u64) {
 }
 
 /// Executes up to a checkpoint and saves it with the certificate of the one before; the digest.
-fn advance(replica: &mut Restored, seq: u64) -> Digest {
+pub(super) fn advance(replica: &mut Restored, seq: u64) -> Digest {
     let executor = &mut replica.executor;
     for next in executor.last_executed().0 + 1..=seq {
         executor.execute(SeqNo(next), None);
@@ -123,7 +123,7 @@ fn delta(
     }
 }
 
-fn append(replica: &mut Restored, record: &Record, truncate_below: Option<u64>) {
+pub(super) fn append(replica: &mut Restored, record: &Record, truncate_below: Option<u64>) {
     let stored = StoredRecord {
         seq: record.seq().0,
         kind: record.kind(),
@@ -137,7 +137,7 @@ fn append(replica: &mut Restored, record: &Record, truncate_below: Option<u64>) 
 }
 
 /// Nobody verifies its own certificates again.
-fn certificate(seq: u64, digest: Digest) -> StableCertificate {
+pub(super) fn certificate(seq: u64, digest: Digest) -> StableCertificate {
     StableCertificate {
         epoch: Epoch(0),
         seq: SeqNo(seq),
@@ -164,7 +164,7 @@ fn learner(mut replica: Restored) -> (Nonce, String) {
     (nonce.expect("its life is on disk"), loss.to_string())
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(from).unwrap() {
         let file = file.unwrap();

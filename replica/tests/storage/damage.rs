@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use replica::storage::{LoadedLog, LoadedState, Storage, StorageError};
+use replica::storage::{Basis, LoadedLog, LoadedState, StateDelta, Storage, StorageError};
 use tempfile::TempDir;
 
 use crate::support::{delta, group, open, record, truncation};
@@ -276,4 +276,52 @@ fn removed_rows_at_the_end_and_removed_promises_are_noticed() {
         drop(connection);
         damaged(directory.path(), "data/log.db");
     }
+}
+
+/// A crash in the middle of a commit: the write-ahead log has a part of it, the anchor knows nothing of it.
+#[test]
+fn a_transferred_state_is_installed_as_a_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    let entries = |from: u64, value: &str| -> Vec<(String, String)> {
+        let entry = |i| (format!("key {i:05}"), format!("{value} {i} ").repeat(12));
+        (from..from + 300).map(entry).collect()
+    };
+    let state = |seq, basis, entries: &[(String, String)]| {
+        let changes = entries.iter().map(|(k, v)| (k.as_str(), Some(v.as_str())));
+        StateDelta {
+            basis,
+            ..delta(seq, &changes.collect::<Vec<_>>())
+        }
+    };
+    let old = state(64, Basis::Stored, &entries(0, "old"));
+    storage.state.apply(&old).unwrap();
+    let before = copy(directory.path());
+    let held = storage.state.load().unwrap();
+    let new = state(640, Basis::Empty, &entries(200, "new"));
+    storage.state.apply(&new).unwrap();
+    let installed = storage.state.load().unwrap();
+    assert_eq!(installed.as_ref().unwrap().entries.len(), 300);
+
+    let wal = fs::read(directory.path().join("data/state.db-wal")).unwrap();
+    let first = fs::read(before.path().join("data/state.db-wal"))
+        .unwrap()
+        .len();
+    let (mut as_before, mut as_after) = (0, 0);
+    // Whole frames of a page and its header, and a few that are torn.
+    let cuts = (first..wal.len())
+        .step_by(4096 + 24)
+        .chain((first..wal.len()).step_by(9999));
+    for cut in cuts.chain([wal.len() - 1, wal.len()]) {
+        let crashed = copy(before.path());
+        fs::write(crashed.path().join("data/state.db-wal"), &wal[..cut]).unwrap();
+        let found = open(crashed.path()).unwrap().state.load().unwrap();
+        if found == held {
+            as_before += 1;
+        } else {
+            assert_eq!(found, installed, "cut at {cut} of {}", wal.len());
+            as_after += 1;
+        }
+    }
+    assert!(as_before > 10 && as_after > 0, "{as_before} {as_after}");
 }

@@ -82,11 +82,19 @@ fn an_unwritable_place_is_named() {
 }
 
 #[test]
-fn a_newer_format_is_refused_by_version() {
+fn a_newer_format_is_refused_by_version_and_a_wrong_number_alone_is_damage() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()).unwrap());
     let connection = rusqlite::Connection::open(directory.path().join("data/state.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let error = refused(open(directory.path()));
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
+
+    let connection = rusqlite::Connection::open(directory.path().join("data/state.db")).unwrap();
+    connection
+        .execute("UPDATE owner SET digest = zeroblob(32)", [])
+        .unwrap();
     drop(connection);
     let error = refused(open(directory.path()));
     assert!(

@@ -385,14 +385,19 @@ pub(super) fn check_owner(
         )));
     }
     let version: i64 = number("user_version").map_err(fail)?;
+    let owner = Owner::read(connection);
     if version != FORMAT_VERSION {
-        return Err(StorageError::Version {
-            file: file.to_owned(),
-            found: version,
-            expected: FORMAT_VERSION,
+        // Of this version all the same, if the owner's digest says so: then only the number is wrong.
+        return Err(match owner {
+            Ok(Some(_)) => damaged(format!("its format version is {version}, which it is not")),
+            _ => StorageError::Version {
+                file: file.to_owned(),
+                found: version,
+                expected: FORMAT_VERSION,
+            },
         });
     }
-    let owner = Owner::read(connection)
+    let owner = owner
         .map_err(fail)?
         .ok_or_else(|| damaged("the row in table owner does not match its digest".to_owned()))?;
     if owner.identity != identity {

@@ -155,6 +155,7 @@ impl Owner {
     fn digest(&self) -> Digest {
         let mut hasher = Hasher::new("storage/owner");
         hasher
+            .u64(FORMAT_VERSION.cast_unsigned())
             .update(self.lineage.as_bytes())
             .update(&self.identity.cluster)
             .u64(u64::from(self.identity.replica))

@@ -14,6 +14,7 @@ pub mod admin;
 pub mod config;
 pub mod driver;
 pub mod inbox;
+pub mod inspect;
 pub mod observer;
 mod pbft_ports;
 mod replica;

@@ -38,7 +38,8 @@ use crate::storage::sqlite::{self, Home};
 use crate::storage::{Durability, Group, Identity, Storage, StorageError, StoredRecord};
 use founding::FoundingMark;
 pub(crate) use loss::Loss;
-use recall::{Memory, Unusable, recall};
+pub(crate) use recall::Memory;
+use recall::{Unusable, recall};
 use rejoin::rejoin;
 
 /// Present while the data may have been written without fsync since the last clean stop.
@@ -120,6 +121,39 @@ pub(crate) fn restore(options: &Options, who: &Membership) -> Result<Restored, S
     Ok(rebuild(home.clone(), who, memory, standing))
 }
 
+/// What is found without changing anything.
+pub(crate) enum Found {
+    /// Nothing, and the mark of a replica that has never run.
+    New,
+    /// Records that add up.
+    Memory(Box<Memory>),
+    /// Not all that was promised.
+    Lost(Loss),
+}
+
+/// Looks at the data of a replica as a start would, and leaves it alone.
+pub(crate) fn look(home: &Home, who: &Membership) -> Result<Found, StartupError> {
+    let start = Start {
+        home,
+        mark: FoundingMark::of(home),
+        durability: Durability::Full,
+        who,
+    };
+    let found = || -> Result<Option<Memory>, Unusable> {
+        match sqlite::look(home, start.identity())? {
+            Some(storage) => start.recall(storage).map(Some),
+            None => Ok(None),
+        }
+    };
+    match found() {
+        Ok(Some(memory)) if memory.role.is_some() => Ok(Found::Memory(Box::new(memory))),
+        Ok(_) if start.mark.is_there() => Ok(Found::New),
+        Ok(_) => Ok(Found::Lost(Loss::Missing(home.data()))),
+        Err(Unusable::Lost(loss)) => Ok(Found::Lost(loss)),
+        Err(Unusable::Refused(error)) => Err(error),
+    }
+}
+
 /// What a start works with.
 struct Start<'a> {
     home: &'a Home,
@@ -157,9 +191,13 @@ impl Start<'_> {
 
     /// Opens the data, which is created if there is none, and reads all of it.
     fn remember(&self) -> Result<Memory, Unusable> {
-        let unsynced = self.home.data().join(UNSYNCED).exists();
         let storage = self.open()?;
-        if unsynced && !storage.clean_stop {
+        self.recall(storage)
+    }
+
+    /// Reads all of it.
+    fn recall(&self, storage: Storage) -> Result<Memory, Unusable> {
+        if self.home.data().join(UNSYNCED).exists() && !storage.clean_stop {
             return Err(Unusable::Lost(Loss::Unsynced(self.home.data())));
         }
         let memory = recall(&self.home.data(), &self.who.cluster, storage)?;

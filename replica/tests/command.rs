@@ -142,3 +142,84 @@ fn impossible_clusters_and_missing_directories_are_refused_with_the_remedy() {
     assert_eq!(code, 1);
     assert!(message.contains("replica genesis"), "{message}");
 }
+
+fn run_command(arguments: &[&str], directory: &Path) -> (i32, String, String) {
+    let output = replica().args(arguments).arg(directory).output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// Every file of a replica but the lock, which says who had it last.
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for place in [directory.to_owned(), directory.join("data")] {
+        for entry in std::fs::read_dir(place).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && !path.ends_with("LOCK") {
+                found.push((path.clone(), std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn inspect_and_fsck_say_what_is_there_and_change_nothing() {
+    let (_cluster, directory) = found();
+    let (code, text, _) = run_command(&["fsck"], &directory);
+    assert_eq!(code, 0);
+    assert!(text.contains("has never run"), "{text}");
+    assert!(!directory.join("data").exists());
+
+    let mut child = start(&directory, &[]);
+    let (code, _, message) = run_command(&["fsck"], &directory);
+    assert_eq!(code, 6, "{message}");
+    assert!(
+        message.contains(&format!("process {}", child.id())),
+        "{message}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let before = contents(&directory);
+    let (code, text, _) = run_command(&["inspect"], &directory);
+    assert_eq!(code, 0);
+    assert!(
+        text.contains("member") && text.contains("no clean stop"),
+        "{text}"
+    );
+    let (code, text, _) = run_command(&["fsck"], &directory);
+    assert!(code == 0 && text.contains("add up"), "{text}");
+    let (_, text, _) = run_command(&["--json", "inspect"], &directory);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["standing"], "member");
+    assert_eq!(document["memory"]["incarnation"], 1);
+    assert!(contents(&directory) == before, "nothing has changed");
+
+    let anchor = directory.join("log.anchor");
+    let mut bytes = std::fs::read(&anchor).unwrap();
+    bytes[30] ^= 1;
+    std::fs::write(&anchor, bytes).unwrap();
+    let before = contents(&directory);
+    let (code, _, message) = run_command(&["fsck"], &directory);
+    assert_eq!(code, 1);
+    assert!(message.contains("log.anchor is damaged"), "{message}");
+    let (code, text, _) = run_command(&["inspect"], &directory);
+    assert!(code == 0 && text.contains("its records are lost"), "{text}");
+    assert!(contents(&directory) == before, "nothing has changed");
+}
+
+#[test]
+fn places_where_nothing_can_be_written_are_named() {
+    let (_cluster, directory) = found();
+    // A path through a file: refused to every user, root included.
+    std::fs::write(directory.join("data"), "not a directory").unwrap();
+    let (code, message) = refused(&directory, &[]);
+    assert_eq!(code, 1);
+    assert!(message.contains("replica-0/data"), "{message}");
+    assert!(directory.join("founding").exists(), "it has not run");
+}

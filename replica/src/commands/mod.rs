@@ -3,6 +3,7 @@
 
 mod count;
 mod genesis;
+mod inspect;
 pub(crate) mod log;
 mod run;
 mod status;
@@ -15,7 +16,8 @@ use clap::{Parser, Subcommand};
 #[command(after_help = "Examples:
   replica genesis -f 1 -o cluster            found a cluster of 5 on this machine
   replica run --dir cluster/replica-0        run its first member
-  replica status 127.0.0.1:9000              ask one that runs with --admin 127.0.0.1:9000")]
+  replica status 127.0.0.1:9000              ask one that runs with --admin 127.0.0.1:9000
+  replica fsck cluster/replica-0             verify the data of one that does not run")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: log::Global,
@@ -31,6 +33,10 @@ enum Command {
     Run(run::Arguments),
     /// Show what a replica with an admin port says of itself
     Status(status::Arguments),
+    /// Show what a replica that does not run has on disk
+    Inspect(inspect::Arguments),
+    /// Verify what a replica that does not run has on disk; exit code 1 if it does not add up
+    Fsck(inspect::Arguments),
 }
 
 pub(crate) fn dispatch(cli: &Cli) -> anyhow::Result<()> {
@@ -38,6 +44,8 @@ pub(crate) fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Genesis(arguments) => genesis::genesis(arguments, cli.global.json),
         Command::Run(arguments) => run::run(arguments),
         Command::Status(arguments) => status::status(arguments, cli.global.json),
+        Command::Inspect(arguments) => inspect::inspect(arguments, cli.global.json),
+        Command::Fsck(arguments) => inspect::fsck(arguments, cli.global.json),
     }
 }
 
@@ -45,6 +53,9 @@ pub(crate) fn dispatch(cli: &Cli) -> anyhow::Result<()> {
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<genesis::Usage>().is_some() {
         return 2;
+    }
+    if replica::inspect::is_in_use(error) {
+        return 6;
     }
     replica::exit_code(error)
 }

@@ -15,22 +15,22 @@ use crate::pbft_ports::{CheckpointMeta, restored_change};
 use crate::storage::{LoadedState, Storage, StorageError};
 
 /// What a replica remembers.
-pub(super) struct Memory {
-    pub(super) storage: Storage,
+pub(crate) struct Memory {
+    pub(crate) storage: Storage,
     /// The last one written; none in a log that is new.
-    pub(super) role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// Everything else, in the order in which a protocol takes it back.
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// The state at the last checkpoint.
-    pub(super) state: Option<State>,
+    pub(crate) state: Option<State>,
 }
 
 /// A state that matches its digest, and the certificate if there is one for it.
-pub(super) struct State {
-    pub(super) seq: SeqNo,
-    pub(super) digest: Digest,
-    pub(super) executor: Executor<kv::Store>,
-    pub(super) meta: CheckpointMeta,
+pub(crate) struct State {
+    pub(crate) seq: SeqNo,
+    pub(crate) digest: Digest,
+    pub(crate) executor: Executor<kv::Store>,
+    pub(crate) meta: CheckpointMeta,
 }
 
 /// Why there is no memory.

@@ -23,7 +23,7 @@ pub fn set_aside(home: &Home) -> Result<Option<PathBuf>, StorageError> {
     let data = home.data();
     let moved = match fs::read_dir(&data).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
-            let earlier = earlier(home)?;
+            let earlier = numbered(home)?;
             let number = earlier.last().map_or(1, |(last, _)| last.saturating_add(1));
             let surplus = (earlier.len() + 1).saturating_sub(SET_ASIDE_MAX);
             for (_, oldest) in earlier.into_iter().take(surplus) {
@@ -51,8 +51,16 @@ pub fn set_aside(home: &Home) -> Result<Option<PathBuf>, StorageError> {
     Ok(moved)
 }
 
-/// What was set aside before, oldest first.
-fn earlier(home: &Home) -> Result<Vec<(u64, PathBuf)>, StorageError> {
+/// Where data was set aside, oldest first.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn aside(home: &Home) -> Result<Vec<PathBuf>, StorageError> {
+    let found = numbered(home)?;
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+fn numbered(home: &Home) -> Result<Vec<(u64, PathBuf)>, StorageError> {
     let mut found = Vec::new();
     let failed = |error: io::Error| io_error(home.path(), &error);
     for entry in fs::read_dir(home.path()).map_err(failed)? {

@@ -67,14 +67,14 @@ pub enum StartupError {
         what: String,
     },
     /// A marker cannot be written or removed.
-    #[error("cannot {action} {}: {source}; check the directory and its owner", path.display())]
+    #[error("cannot {action} {}: {reason}; check the directory and its owner", path.display())]
     Marker {
         /// The marker.
         path: PathBuf,
         /// What was tried.
         action: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The operating system gave no random bytes for the life of a learner.
     #[error(transparent)]
@@ -350,7 +350,7 @@ fn mark(data: &Path, marker: &Path) -> Result<(), StartupError> {
     made.map_err(|source| StartupError::Marker {
         path: marker.to_owned(),
         action: "create",
-        source,
+        reason: source,
     })
 }
 
@@ -359,7 +359,7 @@ fn unmark(marker: &Path) -> Result<(), StartupError> {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StartupError::Marker {
             path: marker.to_owned(),
             action: "remove",
-            source,
+            reason: source,
         }),
         _ => Ok(()),
     }

@@ -47,7 +47,7 @@ impl<'h> FoundingMark<'h> {
             Err(source) => Err(StartupError::Marker {
                 path: self.path.clone(),
                 action: "remove",
-                source,
+                reason: source,
             }),
         }
     }

@@ -10,13 +10,13 @@ use super::Identity;
 pub enum StorageError {
     /// Configuration: the directory cannot be created or written.
     #[error(
-        "cannot write to the data directory: {path}: {source}; choose a directory which this user may create and write"
+        "cannot write to the data directory: {path}: {reason}; choose a directory which this user may create and write"
     )]
     Unwritable {
         /// The path that failed.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Configuration: another process (or another replica in this one) has the directory open.
     #[error(

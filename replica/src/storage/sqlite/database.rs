@@ -348,7 +348,14 @@ pub(super) fn connect(file: &Path, options: Options) -> rusqlite::Result<Connect
     // Before the first access, or the index of the write-ahead log would be shared memory.
     connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        // SQLite swallows the error that kept it from changing the mode.
+        let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let what = format!("its journal mode stays {mode:?}");
+        return Err(rusqlite::Error::SqliteFailure(failure, Some(what)));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     let wal_bytes_kept = (2 * WAL_BYTES_MAX).cast_signed();
@@ -437,7 +444,7 @@ pub(super) fn sql_error(file: &Path, error: &rusqlite::Error) -> StorageError {
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             StorageError::Unwritable {
                 path,
-                source: std::io::Error::other(what),
+                reason: std::io::Error::other(what),
             }
         }
         // SQLITE_ERROR: a statement of ours no longer fits the tables.

@@ -112,7 +112,7 @@ pub(super) fn unwritable(path: &Path, source: io::Error) -> StorageError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => io_error(path, &source),
         _ => StorageError::Unwritable {
             path: path.to_owned(),
-            source,
+            reason: source,
         },
     }
 }

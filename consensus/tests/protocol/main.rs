@@ -31,6 +31,7 @@ mod reporting;
 mod selecting;
 mod sessions;
 mod view_changes;
+mod view_flows;
 mod view_restarts;
 mod view_timers;
 mod voting;

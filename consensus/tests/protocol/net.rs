@@ -137,6 +137,13 @@ impl<'f> Net<'f> {
         );
     }
 
+    /// A faulty replica, which is not up, says something to one of the others.
+    pub(crate) fn say(&mut self, from: u16, to: u16, wire: Wire) {
+        self.note(format!("r{from}  -> r{to}  {}", title(&wire)));
+        let wire = Box::new(wire);
+        self.schedule(self.now + DELAY, Due::Message { from, to, wire });
+    }
+
     /// Lets this much time pass.
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -242,6 +249,18 @@ impl<'f> Net<'f> {
             }
             Action::Report(Report::LeftView { to, why }) => {
                 self.note(format!("r{at} leaves for {to:?}: {}", why.name()));
+            }
+            Action::Report(Report::Equivocation { culprit, seq }) => {
+                self.note(format!("r{at} convicts {culprit:?} at {seq:?}"));
+            }
+            Action::Report(Report::OpenedView {
+                view,
+                slots,
+                excluded,
+            }) => {
+                self.note(format!(
+                    "r{at} opens {view:?}: {slots} again, {excluded} excluded"
+                ));
             }
             Action::Report(Report::EnteredView(view)) if view.0 > 0 => {
                 self.note(format!("r{at} enters {view:?}"));

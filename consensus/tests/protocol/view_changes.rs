@@ -41,6 +41,7 @@ fn a_crashed_primary_is_replaced_and_what_it_had_ordered_stays() {
     251 ms  r3 *-> all VIEW-CHANGE
     251 ms  r4 leaves for v1: silence
     251 ms  r4 *-> all VIEW-CHANGE
+    252 ms  r1 opens v1: 1 again, 0 excluded
     252 ms  r1 *-> all NEW-VIEW
     252 ms  r1 enters v1
     252 ms  r1 *-> all PREPARE s1

@@ -19,6 +19,7 @@ mod durability;
 mod flows;
 mod histories;
 mod hostile;
+mod known_bugs;
 mod leaving;
 
 mod opening;

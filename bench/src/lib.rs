@@ -5,6 +5,7 @@
 //!                         ├────► load      clients, by the workload's streams
 //!                         ├────► record    histograms, history, files
 //!                         └────► check ──► judge ──► report
+//!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
 
 pub mod check;
@@ -18,4 +19,5 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod simulate;
 pub mod workload;

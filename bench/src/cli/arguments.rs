@@ -1,11 +1,13 @@
 //! What may be written on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::record::HistoryMode;
+use crate::simulate::Seeds;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -19,6 +21,7 @@ Examples:
   bench run overload --set load.clients=128  a scenario, one value changed
   bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
   bench scenario list                        the scenarios at hand
+  bench simulate --seeds 0..2000             clusters in virtual time, faults on
 
 Exit codes:
     0  ok
@@ -48,6 +51,25 @@ Examples:
   bench scenario new --from fast-path > mine.toml
   bench scenario check mine.toml
   bench scenario explain mine.toml --set cluster.f=2";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  bench simulate --seeds 0..2000
+  bench simulate kill-loop --seeds 0..100 --virtual 10m
+  bench simulate kill-loop --set cluster.f=2 --json
+
+Without a SCENARIO each seed draws everything: sizes, quorums, workload, faults.
+With one, its cluster and the kinds of its faults are taken, and the seed draws
+when they strike and whom they hit. A failing seed is printed with the command
+that shows it again. Exit code 4: a contradiction; 5: only standstills.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  bench replay 17
+  bench replay 17 kill-loop --until 40
+  bench replay 17 --lines 100000 > chart
+
+The scenario and --virtual must be those that the seed failed with.";
 
 /// Runs and measures Byzantine fault tolerant clusters on this machine
 #[derive(Debug, Parser)]
@@ -90,6 +112,12 @@ pub(super) enum Command {
     /// List, check, explain and begin scenario files
     #[command(after_long_help = SCENARIO_EXAMPLES)]
     Scenario(ScenarioArgs),
+    /// Simulate whole clusters in virtual time, one for each seed, and check every one
+    #[command(after_long_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateArgs),
+    /// Simulate one seed again and print its messages as a chart
+    #[command(after_long_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -144,6 +172,50 @@ impl From<History> for HistoryMode {
             History::Full => Self::Full,
         }
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// A scenario file or name; none draws everything from the seed
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenario: Option<String>,
+    /// Seeds: A..B without B, A..=B, or one
+    #[arg(long, value_name = "A..B", default_value = "0..100")]
+    pub(super) seeds: Seeds,
+    /// Threads [default: all cores]
+    #[arg(short, long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// For how long things go wrong, such as 10m, before everything is healed [default: as the scenario or the seed says]
+    #[arg(long = "virtual", value_name = "TIME", value_parser = super::simulate::time)]
+    pub(super) virtual_time: Option<Duration>,
+    /// Override a value of the scenario, such as cluster.f=2; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The seed
+    #[arg(value_name = "SEED")]
+    pub(super) seed: u64,
+    /// The scenario that it belongs to, if any
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenario: Option<String>,
+    /// Override a value of the scenario, such as cluster.f=2; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// For how long things go wrong
+    #[arg(long = "virtual", value_name = "TIME", value_parser = super::simulate::time)]
+    pub(super) virtual_time: Option<Duration>,
+    /// End when somebody has executed this sequence number
+    #[arg(long, value_name = "SEQ")]
+    pub(super) until: Option<u64>,
+    /// Lines at most: the last ones
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub(super) lines: usize,
+    /// Show STATUS messages, too
+    #[arg(long)]
+    pub(super) heartbeats: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod logging;
 mod output;
 mod run;
 mod scenario;
+mod simulate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &cli.command {
         Command::Run(run) => run::execute(run, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
+        Command::Simulate(arguments) => simulate::execute(arguments, &output),
+        Command::Replay(arguments) => simulate::replay(arguments, &output),
     };
     exit.into()
 }

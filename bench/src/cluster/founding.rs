@@ -21,7 +21,7 @@ const STATUS_PER_HEARTBEAT: u32 = 5;
 const STATUS_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// The limits that all replicas share.
-pub(super) fn limits(scenario: &Scenario) -> Limits {
+pub(crate) fn limits(scenario: &Scenario) -> Limits {
     let cluster = &scenario.cluster;
     Limits {
         checkpoint_interval: cluster.storage.checkpoint_interval,
@@ -34,7 +34,7 @@ pub(super) fn limits(scenario: &Scenario) -> Limits {
 }
 
 /// How each replica behaves.
-pub(super) fn policy(scenario: &Scenario) -> Policy {
+pub(crate) fn policy(scenario: &Scenario) -> Policy {
     let cluster = &scenario.cluster;
     Policy {
         commit_mode: match cluster.commit_mode {
@@ -54,7 +54,7 @@ pub(super) fn policy(scenario: &Scenario) -> Policy {
 }
 
 /// The fast quorum as the configuration names it.
-pub(super) fn fast_quorum(scenario: &Scenario) -> FastQuorum {
+pub(crate) fn fast_quorum(scenario: &Scenario) -> FastQuorum {
     match scenario.cluster.fast_quorum {
         schema::FastQuorum::Strong => FastQuorum::Strong,
         schema::FastQuorum::Conservative => FastQuorum::Conservative,

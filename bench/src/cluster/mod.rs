@@ -11,6 +11,7 @@ mod process;
 
 pub use adopt::adopt;
 pub use founding::client_pace;
+pub(crate) use founding::{fast_quorum, limits, policy};
 pub use local::{Local, LocalOptions};
 pub use member::{Failed, Members};
 pub use observe::{Observer, Snapshot};

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::options::RunError;
 
 /// The flag that a signal sets; the same for all runs of the process.
-pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, RunError> {
+pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, RunError> {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     if let Some(flag) = FLAG.get() {
         return Ok(Arc::clone(flag));

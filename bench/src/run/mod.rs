@@ -12,6 +12,8 @@ mod read_back;
 mod repeat;
 mod threads;
 
+pub(crate) use interrupt::stop_flag;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

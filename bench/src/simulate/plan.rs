@@ -1,0 +1,225 @@
+//! What is simulated: the configuration that a seed stands for, by itself or within a scenario.
+//!
+//! A scenario gives the cluster (n, f, quorums, limits, time-outs, batches), the number of clients and the *kinds* of its
+//! faults. When they strike and whom they hit is drawn from the seed: that is what seeds are for. Not taken over are the
+//! machine and the load, since virtual time has no throughput; clients think between two requests.
+
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::Duration;
+
+use simulator::{Config, Faults, Signatures};
+
+use crate::cluster;
+use crate::scenario::schema::{Choice, FaultKind, FaultTarget, LoadModel, Scenario};
+
+/// Clients that are simulated at most: more of them only take turns.
+const CLIENTS_MAX: u32 = 16;
+/// Requests of one client under way at most.
+const OUTSTANDING_MAX: u64 = 8;
+/// Operations in one request at most.
+const OPERATIONS_MAX: u16 = 16;
+/// Different keys at most. Few keys make many conflicts.
+const KEYS_MAX: u32 = 100;
+/// One seed in this many signs with Ed25519.
+const REAL_SIGNATURES: u64 = 100;
+/// One seed in this many restarts everything at the end.
+const RESTART_ALL: u64 = 3;
+/// Progress is demanded within this many view-change time-outs, or what the simulator allows, if that is longer: faults
+/// may have doubled the time-out a few times.
+const TIMEOUTS: u32 = 20;
+
+/// Where the configurations come from.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The scenario; `None`: everything is drawn from the seed, sizes and faults too.
+    pub scenario: Option<Box<Scenario>>,
+    /// How the scenario is named on a command line, and what was overridden in it.
+    pub named: Vec<String>,
+    /// For how long things go wrong, in virtual time; `None`: what the seed or the scenario says.
+    pub virtual_time: Option<Duration>,
+}
+
+impl Plan {
+    /// The configuration of one seed.
+    #[must_use]
+    pub fn config(&self, seed: u64) -> Config {
+        let mut config = match &self.scenario {
+            None => Config::drawn(seed),
+            Some(scenario) => of_scenario(scenario, seed),
+        };
+        if let Some(time) = self.virtual_time {
+            config.heal_at = time;
+        }
+        config
+    }
+
+    /// The command that shows one seed again.
+    #[must_use]
+    pub fn replay_command(&self, seed: u64) -> String {
+        let mut words = vec!["bench".to_owned(), "replay".to_owned(), seed.to_string()];
+        words.extend(self.named.iter().cloned());
+        if let Some(time) = self.virtual_time {
+            words.push(format!("--virtual {}ms", time.as_millis()));
+        }
+        words.join(" ")
+    }
+}
+
+fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
+    let base = Config::default();
+    let cluster = &scenario.cluster;
+    let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+    let outstanding = match scenario.load.model {
+        LoadModel::Closed { outstanding } => u64::from(outstanding),
+        LoadModel::Open { .. } => base.outstanding,
+    };
+    let records = u32::try_from(scenario.workload.records).unwrap_or(u32::MAX);
+    Config {
+        seed,
+        f: small(cluster.f),
+        n: small(cluster.n),
+        fast: cluster::fast_quorum(scenario),
+        limits: cluster::limits(scenario),
+        policy: cluster::policy(scenario),
+        clients: scenario.load.clients.min(CLIENTS_MAX),
+        outstanding: outstanding.min(OUTSTANDING_MAX),
+        ops_max: small(scenario.load.ops_per_request).min(OPERATIONS_MAX),
+        keys: records.clamp(1, KEYS_MAX),
+        faults: faults(scenario, base.faults.clone()),
+        heal_at: scenario.load.duration,
+        restart_all: seed.is_multiple_of(RESTART_ALL),
+        progress_within: base
+            .progress_within
+            .max(cluster.timeouts.view_change * TIMEOUTS),
+        signatures: if seed.is_multiple_of(REAL_SIGNATURES) {
+            Signatures::Ed25519
+        } else {
+            Signatures::Fake
+        },
+        ..base
+    }
+}
+
+/// The kinds of faults of a scenario, as often and as long as there.
+fn faults(scenario: &Scenario, none: Faults) -> Faults {
+    let mut faults = none;
+    let (mut longest, mut strikes) = (Duration::ZERO, 0_u32);
+    for fault in &scenario.faults {
+        let all = fault.target == FaultTarget::Chosen(Choice::All);
+        match fault.kind {
+            FaultKind::Pause { .. } => faults.pauses = true,
+            FaultKind::Kill { .. } | FaultKind::Restart { .. } if all => faults.power_cuts = true,
+            FaultKind::Kill { .. } | FaultKind::Restart { .. } => faults.crashes = true,
+        }
+        for strike in fault.strikes() {
+            strikes += 1;
+            let back = strike.back_at.unwrap_or(scenario.load.duration);
+            longest = longest.max(back.saturating_sub(strike.at));
+        }
+    }
+    if strikes > 0 {
+        // As many on average, at times that nobody can foresee.
+        let mean = scenario.load.duration / (strikes + 1);
+        faults.every = mean / 4..mean * 7 / 4;
+        faults.lasting = faults.lasting.start..longest.max(faults.lasting.end);
+    }
+    faults
+}
+
+/// Seeds on the command line: `A..B` without B, `A..=B` with it, or one alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(pub Range<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.replace('_', "")
+                .parse::<u64>()
+                .map_err(|_| format!("\"{text}\" is no seed: write 0..1000, or one number"))
+        };
+        let range = match text.split_once("..") {
+            None => number(text).map(|seed| seed..seed.saturating_add(1))?,
+            Some((from, to)) => match to.strip_prefix('=') {
+                Some(last) => number(from)?..number(last)?.saturating_add(1),
+                None => number(from)?..number(to)?,
+            },
+        };
+        if range.is_empty() {
+            return Err(format!(
+                "{text} has no seeds: the end is not included, as in 0..1000"
+            ));
+        }
+        Ok(Self(range))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::scenario::{Source, load};
+
+    fn plan(name: &'static str, overrides: &[&str]) -> Plan {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        let loaded = load(&[Source::Embedded(name)], &overrides).unwrap();
+        Plan {
+            scenario: Some(Box::new(loaded.scenario)),
+            named: vec![name.to_owned()],
+            virtual_time: None,
+        }
+    }
+
+    #[test]
+    fn a_scenario_gives_its_cluster_and_the_kinds_of_its_faults() {
+        let config = plan("two-primaries-in-a-row", &["cluster.batch.pipeline=3"]).config(7);
+        assert_eq!((config.seed, config.n, config.f), (7, 9, 2));
+        assert_eq!(config.policy.inflight_max, 3);
+        assert_eq!(
+            config.policy.view_change_timeout,
+            Duration::from_millis(500)
+        );
+        assert_eq!(config.limits.log_window, 512);
+        let faults = &config.faults;
+        assert!(faults.crashes && !faults.pauses && !faults.power_cuts);
+        assert_eq!(
+            faults.lasting.end,
+            Duration::from_secs(6),
+            "from 5 s to 11 s"
+        );
+        assert_eq!(
+            config.heal_at,
+            Duration::from_secs(15),
+            "as long as the load"
+        );
+        assert!(plan("restart-all", &[]).config(1).faults.power_cuts);
+        assert!(plan("pause-primary", &[]).config(1).faults.pauses);
+        let calm = plan("quickstart", &[]).config(1).faults;
+        assert!(!calm.crashes && !calm.pauses && !calm.power_cuts);
+    }
+
+    #[test]
+    fn without_a_scenario_the_seed_decides_everything() {
+        let plan = Plan {
+            scenario: None,
+            named: Vec::new(),
+            virtual_time: Some(Duration::from_secs(9)),
+        };
+        let (config, drawn) = (plan.config(3), Config::drawn(3));
+        assert_eq!((config.n, config.f), (drawn.n, drawn.f));
+        assert_eq!(config.heal_at, Duration::from_secs(9));
+        assert_eq!(plan.replay_command(3), "bench replay 3 --virtual 9000ms");
+    }
+
+    #[test]
+    fn seeds_are_a_range_or_one() {
+        let range = |text: &str| text.parse::<Seeds>().map(|seeds| seeds.0);
+        assert_eq!(range("3..7"), Ok(3..7));
+        assert_eq!(range("3..=7"), Ok(3..8));
+        assert_eq!(range("1_000"), Ok(1_000..1_001));
+        assert!(range("7..7").unwrap_err().contains("has no seeds"));
+        assert!(range("a..b").unwrap_err().contains("is no seed"));
+    }
+}

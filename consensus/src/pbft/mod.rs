@@ -344,9 +344,9 @@ impl Pbft {
             Message::Forward(requests) => self.on_requests(now, Some(from), requests, out),
             Message::Evidence(proof) => self.on_evidence(now, proof, out),
             Message::ViewChange(sent) => self.on_view_change(now, *sent, out),
-            Message::NewView(sent) => self.on_new_view(now, from, *sent, out),
+            Message::NewView(sent) => self.on_new_view(now, *sent, out),
             Message::InvalidNewView { view, why, .. } => {
-                self.on_invalid_new_view(now, from, view, why, out);
+                self.on_invalid_new_view(now, view, why, out);
             }
             Message::State(message) => out.push(Action::State { from, message }),
         }

@@ -8,7 +8,7 @@ use super::message::{Header, Mode, SignedNewView, Status, Wire};
 use super::new_view::{Opening, Unopened};
 use super::record::Record;
 use super::view_admission::SentNewView;
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{SeqNo, View};
 use crate::mutation::{Mutation, active};
 use crate::protocol::{Action, Misbehaviour, Outbox, Timer, When};
 use crate::report::{Report, Trigger};
@@ -50,13 +50,7 @@ impl Assigned {
 
 impl Pbft {
     /// NEW-VIEW, from anybody; its signatures hold.
-    pub(super) fn on_new_view(
-        &mut self,
-        now: Instant,
-        from: ReplicaId,
-        sent: SentNewView,
-        out: &mut Outbox<Self>,
-    ) {
+    pub(super) fn on_new_view(&mut self, now: Instant, sent: SentNewView, out: &mut Outbox<Self>) {
         let view = sent.new_view.view;
         // Only the first valid one of a view counts.
         if view < self.view || view == self.view && self.mode == Mode::Normal {
@@ -76,7 +70,7 @@ impl Pbft {
             Some(opening) => self.enter_view(now, sent, opening, out),
             None => {
                 let why = "it is not what its reports lead to".to_owned();
-                self.on_invalid_new_view(now, from, view, why, out);
+                self.on_invalid_new_view(now, view, why, out);
             }
         }
     }
@@ -86,13 +80,13 @@ impl Pbft {
     pub(super) fn on_invalid_new_view(
         &mut self,
         now: Instant,
-        from: ReplicaId,
         view: View,
         why: String,
         out: &mut Outbox<Self>,
     ) {
+        // Its signature covers every byte: whoever passed it on could change nothing.
         out.push(Action::Report(Report::Dropped {
-            from,
+            from: self.cluster().primary(self.epoch, view),
             why: Misbehaviour::Malformed(format!("new-view: {why}")),
         }));
         if view == self.view && self.mode == Mode::ViewChange {

@@ -1,7 +1,10 @@
 //! R10.4: when and with what the primary of a new view opens it.
 
-use consensus::pbft::message::{Header, MisbehaviourProof, Mode, NewView, ViewChange, Wire};
+use consensus::pbft::message::{
+    Header, MisbehaviourProof, Mode, NewView, SlotRecord, ViewChange, Wire,
+};
 use consensus::{Event, FastQuorum, ReplicaId, Timer, View};
+use crypto::Digest;
 
 use crate::fixture::{Fixture, Proposal, ms};
 use crate::node::Node;
@@ -279,4 +282,44 @@ fn the_reports_of_a_later_view_do_not_open_this_one() {
     // It says that the view is late, though.
     assert_eq!(lines, ["set NewView 1s"]);
     assert!(opened(&node).is_none());
+}
+
+/// Every slot of L = 256 is prepared everywhere: nothing that a view opens with is larger.
+#[test]
+fn a_full_window_passes_through_codec_and_admission() {
+    for (n, f) in [(5, 1), (13, 3)] {
+        let (limits, policy) = (consensus::Limits::default(), consensus::Policy::default());
+        let fixture = Fixture::with(n, f, FastQuorum::Strong, limits, policy);
+        let signers: Vec<u16> = (0..n).take(fixture.cluster.quorums().slow()).collect();
+        let digests: Vec<Digest> = (1..=256u64)
+            .map(|seq| Digest::of("test", &seq.to_le_bytes()))
+            .collect();
+        let records: Vec<SlotRecord> = (1..)
+            .zip(&digests)
+            .map(|(seq, digest)| fixture.prepared(&fixture.header(0, seq, *digest), &signers))
+            .collect();
+        let reports: Vec<ViewChange> = (0..n - f)
+            .map(|replica| fixture.report(replica, 1, records.clone()))
+            .collect();
+        let report = Wire::ViewChange(fixture.sign_report(&reports[0]));
+        let new_view = fixture.new_view(&reports, Vec::new(), 1, &digests);
+        let opening = Wire::NewView(fixture.sign_new_view(&new_view));
+        let mut node = fixture.node(2);
+        node.receive(0, &report);
+        let lines = node.receive(1, &opening);
+        assert!(lines.contains(&"entered v1".to_owned()), "n = {n}");
+        let (report, opening) = (crypto::encode(&report), crypto::encode(&opening));
+        // R19 says how much.
+        let (each, all) = if n == 5 { (115, 480) } else { (200, 2_000) };
+        assert!(
+            report.len() <= each << 10,
+            "n = {n}: {} bytes",
+            report.len()
+        );
+        assert!(
+            opening.len() <= all << 10,
+            "n = {n}: {} bytes",
+            opening.len()
+        );
+    }
 }

@@ -90,6 +90,14 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
             |fault| fault.end_s.is_some(),
             |fault| fault.caught_up_ms,
         ),
+        Fact::VotingMs => longest(
+            condition,
+            repeat,
+            "no vote after",
+            |fault| fault.end_s.is_some(),
+            |fault| fault.voting_ms,
+        ),
+        Fact::FinalEpoch => report(facts.final_epoch),
         Fact::LongestStallMs => match repeat
             .checks
             .liveness

@@ -61,6 +61,7 @@ fn good() -> Repeat {
             final_view: 2,
             checkpoints: 3,
             state_transfers: 4,
+            final_epoch: 1,
             batch_ops_mean: 9.6,
             ..ConsensusFacts::default()
         },
@@ -81,6 +82,7 @@ fn good() -> Repeat {
                 first_commit_ms: Some(650.0),
                 recovered_95_ms: Some(900.0),
                 caught_up_ms: Some(400.0),
+                voting_ms: Some(1_500.0),
                 ..FaultFact::default()
             },
             FaultFact {
@@ -186,6 +188,8 @@ fn every_fact_is_met_and_missed() {
         ("first_commit_ms", "\"<= 650\"", "\"< 650\"", "< 650 650.0"),
         ("recovered_95_ms", "\"<= 900\"", "\"< 900\"", "< 900 900.0"),
         ("caught_up_ms", "\"<= 400\"", "\"< 400\"", "< 400 400.0"),
+        ("voting_ms", "\"<= 1500\"", "\"< 1500\"", "< 1500 1500.0"),
+        ("final_epoch", "1", "0", "= 0 1"),
         ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
         ("culprits", "[3]", "[]", "[] [3]"),
     ];

@@ -143,6 +143,8 @@ pub struct ConsensusFacts {
     pub view_changes: u64,
     /// The view at the end.
     pub final_view: u64,
+    /// The epoch at the end: it grows when a replica that lost its disk has its vote renewed.
+    pub final_epoch: u64,
     /// Stable checkpoints.
     pub checkpoints: u64,
     /// States that replicas fetched from others.
@@ -206,6 +208,9 @@ pub struct FaultFact {
     pub longest_stall_ms: f64,
     /// From its end until the replica had executed what the others had, to 0.2 s; `None` if it did not end or catch up.
     pub caught_up_ms: Option<f64>,
+    /// From its end until the replica was a member again, to 0.2 s: 0 if it never lost its vote; `None` if it did not end, or
+    /// was a learner to the end.
+    pub voting_ms: Option<f64>,
     /// Why it did not strike or end as planned, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,

@@ -41,6 +41,12 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
             },
             fault.recovered_95_ms.map_or_else(|| none("never"), ms),
             fault.caught_up_ms.map_or_else(|| none("-"), ms),
+            match fault.voting_ms {
+                Some(0.0) => none("all along"),
+                Some(voting) => ms(voting),
+                None if fault.end_s.is_some() => none("never"),
+                None => none("-"),
+            },
         ]
     };
     let mut facts = Vec::new();
@@ -68,6 +74,7 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
                 "stall",
                 "95 % again",
                 "caught up",
+                "votes",
             ],
             rows: all.iter().take(SHOWN_MAX).map(row).collect(),
         }),
@@ -139,7 +146,10 @@ mod tests {
         let rows = one.table.unwrap_or_default().rows;
         assert_eq!(
             rows,
-            [["kill 3", "5.0 s", "never", "never", "< 100 ms", "0 us", "-"].map(str::to_owned)]
+            [[
+                "kill 3", "5.0 s", "never", "never", "< 100 ms", "0 us", "-", "-"
+            ]
+            .map(str::to_owned)]
         );
         assert_eq!(one.facts, []);
     }

@@ -176,7 +176,7 @@ impl Running<'_> {
             let furthest = fresh.iter().map(|status| status.last_executed).max();
             let knows = |status: &&&ReplicaStatus| {
                 Some(status.last_executed) == furthest
-                    && status.consensus.left_behind == 0
+                    && status.consensus.state_transfers == 0
                     && self.lived_once(usize::from(status.replica))
             };
             let counts = fresh.iter().filter(knows);

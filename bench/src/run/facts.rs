@@ -63,18 +63,20 @@ impl Ends {
             slow_path_slots: diff(|status| status.consensus.decided_slow),
             view_changes: self
                 .pairs()
-                .map(|(_, last)| last.view)
+                // Views count from 0 in every epoch; a replica that was there all the time has counted them.
+                .map(|(first, last)| match same_process(first, last) {
+                    true => last.consensus.view_changes.max(last.view),
+                    false => last.view,
+                })
                 .max()
                 .unwrap_or_default(),
             final_view: last.view,
-            checkpoints: diff(|status| status.stable) / checkpoint_interval.max(1),
+            final_epoch: last.epoch,
             state_transfers: self
                 .pairs()
-                .map(|(first, last)| {
-                    let fetched = |status: &ReplicaStatus| status.consensus.state_transfers;
-                    fetched(last).saturating_sub(fetched(first))
-                })
+                .map(|(first, last)| transfers(first, last))
                 .sum(),
+            checkpoints: diff(|status| status.stable) / checkpoint_interval.max(1),
             ..ConsensusFacts::default()
         }
         .with_batches(BatchSizes::of(sizes))
@@ -110,6 +112,15 @@ impl Ends {
             load_generator,
         }
     }
+}
+
+/// States that a replica fetched between two reports; all of its process if that is another one.
+pub(super) fn transfers(first: &ReplicaStatus, last: &ReplicaStatus) -> u64 {
+    let before = match same_process(first, last) {
+        true => first.consensus.state_transfers,
+        false => 0,
+    };
+    last.consensus.state_transfers.saturating_sub(before)
 }
 
 /// Whether both reports are of one process.

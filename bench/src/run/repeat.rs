@@ -11,7 +11,7 @@ use network::ClusterFile;
 
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
-use super::faults::{Injected, Progressed, Timeline, TimelinePlan};
+use super::faults::{Injected, Progressed, Standing, Timeline, TimelinePlan};
 use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::cluster::{self, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(200);
 const LEAD: Duration = Duration::from_millis(50);
 /// After this long without news a stage is waited for again.
 pub(super) const STAGE_WAIT: Duration = Duration::from_millis(10);
+/// What a replica without a vote calls itself.
+const LEARNER: &str = "learner";
 const NS: f64 = 1e9;
 /// Events of the load phase that wait for the origin of their times; later ones count from the
 /// start of the run.
@@ -480,6 +482,20 @@ impl<'r> Running<'r> {
                     &[replica.clone(), ("seq", status.stable.into())],
                 );
             }
+            if status.epoch != before.epoch {
+                self.event("epoch", &[replica.clone(), ("epoch", status.epoch.into())]);
+            }
+            if status.role != before.role {
+                self.event(
+                    "role",
+                    &[replica.clone(), ("role", status.role.clone().into())],
+                );
+            }
+            let transfers = facts::transfers(before, status);
+            if transfers > 0 {
+                let bytes = ("bytes", status.consensus.transfer_bytes.into());
+                self.event("state-transfer", &[replica.clone(), bytes]);
+            }
             let fell_back = status.consensus.fallbacks
                 - before.consensus.fallbacks.min(status.consensus.fallbacks);
             if fell_back > 0 {
@@ -508,13 +524,17 @@ impl<'r> Running<'r> {
             return;
         }
         let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-        let executed = answers.map(|(status, answered)| {
+        let replicas = answers.map(|(status, answered)| {
             let status = status.as_ref().filter(|_| *answered)?;
-            Some(status.last_executed)
+            Some(Standing {
+                executed: status.last_executed,
+                // A replica that does not know the word has no other role.
+                member: status.role != LEARNER,
+            })
         });
         self.progressed.push(Progressed {
             at: Duration::from_nanos(now_ns - self.measured_ns),
-            executed: executed.collect(),
+            replicas: replicas.collect(),
         });
     }
 }

@@ -132,6 +132,8 @@ facts! {
     FirstCommitMs "first_commit_ms" Number "The longest time from a fault to the first answer to an operation that was sent at or after it."
     Recovered95Ms "recovered_95_ms" Number "The longest time from a fault until the throughput was back at 95 % of that before it."
     CaughtUpMs "caught_up_ms" Number "The longest time from a replica's return until it had executed what the others had."
+    VotingMs "voting_ms" Number "The longest time from a replica's return until it voted again."
+    FinalEpoch "final_epoch" Number "The epoch at the end: one more for each time that lost votes were renewed."
     LongestStallMs "longest_stall_ms" Number "The longest time without any answer."
     Culprits "culprits" Replicas "Replicas proven faulty by evidence, and no others."
 }

@@ -19,8 +19,17 @@ const RECOVERED: f64 = 0.95;
 pub(in crate::run) struct Progressed {
     /// Into the measured phase.
     pub(in crate::run) at: Duration,
-    /// By replica: the sequence number executed last; `None` if it did not answer.
-    pub(in crate::run) executed: Vec<Option<u64>>,
+    /// By replica; `None` if it did not answer.
+    pub(in crate::run) replicas: Vec<Option<Standing>>,
+}
+
+/// How one replica stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::run) struct Standing {
+    /// The sequence number executed last.
+    pub(in crate::run) executed: u64,
+    /// Whether it votes.
+    pub(in crate::run) member: bool,
 }
 
 /// What was seen while the faults happened.
@@ -47,7 +56,11 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 .min();
             let until = silence_until.unwrap_or(seen.measured);
             let after = seen.recording.first_answer_after(one.mark);
-            let caught_up = one.target.zip(one.end);
+            let back = one.target.zip(one.end);
+            let since_back = |at: fn(&[Progressed], usize, Duration) -> Option<Duration>| {
+                let (id, end) = back?;
+                Some(ms(at(seen.progress, id, end)?.saturating_sub(end)))
+            };
             FaultFact {
                 kind: one.kind.to_owned(),
                 target: one.target.and_then(|id| u32::try_from(id).ok()),
@@ -57,8 +70,8 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 first_commit_ms: after.map(ms),
                 recovered_95_ms: recovered(&answered, one.start, seen.measured).map(ms),
                 longest_stall_ms: ms(seen.recording.longest_stall(one.start, until)),
-                caught_up_ms: caught_up
-                    .and_then(|(id, end)| Some(ms(caught_up_at(seen.progress, id, end)? - end))),
+                caught_up_ms: since_back(caught_up_at),
+                voting_ms: since_back(voting_at),
                 failed: one.failed.clone(),
             }
         })
@@ -94,12 +107,26 @@ fn recovered(answered: &[u64], start: Duration, measured: Duration) -> Option<Du
 fn caught_up_at(progress: &[Progressed], id: usize, end: Duration) -> Option<Duration> {
     progress.windows(2).find_map(|pair| {
         let [before, now] = pair else { return None };
-        let mut executed: Vec<u64> = before.executed.iter().flatten().copied().collect();
+        let answers = before.replicas.iter().flatten();
+        let mut executed: Vec<u64> = answers.map(|one| one.executed).collect();
         executed.sort_unstable();
         let middle = *executed.get(executed.len() / 2)?;
-        let own = (*now.executed.get(id)?)?;
-        (now.at >= end && own >= middle).then_some(now.at)
+        let own = (*now.replicas.get(id)?)?;
+        (now.at >= end && own.executed >= middle).then_some(now.at)
     })
+}
+
+/// When the replica was seen to vote for the first time after the end of its fault; at its end, if it was not seen without
+/// its vote before that.
+fn voting_at(progress: &[Progressed], id: usize, end: Duration) -> Option<Duration> {
+    let after = progress.iter().filter(|look| look.at >= end);
+    let mut seen = after.filter_map(|look| Some((look.at, (*look.replicas.get(id)?)?)));
+    let (first_at, first) = seen.next()?;
+    if first.member {
+        return Some(end);
+    }
+    let voting = seen.find(|(_, standing)| standing.member);
+    voting.map(|(at, _)| at.max(first_at))
 }
 
 #[cfg(test)]
@@ -135,12 +162,33 @@ mod tests {
         assert_eq!(back(&[(0..50, 0)], 5_000), None, "nothing before");
     }
 
+    /// What replicas have executed, and whether they vote.
+    fn look(at: u64, replicas: [Option<(u64, bool)>; 3]) -> Progressed {
+        let standing = |(executed, member)| Standing { executed, member };
+        Progressed {
+            at: ms(at),
+            replicas: replicas.iter().map(|one| one.map(standing)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_learner_votes_when_it_is_seen_to_and_who_never_lost_its_vote_at_once() {
+        let looks = [
+            look(0, [Some((1, true)), Some((1, true)), Some((1, true))]),
+            look(200, [Some((2, true)), None, Some((2, true))]),
+            look(400, [Some((3, true)), Some((1, false)), Some((3, true))]),
+            look(600, [Some((4, true)), Some((4, false)), Some((4, true))]),
+            look(800, [Some((5, true)), Some((5, true)), Some((5, true))]),
+        ];
+        assert_eq!(voting_at(&looks, 1, ms(300)), Some(ms(800)));
+        assert_eq!(voting_at(&looks, 2, ms(300)), Some(ms(300)));
+        assert_eq!(voting_at(&looks[..4], 1, ms(300)), None);
+    }
+
     #[test]
     fn a_replica_has_caught_up_when_it_has_what_the_others_had() {
-        let look = |at: u64, executed: [Option<u64>; 3]| Progressed {
-            at: ms(at),
-            executed: executed.to_vec(),
-        };
+        let look =
+            |at, executed: [Option<u64>; 3]| look(at, executed.map(|one| Some((one?, true))));
         let looks = [
             look(0, [Some(10), Some(10), Some(10)]),
             look(200, [Some(20), Some(20), None]),

@@ -14,5 +14,5 @@ mod facts;
 mod target;
 mod timeline;
 
-pub(super) use facts::{Progressed, Seen, facts};
+pub(super) use facts::{Progressed, Seen, Standing, facts};
 pub(super) use timeline::{Injected, Timeline, TimelinePlan};

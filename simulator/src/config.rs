@@ -153,7 +153,7 @@ impl Default for Config {
             faults: Faults::none(),
             heal_at: Duration::from_secs(3),
             restart_all: true,
-            catch_up: false,
+            catch_up: true,
             progress_within: Duration::from_secs(30),
             signatures: Signatures::Fake,
         }

@@ -253,24 +253,7 @@ impl<'c> World<'c> {
         self.phase == Phase::Over || self.recorder.as_ref().is_some_and(charted)
     }
 
-    /// Does a correct replica lack decisions that those it asks may have forgotten? Only state
-    /// transfer helps it.
-    fn somebody_needs_a_state(&self) -> bool {
-        let correct = self.nodes.iter().filter(|node| !node.twin);
-        let running: Vec<_> = correct.filter_map(|node| node.running.as_ref()).collect();
-        let stable = running
-            .iter()
-            .map(|running| running.protocol.stable())
-            .max();
-        running
-            .iter()
-            .any(|running| Some(running.protocol.last_executed()) < stable)
-    }
-
     fn blame_liveness(&mut self) {
-        if self.somebody_needs_a_state() {
-            return;
-        }
         let open: Vec<String> = self
             .clients
             .iter()
@@ -424,6 +407,7 @@ impl<'c> World<'c> {
         self.chart(|world| format!("{:<4} starts", world.name(at)));
         self.tell_clients(at, true);
         self.step(at, Event::Started);
+        self.caught_up();
     }
 
     /// A replica's name in charts: its id, with a prime for a second instance.

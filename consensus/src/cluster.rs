@@ -307,6 +307,18 @@ impl Cluster {
         ReplicaId(u16::try_from(turn).expect("a remainder of n fits n's type"))
     }
 
+    /// Bytes that a NEW-VIEW may have: n − f reports of L slots, each with a vote and a prepared
+    /// certificate (R10.4). Whoever bounds frames must leave room for it, or a full window could
+    /// never change its view.
+    pub fn new_view_bytes_max(&self) -> u64 {
+        const FIXED_MAX: u64 = 64 << 10;
+        const SLOT_MAX: u64 = 182;
+        const SIGNER_MAX: u64 = 66;
+        let quorums = &self.quorums;
+        let slot = SLOT_MAX + SIGNER_MAX * quorums.slow() as u64;
+        quorums.view_change() as u64 * self.limits.log_window * slot + FIXED_MAX
+    }
+
     /// The key of a member.
     pub fn replica_key(&self, id: ReplicaId) -> Option<&PublicKey> {
         self.replicas.get(id.index())

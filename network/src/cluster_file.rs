@@ -14,6 +14,8 @@ use consensus::{
 };
 use crypto::PublicKey;
 
+use crate::frame::PEER_FRAME_MAX;
+
 mod schema;
 
 /// The contents of a `cluster.toml`.
@@ -167,14 +169,23 @@ impl ClusterFile {
     pub fn cluster(&self) -> Result<Arc<Cluster>, ConfigError> {
         let replicas = self.replicas.iter().map(|replica| replica.key).collect();
         let clients = self.clients.iter().map(|client| client.key).collect();
-        Cluster::genesis(
+        let cluster = Cluster::genesis(
             self.f,
             self.fast_quorum,
             self.limits.clone(),
             replicas,
             clients,
-        )
-        .map(Arc::new)
+        )?;
+        let largest = cluster.new_view_bytes_max();
+        if largest > PEER_FRAME_MAX as u64 {
+            return Err(ConfigError::Limit(format!(
+                "log_window = {} at n = {} makes new-views of up to {largest} bytes, which do not \
+                 fit into a frame of {PEER_FRAME_MAX}: lower log_window",
+                self.limits.log_window,
+                cluster.quorums().n(),
+            )));
+        }
+        Ok(Arc::new(cluster))
     }
 
     /// How a replica that reads this file behaves within the protocol.

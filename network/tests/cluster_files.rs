@@ -242,6 +242,15 @@ fn a_changed_limit_or_key_is_found_by_the_id() {
 }
 
 #[test]
+fn a_window_whose_new_views_fit_into_no_frame_is_refused() {
+    let text = refusal("log_window = 256", "log_window = 65536");
+    assert!(
+        text.contains("log_window = 65536 at n = 5") && text.contains("lower log_window"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_line() {
     for (from, to) in [
         ("log_window", "log_windw"),

@@ -25,6 +25,9 @@ use crate::protocol::{Action, Misbehaviour, Outbox, Timer, When};
 use crate::report::{Report, Trigger};
 use crate::time::Instant;
 
+/// T_rtx doubles this often while a report is sent again.
+const REPEAT_DOUBLINGS_MAX: u32 = 4;
+
 /// What this replica knows of the change from one view to the next. At most one report a replica.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ViewChanges {
@@ -32,6 +35,8 @@ pub(super) struct ViewChanges {
     held: BTreeMap<ReplicaId, SentViewChange>,
     /// This replica's own report for the current view, as it was signed.
     own: Option<SignedViewChange>,
+    /// Times that the own report was sent again.
+    repeated: u32,
     /// The view whose NEW-VIEW is expected with the timer running.
     expected: Option<View>,
 }
@@ -114,6 +119,7 @@ impl Pbft {
         for timer in [Timer::NewView, Timer::Request, Timer::Heartbeat] {
             out.push(Action::CancelTimer(timer));
         }
+        self.view_changes.repeated = 0;
         out.push(Action::SetTimer {
             timer: Timer::Retransmit,
             after: self.policy.retransmit_interval,
@@ -187,7 +193,8 @@ impl Pbft {
         Some(vote)
     }
 
-    /// T_rtx: a lost report would cost the view.
+    /// T_rtx: a lost report would cost the view. Its receivers verify every copy, and a replica that
+    /// left alone may have to repeat it for long: each wait is twice the one before, up to 16 T_rtx.
     pub(super) fn on_retransmit_timer(&mut self, out: &mut Outbox<Self>) {
         if self.mode != Mode::ViewChange {
             return;
@@ -195,9 +202,11 @@ impl Pbft {
         if let Some(own) = self.view_changes.own.clone() {
             self.broadcast(Wire::ViewChange(own), When::Durable, out);
         }
+        let repeated = &mut self.view_changes.repeated;
+        *repeated = repeated.saturating_add(1).min(REPEAT_DOUBLINGS_MAX);
         out.push(Action::SetTimer {
             timer: Timer::Retransmit,
-            after: self.policy.retransmit_interval,
+            after: self.policy.retransmit_interval * (1 << *repeated),
         });
     }
 

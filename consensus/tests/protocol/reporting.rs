@@ -256,7 +256,7 @@ fn the_report_is_sent_again_byte_for_byte_after_a_restart() {
             "entered v1",
             "send STATUS to all",
             "send VIEW-CHANGE to all once durable",
-            "set Retransmit 100ms",
+            "set Retransmit 200ms",
         ]
     );
     assert_eq!(sent_report(&node).0, sent_report(&before).0);

@@ -79,6 +79,8 @@ pub enum Report {
     },
     /// A slot was decided.
     Decided {
+        /// The epoch: a slot behind its end is void, and decided anew in the next one (R16).
+        epoch: Epoch,
         /// Slot.
         seq: SeqNo,
         /// View of the certificate.

@@ -54,6 +54,8 @@ pub struct Remembered {
     pub clean_stop: bool,
     /// The first epoch in which it votes, for a member.
     pub member_from_epoch: Option<u64>,
+    /// The epoch that it had entered.
+    pub epoch: u64,
     /// The view of the last view record; 0 if there is none.
     pub view: u64,
     /// Whether it had left that view's predecessor but not entered it.
@@ -131,6 +133,7 @@ impl Remembered {
                 Some(Role::Member { from }) => Some(from.0),
                 _ => None,
             },
+            epoch: 0,
             view: 0,
             changing_view: false,
             stable: 0,
@@ -169,6 +172,10 @@ impl Remembered {
             Record::View { view, mode, .. } => {
                 self.view = view.0;
                 self.changing_view = *mode == Mode::ViewChange;
+                self.records.unbound += 1;
+            }
+            Record::Epoch { epoch, .. } => {
+                self.epoch = epoch.0;
                 self.records.unbound += 1;
             }
             Record::Role(_) => self.records.unbound += 1,

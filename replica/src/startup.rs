@@ -310,7 +310,8 @@ fn rebuild(home: Home, who: &Membership, memory: Memory, standing: Standing) -> 
     let executor = match state {
         None => Executor::new(Arc::clone(&who.cluster), kv::Store::new()),
         Some(state) => {
-            protocol.restore_state(state.seq, state.digest);
+            let configuration = state.executor.configuration().clone();
+            protocol.restore_state(state.seq, state.digest, configuration);
             // A transferred state brings a certificate of which the log may not know yet.
             let with_state = state.meta.stable;
             if with_state.as_ref().map(|held| held.seq) > stable.as_ref().map(|held| held.seq) {

@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consensus::batch::null_digest;
-use consensus::{Batch, ByteList, Keyring, Outcome, ResultBody, SeqNo, StateMachine};
+use consensus::{
+    Batch, ByteList, Configuration, Epoch, Keyring, Outcome, ResultBody, SeqNo, StateMachine,
+};
 use crypto::Digest;
 
 use crate::mix::of_bytes;
@@ -41,7 +43,11 @@ pub(crate) struct Ledger {
     /// Fingerprint of the digest that was executed in each slot, from slot 1.
     slots: Vec<u64>,
     /// Decided and not executed by anybody yet: fingerprint, and who decided first.
-    decided: BTreeMap<SeqNo, (u64, usize)>,
+    decided: BTreeMap<(Epoch, SeqNo), (u64, usize)>,
+    /// As of the last slot that anybody has executed.
+    configuration: Configuration,
+    /// The slot that each epoch began behind.
+    starts: Vec<SeqNo>,
     states: BTreeMap<SeqNo, State>,
     /// The last place in the log of a request whose result a client has.
     answered: u64,
@@ -67,12 +73,15 @@ pub(crate) struct Answered<'a> {
 
 impl Ledger {
     pub(crate) fn new(keyring: Keyring) -> Self {
+        let configuration = Configuration::genesis(keyring.cluster());
         Ledger {
             reference: Reference::new(keyring.cluster().limits().client_window),
             keyring,
             signed: Signed::default(),
             slots: Vec::new(),
             decided: BTreeMap::new(),
+            configuration,
+            starts: vec![SeqNo(0)],
             states: BTreeMap::new(),
             answered: 0,
             violations: Vec::new(),
@@ -103,13 +112,25 @@ impl Ledger {
         self.slots.get(index).copied()
     }
 
-    /// S1: a replica decided a slot.
-    pub(crate) fn decided(&mut self, replica: usize, seq: SeqNo, digest: Digest) {
+    /// The epoch that an executed slot belongs to.
+    fn epoch_of(&self, seq: SeqNo) -> Epoch {
+        let begun = self.starts.partition_point(|start| *start < seq);
+        Epoch((begun as u64).saturating_sub(1))
+    }
+
+    /// S1: a replica decided a slot. Behind the end of its epoch that is void (R16).
+    pub(crate) fn decided(&mut self, replica: usize, epoch: Epoch, seq: SeqNo, digest: Digest) {
         let fingerprint = of_bytes(digest.as_bytes());
-        let (first, by) = match self.executed_in(seq) {
+        let executed = self
+            .executed_in(seq)
+            .filter(|_| self.epoch_of(seq) == epoch);
+        let (first, by) = match executed {
             Some(executed) => (executed, None),
             None => {
-                let held = self.decided.entry(seq).or_insert((fingerprint, replica));
+                let held = self
+                    .decided
+                    .entry((epoch, seq))
+                    .or_insert((fingerprint, replica));
                 (held.0, Some(held.1))
             }
         };
@@ -144,7 +165,12 @@ impl Ledger {
             ));
             return;
         }
-        if let Some((decided, by)) = self.decided.remove(&seq)
+        self.configuration.execute(seq, batch.map(Arc::as_ref));
+        let epoch = self.configuration.epoch();
+        if epoch.0 == self.starts.len() as u64 {
+            self.starts.push(self.configuration.base());
+        }
+        if let Some((decided, by)) = self.decided.remove(&(epoch, seq))
             && decided != fingerprint
         {
             self.violation(format!(

@@ -498,6 +498,7 @@ impl World<'_> {
         let correct = !self.nodes[at].twin;
         match report {
             Report::Decided {
+                epoch,
                 seq,
                 digest,
                 path,
@@ -512,7 +513,7 @@ impl World<'_> {
                     Path::Transfer => self.stats.transferred += 1,
                 }
                 if correct {
-                    self.ledger.decided(at, seq, digest);
+                    self.ledger.decided(at, epoch, seq, digest);
                 }
             }
             Report::FellBack { .. } => self.stats.fallbacks += 1,

@@ -172,7 +172,8 @@ impl Node {
                     saved.digest,
                     "a restored state has the digest it was saved with"
                 );
-                protocol.restore_state(saved.seq, saved.digest);
+                let configuration = executor.configuration().clone();
+                protocol.restore_state(saved.seq, saved.digest, configuration);
                 executor
             }
         };

@@ -81,11 +81,12 @@ impl Message {
             Message::Stable(certificate) => Some(certificate.epoch),
             Message::Status(status) => Some(status.epoch),
             Message::Decision(certificate, _) => Some(certificate.epoch),
-            Message::Evidence(proof) => Some(proof.epoch()),
             Message::ViewChange(sent) => Some(sent.view_change.epoch),
             Message::NewView(sent) => Some(sent.new_view.epoch),
             Message::InvalidNewView { epoch, .. } => Some(*epoch),
-            Message::FetchBatch(..)
+            // A proof stays a proof.
+            Message::Evidence(_)
+            | Message::FetchBatch(..)
             | Message::Batch(_)
             | Message::FetchDecisions(..)
             | Message::Forward(_)

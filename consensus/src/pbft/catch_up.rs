@@ -14,6 +14,7 @@ use crate::protocol::{Action, Outbox, Timer, When};
 use crate::report::Report;
 use crate::time::Instant;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Slots whose votes are sent again for one STATUS.
 const RETRANSMIT_SLOTS_MAX: usize = 32;
@@ -32,6 +33,46 @@ pub(super) struct PeerState {
     patience: Patience,
     /// It lacks the NEW-VIEW of the current view.
     lacks_view: Patience,
+}
+
+impl PeerState {
+    /// Takes a STATUS in. Has the peer moved since the last one, and which attempt to help it is
+    /// due?
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        first: Duration,
+        status: &Status,
+    ) -> (bool, Option<u32>) {
+        let moved = self.last_executed != status.last_executed || self.stable != status.stable;
+        let caught_up = self
+            .sent_upto
+            .is_some_and(|upto| status.last_executed >= upto);
+        self.last_executed = status.last_executed;
+        self.stable = status.stable;
+        if moved {
+            self.patience.progress(now);
+        }
+        let attempt = if caught_up {
+            self.sent_upto = None;
+            Some(0)
+        } else if moved {
+            None
+        } else {
+            self.patience.attempt(now, first)
+        };
+        (moved, attempt)
+    }
+
+    /// Another sign of where it is: which attempt to help it is due?
+    pub(super) fn attempt(&mut self, now: Instant, first: Duration) -> Option<u32> {
+        self.patience.attempt(now, first)
+    }
+
+    /// It was sent the decisions up to here.
+    pub(super) fn sent_upto(&mut self, last: SeqNo) {
+        self.sent_upto = Some(last);
+    }
 }
 
 /// This replica's own wait for bodies.
@@ -78,6 +119,7 @@ impl Pbft {
     pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.broadcast(self.status(), When::Now, out);
         self.backlog.tick(now, self.pool.len());
+        self.ask_for_renewal(now, out);
         // While slots are executed, bodies keep coming.
         if self.fetching.execute_sent != self.execute_sent {
             self.fetching.execute_sent = self.execute_sent;
@@ -106,7 +148,7 @@ impl Pbft {
             if missing.len() >= FETCH_MAX {
                 break;
             }
-            if seq <= self.execute_sent {
+            if seq <= self.execute_sent || self.is_void(seq) {
                 continue;
             }
             let wanted = match (&slot.decided, slot.header) {
@@ -186,23 +228,7 @@ impl Pbft {
                 None
             }
         };
-        let moved = peer.last_executed != status.last_executed || peer.stable != status.stable;
-        let caught_up = peer
-            .sent_upto
-            .is_some_and(|upto| status.last_executed >= upto);
-        peer.last_executed = status.last_executed;
-        peer.stable = status.stable;
-        if moved {
-            peer.patience.progress(now);
-        }
-        let attempt = if caught_up {
-            peer.sent_upto = None;
-            Some(0)
-        } else if moved {
-            None
-        } else {
-            peer.patience.attempt(now, first)
-        };
+        let (moved, attempt) = peer.hear(now, first, &status);
         if let Some(new_view) = new_view {
             self.send(from, new_view, out);
         }
@@ -245,7 +271,7 @@ impl Pbft {
 
     /// Decisions carry bodies, and one copy is enough: at first the f + 1 replicas behind the one
     /// that lags send them, of which one is correct; later everybody does.
-    fn helps(&self, lagging: ReplicaId, attempt: u32) -> bool {
+    pub(super) fn helps(&self, lagging: ReplicaId, attempt: u32) -> bool {
         let quorums = self.cluster().quorums();
         let behind = (self.me.index() + quorums.n() - lagging.index()) % quorums.n();
         attempt >= ATTEMPTS_BY_FEW || behind <= quorums.weak()
@@ -255,8 +281,11 @@ impl Pbft {
     fn resend_votes(&mut self, to: ReplicaId, status: &Status, out: &mut Outbox<Self>) -> usize {
         let mut wires = Vec::new();
         let mut slots = 0;
+        if !self.may_promise() {
+            return 0;
+        }
         for (seq, slot) in self.window.iter() {
-            if slots >= RETRANSMIT_SLOTS_MAX {
+            if slots >= RETRANSMIT_SLOTS_MAX || self.is_void(seq) {
                 break;
             }
             if slot.decided.is_some() && seq <= self.execute_sent || !undecided(status, seq) {

@@ -48,14 +48,20 @@ impl Pbft {
             return;
         }
         self.own_states.insert(seq, digest);
-        let claim = self.checkpoint_claim(seq, digest);
-        self.broadcast(Wire::Checkpoint(claim), When::Now, out);
+        let claim = self
+            .may_promise()
+            .then(|| self.checkpoint_claim(seq, digest));
+        if let Some(claim) = claim {
+            self.broadcast(Wire::Checkpoint(claim), When::Now, out);
+        }
         if let Some(certificate) = self.ahead.clone()
             && certificate.seq <= seq
         {
             self.on_stable(now, certificate, out);
         }
-        self.on_checkpoint(now, claim, out);
+        if let Some(claim) = claim {
+            self.on_checkpoint(now, claim, out);
+        }
     }
 
     /// This replica's CHECKPOINT for a state that is durable here.
@@ -116,7 +122,8 @@ impl Pbft {
         if seq <= self.window.low() {
             return;
         }
-        let Some(own) = self.own_states.get(&seq) else {
+        let own = self.own_states.get(&seq);
+        let Some(own) = own.filter(|_| certificate.epoch == self.epoch) else {
             // Not executed, or not durable yet. The certificate is kept for then.
             if self.ahead.as_ref().is_none_or(|held| held.seq < seq) {
                 self.ahead = Some(certificate);
@@ -141,6 +148,9 @@ impl Pbft {
 
     fn advance(&mut self, now: Instant, certificate: StableCertificate, out: &mut Outbox<Self>) {
         let seq = certificate.seq;
+        if self.configuration().closing() == Some(seq) {
+            return self.end_epoch(now, certificate, out);
+        }
         out.push(Action::Report(Report::Stable {
             seq,
             digest: certificate.digest,
@@ -169,7 +179,7 @@ impl Pbft {
     }
 
     /// Keeps what leaves the window for those who have not executed it yet.
-    fn archive_upto(&mut self, seq: SeqNo) {
+    pub(super) fn archive_upto(&mut self, seq: SeqNo) {
         for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
             if let Some(certificate) = slot.decided.clone() {
                 let batch = slot.body(&certificate.statement.digest).cloned();

@@ -176,7 +176,7 @@ impl Pbft {
     /// COMMIT for a slot that is prepared here in the current view, once (R7.4, R8). The prepared
     /// certificate is durable before the COMMIT leaves.
     fn send_commit(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
-        if self.mode != Mode::Normal {
+        if self.mode != Mode::Normal || self.is_void(seq) || !self.may_promise() {
             return;
         }
         let view = self.view;
@@ -312,6 +312,7 @@ impl Pbft {
         }
         slot.decided = Some(certificate);
         out.push(Action::Report(Report::Decided {
+            epoch: self.epoch,
             seq,
             view: statement.view,
             digest: statement.digest,
@@ -335,6 +336,9 @@ impl Pbft {
         let interval = self.cluster().limits().checkpoint_interval;
         loop {
             let seq = self.execute_sent.next();
+            if self.is_void(seq) {
+                return;
+            }
             let Some(slot) = self.window.get(seq) else {
                 return;
             };
@@ -355,6 +359,7 @@ impl Pbft {
                 self.pool.executed(&request.id, request.ack);
             }
             self.execute_sent = seq;
+            self.configure(seq, batch.as_deref());
             out.push(Action::Execute {
                 seq,
                 view: statement.view,

@@ -12,11 +12,13 @@ use crate::time::Instant;
 pub(super) struct EvidenceStore(Vec<(ReplicaId, MisbehaviourProof)>);
 
 impl EvidenceStore {
+    /// Keeps the newest epoch's proof of each replica; of one epoch the first.
     fn insert(&mut self, culprit: ReplicaId, proof: MisbehaviourProof) -> bool {
-        if self.0.iter().any(|(known, _)| *known == culprit) {
-            return false;
+        match self.0.iter_mut().find(|(known, _)| *known == culprit) {
+            Some((_, held)) if held.epoch() >= proof.epoch() => return false,
+            Some((_, held)) => *held = proof,
+            None => self.0.push((culprit, proof)),
         }
-        self.0.push((culprit, proof));
         true
     }
 }
@@ -52,7 +54,14 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let culprit = proof.culprit(&self.keyring);
-        if culprit == self.me {
+        // One of a later epoch comes again when this replica is there. It must not take the place
+        // of one that counts here.
+        if proof.epoch() > self.epoch {
+            return;
+        }
+        let counts = proof.epoch() == self.epoch;
+        // A life that forgot its promises may have signed anything before it became a learner.
+        if culprit == self.me && counts && self.may_promise() {
             // Somebody else signs with this key, or promises were forgotten.
             self.halt(
                 format!("this replica is proven to have signed two ways: {proof:?}"),
@@ -68,7 +77,10 @@ impl Pbft {
             seq: proof.seq(),
         }));
         self.broadcast(Wire::Evidence(proof), When::Now, out);
-        let (proven, f) = (self.evidence.0.len(), self.cluster().quorums().f());
+        if !counts {
+            return;
+        }
+        let (proven, f) = (self.accused().count(), self.cluster().quorums().f());
         if proven > f {
             // Nothing holds that was promised, and no view could be opened without them.
             self.halt(
@@ -85,12 +97,21 @@ impl Pbft {
         }
     }
 
-    /// Is there a proof against this replica?
+    /// Is there a proof against this replica that counts in this epoch?
     pub(super) fn is_proven(&self, replica: ReplicaId) -> bool {
-        self.evidence.0.iter().any(|(known, _)| *known == replica)
+        self.accused().any(|(known, _)| *known == replica)
     }
 
-    /// The replicas that are proven to have equivocated, with the proof.
+    /// The replicas that are excluded in this epoch (R18): proofs of earlier ones are reported and
+    /// passed on, but whoever was renewed since is a member like any other, and the f of an epoch
+    /// are counted in it.
+    pub(super) fn accused(&self) -> impl Iterator<Item = &(ReplicaId, MisbehaviourProof)> {
+        let epoch = self.epoch;
+        self.evidence()
+            .filter(move |(_, proof)| proof.epoch() == epoch)
+    }
+
+    /// The replicas that are proven to have equivocated in any epoch, with the newest proof.
     pub fn evidence(&self) -> impl Iterator<Item = &(ReplicaId, MisbehaviourProof)> {
         self.evidence.0.iter()
     }

@@ -13,7 +13,8 @@
 //! `fast_path` says when COMMITs are worth sending, `checkpoint` moves the watermarks, `catch_up`
 //! makes links reliable, `state_transfer` asks for a state where that does not help, `suspicion`
 //! says when a replica gives its primary up, `view_change` leaves a view, `new_view` computes what
-//! the next one begins with, `view_entry` enters it.
+//! the next one begins with, `view_entry` enters it; `epoch` ends an epoch and begins the next,
+//! `learner` gets a lost vote back.
 
 pub mod admission;
 mod archive;
@@ -22,8 +23,10 @@ mod catch_up;
 pub mod certificate;
 mod checkpoint;
 mod decide;
+mod epoch;
 mod evidence;
 mod fast_path;
+mod learner;
 pub mod message;
 pub mod new_view;
 mod normal_case;
@@ -44,6 +47,7 @@ use std::sync::Arc;
 use crypto::{Check, Digest, Kind, Signature, Signer, Verified};
 
 use crate::cluster::Cluster;
+use crate::configuration::Configuration;
 use crate::ids::{Epoch, ReplicaId, SeqNo, Term, View};
 use crate::keyring::Keyring;
 use crate::pool::Pool;
@@ -62,8 +66,10 @@ use backlog::Backlog;
 use catch_up::{Fetching, PeerState};
 use certificate::{StableCertificate, Statement};
 use checkpoint::Claims;
+use epoch::Configured;
 use evidence::EvidenceStore;
 use fast_path::CommitPolicy;
+use learner::Membership;
 use message::{Commit, Mode, Prepare, Wire};
 use record::Record;
 use slot::Window;
@@ -79,7 +85,9 @@ pub struct Pbft {
     policy: Policy,
     signer: Arc<dyn Signer>,
 
+    membership: Membership,
     epoch: Epoch,
+    configured: Configured,
     /// Slots up to here belong to earlier epochs.
     epoch_start: SeqNo,
     view: View,
@@ -152,6 +160,7 @@ impl Pbft {
     ) -> Self {
         let cluster = keyring.cluster();
         let n = cluster.quorums().n();
+        let configured = Configured::genesis(Configuration::genesis(cluster));
         Pbft {
             me,
             window: Window::new(cluster.limits().log_window),
@@ -164,7 +173,9 @@ impl Pbft {
             keyring,
             policy,
             signer,
+            membership: Membership::default(),
             epoch: Epoch(0),
+            configured,
             epoch_start: SeqNo(0),
             view: View(0),
             mode: Mode::Normal,
@@ -312,13 +323,13 @@ impl Pbft {
         message: Message,
         out: &mut Outbox<Self>,
     ) {
-        if message.epoch().is_some_and(|epoch| epoch != self.epoch) {
-            // Signatures of another epoch are worth nothing in this one.
-            out.push(Action::Report(Report::Dropped {
-                from,
-                why: Misbehaviour::WrongEpoch,
-            }));
-            return;
+        if let Message::Status(status) = &message {
+            self.note_progress_of(from, status);
+        }
+        if let Some(epoch) = message.epoch()
+            && epoch != self.epoch
+        {
+            return self.on_other_epoch(now, from, epoch, message, out);
         }
         self.heard(now, from);
         match message {
@@ -417,9 +428,11 @@ impl Protocol for Pbft {
                 self.last_executed = self.last_executed.max(seq);
             }
             Event::StateSaved { seq, digest } => self.on_state_saved(now, seq, digest, out),
-            Event::StateInstalled { seq, digest, .. } => {
-                self.on_state_installed(now, seq, digest, out);
-            }
+            Event::StateInstalled {
+                seq,
+                digest,
+                configuration,
+            } => self.on_state_installed(now, (seq, digest), configuration, out),
         }
         if self.halted {
             out.end_at_halt();
@@ -429,10 +442,15 @@ impl Protocol for Pbft {
 
 impl Pbft {
     fn on_started(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        self.record_restored_role(out);
+        self.record_restored_epoch(out);
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,
         });
+        if self.epoch > Epoch(0) {
+            out.push(Action::Report(Report::EpochEntered(self.epoch)));
+        }
         out.push(Action::Report(Report::EnteredView(self.view)));
         // Peers may lack what was sent before a restart: they are told where we stand at once,
         // and their answers bring us up to date.

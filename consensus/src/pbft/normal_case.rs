@@ -89,10 +89,11 @@ impl Pbft {
     /// batch is closed when it is full, when its oldest request has waited T_batch, or at once
     /// when nothing is undecided, so an idle cluster adds no delay and a busy one fills batches.
     pub(super) fn propose(&mut self, now: Instant, out: &mut Outbox<Self>) {
-        if !self.is_primary() || self.mode != Mode::Normal || self.fenced {
+        if !self.is_primary() || self.mode != Mode::Normal || self.fenced || !self.may_promise() {
             return;
         }
-        while self.window.contains(self.next) && self.pool.queued() > 0 {
+        while self.window.contains(self.next) && !self.is_void(self.next) && self.pool.queued() > 0
+        {
             let undecided = self.undecided_proposals();
             if undecided >= self.policy.inflight_max {
                 return;
@@ -117,9 +118,10 @@ impl Pbft {
             }
             self.propose_batch(now, Batch::new(requests), out);
         }
+        self.fill_up_epoch(now, out);
     }
 
-    fn propose_batch(&mut self, now: Instant, batch: Batch, out: &mut Outbox<Self>) {
+    pub(super) fn propose_batch(&mut self, now: Instant, batch: Batch, out: &mut Outbox<Self>) {
         let seq = self.next;
         self.next = seq.next();
         let header = self.own_header(seq, batch.digest());
@@ -139,7 +141,7 @@ impl Pbft {
         self.on_pre_prepare(now, header, Some(Arc::new(batch)), out);
     }
 
-    fn undecided_proposals(&self) -> usize {
+    pub(super) fn undecided_proposals(&self) -> usize {
         let first = self.execute_sent.next();
         (first.0..self.next.0)
             .filter(|seq| {
@@ -229,7 +231,7 @@ impl Pbft {
     /// Casts this replica's vote for the accepted header of `seq`, once per view, if the body is
     /// here (R7.2 steps 5 to 7).
     pub(super) fn vote(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
-        if !self.window.contains(seq) {
+        if !self.window.contains(seq) || self.is_void(seq) || !self.may_promise() {
             return;
         }
         let Some(slot) = self.window.get(seq) else {

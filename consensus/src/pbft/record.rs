@@ -40,6 +40,16 @@ pub enum Record {
         /// The NEW-VIEW that opened the view.
         new_view: Option<SignedNewView>,
     },
+    /// The epoch: everything recorded in another one is void (R16).
+    Epoch {
+        /// The epoch.
+        epoch: Epoch,
+        /// The slot that it began behind.
+        start: SeqNo,
+        /// The final certificate of the epoch before; `None` if this replica came by state
+        /// transfer.
+        base: Option<StableCertificate>,
+    },
     /// Whether the replica has a vote. The first record of every log: one that has none is not
     /// known to hold all that was promised.
     Role(Role),
@@ -67,7 +77,9 @@ impl Record {
         match self {
             Record::Vote { statement, .. } => statement.seq,
             Record::Prepared(certificate) => certificate.statement.seq,
-            Record::Stable(_) | Record::View { .. } | Record::Role(_) => SeqNo(0),
+            Record::Stable(_) | Record::View { .. } | Record::Epoch { .. } | Record::Role(_) => {
+                SeqNo(0)
+            }
         }
     }
 
@@ -78,6 +90,7 @@ impl Record {
             Record::Prepared(_) => 2,
             Record::Stable(_) => 3,
             Record::View { .. } => 4,
+            Record::Epoch { .. } => 5,
             Record::Role(_) => 6,
         }
     }

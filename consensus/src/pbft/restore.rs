@@ -10,6 +10,7 @@ use super::record::Record;
 use super::slot::Prepared;
 use super::view_admission::{SentNewView, SentViewChange};
 use crate::batch::Batch;
+use crate::configuration::Configuration;
 use crate::ids::SeqNo;
 use crate::mutation::{Mutation, active};
 use crate::time::Instant;
@@ -18,7 +19,9 @@ impl Pbft {
     /// Takes one record back, oldest first.
     pub(super) fn restore_record(&mut self, record: Record) {
         match record {
-            Record::Vote { epoch, .. } if epoch != self.epoch => {}
+            Record::Role(role) => self.restore_role(role),
+            Record::Epoch { epoch, start, base } => self.restore_epoch(epoch, start, base),
+            Record::Vote { epoch, .. } if epoch != self.epoch || !self.may_promise() => {}
             Record::Vote { .. } if active(Mutation::ForgetVotesAtRestart) => {}
             Record::Vote {
                 epoch,
@@ -55,7 +58,8 @@ impl Pbft {
                     self.next = self.next.max(statement.seq.next());
                 }
             }
-            Record::Prepared(certificate) if certificate.epoch != self.epoch => {}
+            Record::Prepared(certificate)
+                if certificate.epoch != self.epoch || !self.may_promise() => {}
             Record::Prepared(certificate) => {
                 let statement = certificate.statement;
                 let current = statement.view == self.view && self.mode == Mode::Normal;
@@ -79,10 +83,14 @@ impl Pbft {
                 self.window.advance(certificate.seq);
                 self.next = self.next.max(certificate.seq.next());
                 self.stable = Some(certificate);
+                self.restore_boundary();
             }
-            // Whoever starts the replica has read it before anything else.
-            Record::Role(_) => {}
             Record::View { epoch, .. } if epoch != self.epoch => {}
+            // What a learner has left behind it cannot report on.
+            Record::View {
+                mode: Mode::ViewChange,
+                ..
+            } if !self.may_promise() => {}
             Record::View {
                 view,
                 mode,
@@ -102,17 +110,21 @@ impl Pbft {
         }
     }
 
-    /// The executor goes on from a stored state: slots up to `seq` are executed, and `digest` is
-    /// the state there. Call after the records are restored, before the first step.
-    pub fn restore_state(&mut self, seq: SeqNo, digest: Digest) {
+    /// The executor goes on from a stored state: slots up to `seq` are executed, `digest` is the
+    /// state there and `configuration` a part of it. Call after the records are restored, before the
+    /// first step.
+    pub fn restore_state(&mut self, seq: SeqNo, digest: Digest, configuration: Configuration) {
+        self.restore_configuration(seq, configuration);
         self.execute_sent = self.execute_sent.max(seq);
         self.last_executed = self.last_executed.max(seq);
         self.next = self.next.max(seq.next());
         if seq > self.window.low() {
             self.own_states.insert(seq, digest);
             // It counts towards stability as it did before: peers will not send it back.
-            let claim = self.checkpoint_claim(seq, digest);
-            self.claims.entry(seq).or_default().keep(claim);
+            if self.may_promise() {
+                let claim = self.checkpoint_claim(seq, digest);
+                self.claims.entry(seq).or_default().keep(claim);
+            }
         }
     }
 

@@ -147,6 +147,22 @@ impl Window {
         }
     }
 
+    /// An empty window above `low`: an epoch begins.
+    pub(super) fn starting(low: SeqNo, log_window: u64) -> Self {
+        Window {
+            low,
+            ..Self::new(log_window)
+        }
+    }
+
+    /// The bodies held for slots above `low`.
+    pub(super) fn all_bodies(&self, low: SeqNo) -> Vec<Arc<Batch>> {
+        self.iter()
+            .filter(|(seq, _)| *seq > low)
+            .flat_map(|(_, slot)| slot.bodies.iter().cloned())
+            .collect()
+    }
+
     /// h: everything up to here is stable.
     pub(super) fn low(&self) -> SeqNo {
         self.low

@@ -9,6 +9,7 @@ use crypto::Digest;
 use super::Pbft;
 use super::certificate::StableCertificate;
 use super::patience::Patience;
+use crate::configuration::Configuration;
 use crate::ids::SeqNo;
 use crate::protocol::{Action, Outbox, When};
 use crate::report::Report;
@@ -31,11 +32,12 @@ pub(super) struct StateRequests {
 
 impl Pbft {
     /// There is a certificate above what was executed here. Those who are at `seq` keep decisions
-    /// for one more window below it (archive): farther behind, only a state helps.
+    /// for one more window below it (archive): farther behind, only a state helps. So it does for who
+    /// missed a whole epoch: the certificate that ended it is gone.
     pub(super) fn fetch_if_behind(&mut self, out: &mut Outbox<Self>) {
         let reach = self.execute_sent.plus(self.cluster().limits().log_window);
         if let Some(certificate) = self.ahead.clone()
-            && certificate.seq > reach
+            && (certificate.seq > reach || certificate.epoch > self.epoch.next())
         {
             out.push(Action::Report(Report::Behind {
                 last_executed: self.last_executed,
@@ -79,10 +81,11 @@ impl Pbft {
     pub(super) fn on_state_installed(
         &mut self,
         now: Instant,
-        seq: SeqNo,
-        digest: Digest,
+        (seq, digest): (SeqNo, Digest),
+        configuration: Configuration,
         out: &mut Outbox<Self>,
     ) {
+        let ahead = seq > self.execute_sent;
         let certificate = self.state_requests.certificates.remove(&seq);
         self.state_requests.certificates = self.state_requests.certificates.split_off(&seq);
         self.execute_sent = self.execute_sent.max(seq);
@@ -91,6 +94,9 @@ impl Pbft {
         // Which of the pending requests are in the state the core cannot know. Whoever still waits
         // for an answer sends again, and the session table knows (R6).
         self.pool.clear();
+        if ahead {
+            self.follow_state(now, configuration, out);
+        }
         match certificate.filter(|certificate| certificate.digest == digest) {
             Some(certificate) if seq > self.window.low() => {
                 self.own_states.insert(seq, digest);

@@ -91,7 +91,7 @@ impl Pbft {
         why: Trigger,
         out: &mut Outbox<Self>,
     ) {
-        if to <= self.view || self.halted {
+        if to <= self.view || self.halted || !self.may_promise() {
             return;
         }
         self.view = to;
@@ -196,7 +196,7 @@ impl Pbft {
     /// T_rtx: a lost report would cost the view. Its receivers verify every copy, and a replica that
     /// left alone may have to repeat it for long: each wait is twice the one before, up to 16 T_rtx.
     pub(super) fn on_retransmit_timer(&mut self, out: &mut Outbox<Self>) {
-        if self.mode != Mode::ViewChange {
+        if self.mode != Mode::ViewChange || !self.may_promise() {
             return;
         }
         if let Some(own) = self.view_changes.own.clone() {
@@ -303,7 +303,7 @@ impl Pbft {
     fn try_new_view(&mut self, now: Instant, out: &mut Outbox<Self>) {
         let quorums = *self.cluster().quorums();
         let proven = self
-            .evidence()
+            .accused()
             .filter(|_| !active(Mutation::BreakTies) && !active(Mutation::RefuseTies));
         let (accused, excluded): (Vec<ReplicaId>, Vec<MisbehaviourProof>) = proven.copied().unzip();
         let set: Vec<SentViewChange> = self

@@ -2,7 +2,7 @@
 
 use consensus::pbft::message::{Header, Wire};
 use consensus::pbft::record::Record;
-use consensus::{FastQuorum, Protocol, SeqNo};
+use consensus::{Configuration, FastQuorum, Protocol, SeqNo};
 
 use crate::fixture::{Fixture, state_at};
 use crate::net::{Net, long};
@@ -145,7 +145,9 @@ fn the_watermark_and_its_certificate_survive() {
     for record in before.records.iter().rev().take(1) {
         node.core.restore(record.clone());
     }
-    node.core.restore_state(SeqNo(4), state_at(4));
+    let configuration = Configuration::genesis(&fixture.cluster);
+    node.core
+        .restore_state(SeqNo(4), state_at(4), configuration);
     assert_eq!(node.core.stable(), SeqNo(4));
     assert_eq!(node.core.last_executed(), SeqNo(4));
     let next = fixture.proposal(5);

@@ -32,10 +32,13 @@ pub(crate) fn small_limits() -> Limits {
 }
 
 /// One configuration and all of its secrets.
+#[derive(Clone)]
 pub(crate) struct Fixture {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) keyring: Keyring,
     pub(crate) policy: Policy,
+    /// What is signed is for this epoch.
+    pub(crate) epoch: Epoch,
     replica_keys: Vec<SecretKey>,
     client_keys: Vec<SecretKey>,
 }
@@ -91,8 +94,17 @@ impl Fixture {
             keyring: Keyring::new(Arc::clone(&cluster)),
             cluster,
             policy,
+            epoch: Epoch(0),
             replica_keys,
             client_keys,
+        }
+    }
+
+    /// The same members, who sign for a later epoch.
+    pub(crate) fn in_epoch(&self, epoch: u64) -> Fixture {
+        Fixture {
+            epoch: Epoch(epoch),
+            ..self.clone()
         }
     }
 
@@ -153,7 +165,7 @@ impl Fixture {
     }
 
     pub(crate) fn sign(&self, replica: u16, kind: Kind, body: &[u8]) -> Signature {
-        self.sign_in(0, replica, kind, body)
+        self.sign_in(self.epoch.0, replica, kind, body)
     }
 
     /// The same in another epoch.
@@ -166,9 +178,9 @@ impl Fixture {
 
     pub(crate) fn header(&self, view: u64, seq: u64, digest: Digest) -> Header {
         let statement = statement(view, seq, digest);
-        let primary = self.cluster.primary(Epoch(0), View(view)).0;
+        let primary = self.cluster.primary(self.epoch, View(view)).0;
         Header {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             statement,
             signature: self.sign(primary, Kind::PrePrepare, &statement.body()),
         }
@@ -194,7 +206,7 @@ impl Fixture {
 
     pub(crate) fn prepare(&self, replica: u16, header: &Header) -> Prepare {
         Prepare {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             statement: header.statement,
             replica: ReplicaId(replica),
             signature: self.sign(replica, Kind::Prepare, &header.statement.body()),
@@ -204,7 +216,7 @@ impl Fixture {
 
     pub(crate) fn commit(&self, replica: u16, header: &Header) -> Commit {
         Commit {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             statement: header.statement,
             replica: ReplicaId(replica),
             signature: self.sign(replica, Kind::Commit, &header.statement.body()),
@@ -214,7 +226,7 @@ impl Fixture {
     pub(crate) fn checkpoint(&self, replica: u16, seq: u64, digest: Digest) -> Checkpoint {
         let body = StableCertificate::body(SeqNo(seq), &digest);
         Checkpoint {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             seq: SeqNo(seq),
             digest,
             replica: ReplicaId(replica),
@@ -228,7 +240,7 @@ impl Fixture {
             .map(|id| (ReplicaId(*id), self.checkpoint(*id, seq, digest).signature))
             .collect();
         StableCertificate {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             seq: SeqNo(seq),
             digest,
             signers: Signers(signers),
@@ -250,7 +262,7 @@ impl Fixture {
             .map(|id| (ReplicaId(*id), signature(*id)))
             .collect();
         Certificate {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             phase,
             statement: header.statement,
             signers: Signers(signers),

@@ -16,10 +16,12 @@ mod commits;
 mod configuration;
 mod counting;
 mod durability;
+mod epochs;
 mod flows;
 mod histories;
 mod hostile;
 mod known_bugs;
+mod learners;
 mod leaving;
 
 mod opening;

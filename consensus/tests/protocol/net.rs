@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use consensus::batch::null_digest;
 use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
 use consensus::protocol::When;
 use consensus::{
-    Action, Destination, Event, Instant, Outbox, Protocol, Report, Request, SeqNo, Ticket, Timer,
+    Action, Configuration, Destination, Event, Instant, Nonce, Outbox, Protocol, Report, Request,
+    SeqNo, Ticket, Timer,
 };
 use crypto::{Digest, Verified};
 
@@ -28,7 +30,10 @@ enum Due {
 struct Seat {
     core: Option<Pbft>,
     disk: Vec<Record>,
-    state: Option<SeqNo>,
+    /// The last state that was saved, with its configuration.
+    state: Option<(SeqNo, Configuration)>,
+    /// As the executor has it.
+    configuration: Option<Configuration>,
     tickets: u64,
     timers: BTreeMap<Timer, u64>,
 }
@@ -50,6 +55,8 @@ pub(crate) struct Net<'f> {
     /// Replica and slot → digest of everything decided.
     pub(crate) decided: BTreeMap<(u16, SeqNo), Digest>,
     executed: BTreeSet<(u16, SeqNo)>,
+    /// Replica and slot → digest and number of requests of everything executed.
+    pub(crate) log: BTreeMap<(u16, SeqNo), (Digest, usize)>,
     pub(crate) halts: Vec<String>,
 }
 
@@ -68,6 +75,7 @@ impl<'f> Net<'f> {
             begun: Instant(0),
             decided: BTreeMap::new(),
             executed: BTreeSet::new(),
+            log: BTreeMap::new(),
             halts: Vec::new(),
         };
         for id in 0..u16::try_from(n).unwrap() {
@@ -92,14 +100,25 @@ impl<'f> Net<'f> {
         self.start_core(id, core);
     }
 
+    /// Starts a replica that has lost everything.
+    pub(crate) fn start_wiped(&mut self, id: u16, life: u8) {
+        self.seats[usize::from(id)] = Seat::default();
+        let mut core = self.fixture.core(id);
+        core.become_learner(Nonce([life; 16]));
+        self.start_core(id, core);
+    }
+
     fn start_core(&mut self, id: u16, mut core: Pbft) {
         let seat = &mut self.seats[usize::from(id)];
-        for record in &seat.disk {
+        for record in in_order(&seat.disk) {
             core.restore(record.clone());
         }
-        if let Some(seq) = seat.state {
-            core.restore_state(seq, state_at(seq.0));
+        if let Some((seq, configuration)) = &seat.state {
+            core.restore_state(*seq, state_at(seq.0), configuration.clone());
         }
+        let genesis = || Configuration::genesis(&self.fixture.cluster);
+        let saved = seat.state.as_ref();
+        seat.configuration = Some(saved.map_or_else(genesis, |(_, saved)| saved.clone()));
         seat.core = Some(core);
         seat.tickets = 0;
         seat.timers.clear();
@@ -219,12 +238,22 @@ impl<'f> Net<'f> {
             }
             Action::Send { to, wire, when } => self.send(at, to, &wire, when),
             Action::Execute {
-                seq, checkpoint, ..
+                seq,
+                batch,
+                checkpoint,
+                ..
             } => {
+                let requests = batch.as_ref().map_or(0, |batch| batch.requests().len());
+                if let Some(configuration) = &mut seat.configuration {
+                    configuration.execute(seq, batch.as_deref());
+                }
+                let digest = batch.map_or_else(null_digest, |batch| batch.digest());
+                self.log.insert((at, seq), (digest, requests));
                 self.executed.insert((at, seq));
                 self.note(format!("r{at} executes {seq:?}"));
                 if checkpoint {
-                    self.seats[usize::from(at)].state = Some(seq);
+                    let seat = &mut self.seats[usize::from(at)];
+                    seat.state = seat.configuration.clone().map(|held| (seq, held));
                     let digest = state_at(seq.0);
                     return vec![Event::StateSaved { seq, digest }, Event::Executed(seq)];
                 }
@@ -309,4 +338,21 @@ impl<'f> Net<'f> {
 /// Longer than anything that is driven by STATUS takes.
 pub(crate) fn long() -> Duration {
     ms(2_000)
+}
+
+/// The records that count, as storage gives them back: of the unbound kinds the last one each, in
+/// front of those that are bound to slots.
+fn in_order(disk: &[Record]) -> Vec<&Record> {
+    let superseded = |at: usize, record: &Record| {
+        disk.iter()
+            .skip(at + 1)
+            .any(|later| later.kind() == record.kind())
+    };
+    let unbound = disk
+        .iter()
+        .enumerate()
+        .filter(|(at, record)| record.seq() == SeqNo(0) && !superseded(*at, record))
+        .map(|(_, record)| record);
+    let bound = disk.iter().filter(|record| record.seq() != SeqNo(0));
+    unbound.chain(bound).collect()
 }

@@ -139,6 +139,7 @@ pub(crate) fn line(action: &Act) -> String {
             Record::Prepared(held) => format!("persist prepared {:?}", held.statement.seq),
             Record::Stable(held) => format!("persist stable {:?}", held.seq),
             Record::View { view, mode, .. } => format!("persist view {view:?} {mode:?}"),
+            Record::Epoch { epoch, .. } => format!("persist epoch {epoch:?}"),
             Record::Role(role) => format!("persist {role:?}"),
         },
         Action::Send { to, wire, when } => {

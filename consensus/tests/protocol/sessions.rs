@@ -431,3 +431,23 @@ fn an_answer_matches_whether_it_carries_its_results_or_their_digest() {
     let split_otherwise = ResultBody::Full(ByteList::from_iter([&b"onetw"[..], b"o"]));
     assert_ne!(digest(&full), digest(&split_otherwise));
 }
+
+#[test]
+fn the_state_digest_is_that_of_r9() {
+    let mut world = World::new();
+    let renew = world.fixture.renew(2, 1, 7);
+    world.execute(&[renew]);
+    for number in 1..=4 {
+        world.one(1, number, 0);
+    }
+    let executor = &mut world.executor;
+    assert_eq!(executor.configuration().epoch().0, 1);
+    let mut hasher = Hasher::new("state");
+    hasher
+        .u64(1)
+        .u64(5)
+        .update(executor.machine().clone().root().as_bytes())
+        .update(executor.sessions().clone().root().as_bytes())
+        .update(executor.configuration().digest().as_bytes());
+    assert_eq!(executor.state_digest(), hasher.finish());
+}

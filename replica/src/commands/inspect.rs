@@ -104,6 +104,7 @@ fn remembered(memory: &Remembered) -> Vec<(&'static str, String)> {
     };
     vec![
         ("runs", format!("{}, {stop}", memory.incarnation)),
+        ("epoch", memory.epoch.to_string()),
         ("view", view),
         ("stable", format!("checkpoint {}", memory.stable)),
         ("state", state),

@@ -124,6 +124,7 @@ impl Protocol for Puppet {
                     after: Duration::from_nanos(nanos),
                 },
                 Command::Decided(seq) => Action::Report(Report::Decided {
+                    epoch: Epoch(0),
                     seq: SeqNo(seq),
                     view: View(0),
                     digest: Digest::default(),

@@ -93,14 +93,15 @@ pub(super) fn recall(
     })
 }
 
-/// Where a kind of record stands among the others: the role and the watermark say what the others
-/// are worth, so they come first.
+/// Where a kind of record stands among the others: the role, the epoch and the watermark say what
+/// the others are worth, so they come first.
 fn rank(record: &Record) -> u8 {
     match record {
         Record::Role(_) => 0,
-        Record::Stable(_) => 1,
-        Record::View { .. } => 2,
-        Record::Vote { .. } | Record::Prepared(_) => 3,
+        Record::Epoch { .. } => 1,
+        Record::Stable(_) => 2,
+        Record::View { .. } => 3,
+        Record::Vote { .. } | Record::Prepared(_) => 4,
     }
 }
 

@@ -53,7 +53,8 @@ impl Reference {
     /// Executes a batch at its place.
     pub(crate) fn execute(&mut self, seq: SeqNo, batch: &Batch) {
         for request in batch.requests() {
-            if self.admits(&request.id, request.ack) {
+            // RENEWs change the configuration only.
+            if !request.id.client.is_service() && self.admits(&request.id, request.ack) {
                 let results = self.apply(seq, request.atomic, &request.ops);
                 self.executed += 1;
                 let RequestId {

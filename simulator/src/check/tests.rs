@@ -74,7 +74,7 @@ impl Run {
         let batch = put(&cluster(), client);
         let seq = SeqNo(seq);
         for replica in 0..5 {
-            self.ledger.decided(replica, seq, batch.digest());
+            self.ledger.decided(replica, Epoch(0), seq, batch.digest());
             self.ledger.executed(replica, seq, Some(&batch));
         }
         self.executor.execute(seq, Some(&batch)).remove(0).outcome
@@ -124,11 +124,11 @@ fn a_good_run_has_no_violations() {
 #[test]
 fn two_digests_for_one_slot_are_found_before_and_after_it_is_executed() {
     let mut run = Run::good();
-    run.ledger.decided(3, SeqNo(1), Digest([9; 32]));
+    run.ledger.decided(3, Epoch(0), SeqNo(1), Digest([9; 32]));
     assert_eq!(run.violations(), ["agreement"]);
     let mut run = Run::good();
-    run.ledger.decided(3, SeqNo(5), Digest([9; 32]));
-    run.ledger.decided(4, SeqNo(5), Digest([8; 32]));
+    run.ledger.decided(3, Epoch(0), SeqNo(5), Digest([9; 32]));
+    run.ledger.decided(4, Epoch(0), SeqNo(5), Digest([8; 32]));
     assert_eq!(run.violations(), ["agreement"]);
 }
 
@@ -138,7 +138,7 @@ fn executing_something_else_is_found_whether_first_or_later() {
     run.ledger.executed(3, SeqNo(1), None);
     assert_eq!(run.violations(), ["agreement"]);
     let mut run = Run::good();
-    run.ledger.decided(3, SeqNo(3), Digest([9; 32]));
+    run.ledger.decided(3, Epoch(0), SeqNo(3), Digest([9; 32]));
     run.ledger.executed(4, SeqNo(3), None);
     assert_eq!(run.violations(), ["agreement"]);
 }

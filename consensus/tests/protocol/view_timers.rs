@@ -1,6 +1,7 @@
 //! R10.7: how long a view is waited for.
 
-use consensus::pbft::message::{Mode, Wire};
+use consensus::pbft::certificate::Phase;
+use consensus::pbft::message::{Decision, Mode, Wire};
 use consensus::{Event, Timer, View};
 
 use crate::fixture::{Fixture, ms};
@@ -125,17 +126,22 @@ fn every_k_slots_executed_in_one_view_make_the_next_wait_shorter_again() {
 fn slots_of_different_views_do_not_add_up_to_k() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(2);
+    let executes = |node: &mut Node, seq: u64| {
+        let proposal = fixture.proposal(seq);
+        let certificate = fixture.certificate(Phase::Prepare, &[0, 1, 3, 4], &proposal.header);
+        let batch = Some(proposal.batch.to_raw());
+        let decision = Wire::Decision(Decision { certificate, batch });
+        let lines = node.receive(3, &decision);
+        assert!(lines[1].starts_with("execute"), "{lines:?}");
+    };
     all_leave(&fixture, &mut node, 1);
-    crate::voting::decide(&fixture, &mut node, 1..=3);
-    // Three decisions of view 0 came in; a fourth slot in view 3 is the first there.
+    for seq in 1..=3 {
+        executes(&mut node, seq);
+    }
+    // A fourth slot after the next change of views is the first since.
     let lines = all_leave(&fixture, &mut node, 3);
     assert_eq!(set(&lines, Timer::NewView).as_deref(), Some("2s"));
-    let decided = fixture.proposal(4);
-    let header = decided.header;
-    for voter in [0, 1, 3, 4] {
-        node.receive(voter, &Wire::Prepare(fixture.prepare(voter, &header)));
-    }
-    node.receive(3, &Wire::Batch(decided.batch.to_raw()));
+    executes(&mut node, 4);
     let lines = all_leave(&fixture, &mut node, 4);
     assert_eq!(set(&lines, Timer::NewView).as_deref(), Some("4s"));
 }

@@ -1,6 +1,6 @@
 //! R10.3: one thing wrong in a VIEW-CHANGE, and all of it is discarded.
 
-use consensus::pbft::certificate::Phase;
+use consensus::pbft::certificate::{Phase, StableCertificate};
 use consensus::pbft::message::{SignedViewChange, SlotRecord, ViewChange, Wire};
 use consensus::{Epoch, FastQuorum, Misbehaviour, ReplicaId, SeqNo, View};
 use crypto::codec::Blob;
@@ -53,8 +53,13 @@ pub(crate) type Damage = fn(&Fixture, &mut ViewChange);
 /// What is wrong, and how it came to be.
 pub(crate) const DAMAGES: &[(&str, Damage)] = &[
     ("view 0", |_, report| report.new_view = View(0)),
-    ("a stable checkpoint of another epoch", |_, report| {
-        report.stable.as_mut().unwrap().epoch = Epoch(1);
+    ("a stable checkpoint of another epoch", |f, report| {
+        let stable = report.stable.as_mut().unwrap();
+        stable.epoch = Epoch(1);
+        let body = StableCertificate::body(stable.seq, &stable.digest);
+        for (replica, signature) in &mut stable.signers.0 {
+            *signature = f.sign_in(1, replica.0, Kind::Checkpoint, &body);
+        }
     }),
     ("a stable checkpoint of too few", |f, report| {
         report.stable = Some(f.stable(&[0, 1, 2], 4, state_at(4)));
@@ -176,8 +181,13 @@ pub(crate) const DAMAGES: &[(&str, Damage)] = &[
         let other = f.certificate(Phase::Prepare, &[0, 1, 3, 4], &header);
         report.records[0].prepared = Some(other);
     }),
-    ("a certificate of another epoch", |_, report| {
-        prepared(report).epoch = Epoch(1);
+    ("a certificate of another epoch", |f, report| {
+        let held = prepared(report);
+        held.epoch = Epoch(1);
+        let body = held.statement.body();
+        for (replica, signature) in &mut held.signers.0 {
+            *signature = f.sign_in(1, replica.0, Kind::Prepare, &body);
+        }
     }),
 ];
 
@@ -266,6 +276,19 @@ fn a_report_from_the_start_of_the_epoch_has_the_window_of_that_start() {
         receive(&fixture, &wide),
         Err(Misbehaviour::Malformed(_))
     ));
+}
+
+#[test]
+fn the_stable_checkpoint_of_a_report_is_as_good_as_one_that_is_sent_by_itself() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    crate::voting::decide(&fixture, &mut node, 1..=4);
+    node.state_saved(4, state_at(4));
+    let wire = Wire::ViewChange(fixture.sign_report(&right(&fixture)));
+    assert_eq!(
+        node.receive(3, &wire),
+        ["stable s4", "persist stable s4", "truncate s4"]
+    );
 }
 
 #[test]

@@ -178,6 +178,26 @@ fn a_view_that_was_left_gets_no_vote_no_commit_and_no_prepared_certificate() {
 }
 
 #[test]
+fn a_slot_that_was_prepared_in_a_view_that_was_left_does_not_fall_back_to_commits() {
+    let fixture = Fixture::conservative();
+    let mut node = fixture.node(2);
+    let proposal = fixture.proposal(1);
+    node.receive(0, &proposal.wire());
+    node.persisted();
+    for voter in [0, 1, 3] {
+        node.receive(
+            voter,
+            &Wire::Prepare(fixture.prepare(voter, &proposal.header)),
+        );
+    }
+    // T_fast is 20 ms, and the primary resigns before that.
+    node.wait(ms(10));
+    node.receive(0, &fixture.leaves(0, 1));
+    node.wait(ms(10));
+    assert_eq!(node.fire(Timer::Fast), ["cancel Fast"]);
+}
+
+#[test]
 fn certificates_of_a_view_that_was_left_still_decide() {
     let fixture = eager();
     let mut node = fixture.node(2);
@@ -219,8 +239,13 @@ fn the_report_is_sent_again_every_t_rtx_byte_for_byte_whatever_has_come_in_since
     node.receive(0, &fixture.proposal(1).wire());
     silence(&mut node);
     let (first, _) = sent_report(&node);
-    crate::voting::decide(&fixture, &mut node, 2..=4);
+    // A report made now would say more of the checkpoint and less of slot 1.
     node.state_saved(4, state_at(4));
+    node.receive(
+        3,
+        &Wire::Stable(fixture.stable(&[0, 1, 3, 4], 4, state_at(4))),
+    );
+    assert_eq!(node.core.stable(), SeqNo(4));
     node.sent.clear();
     // Less and less often, as receivers verify every copy.
     for millis in [200, 400, 800, 1600, 1600] {

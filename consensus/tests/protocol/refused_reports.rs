@@ -52,7 +52,10 @@ pub(crate) type Damage = fn(&Fixture, &mut ViewChange);
 
 /// What is wrong, and how it came to be.
 pub(crate) const DAMAGES: &[(&str, Damage)] = &[
-    ("view 0", |_, report| report.new_view = View(0)),
+    ("view 0", |_, report| {
+        report.new_view = View(0);
+        report.records.clear();
+    }),
     ("a stable checkpoint of another epoch", |f, report| {
         let stable = report.stable.as_mut().unwrap();
         stable.epoch = Epoch(1);

@@ -23,6 +23,17 @@ impl Claims {
         self.0.entry(claim.replica).or_insert(claim);
     }
 
+    /// A digest that at least `count` replicas claim.
+    fn digest_of(&self, count: usize) -> Option<Digest> {
+        self.0.values().map(|claim| claim.digest).find(|digest| {
+            self.0
+                .values()
+                .filter(|claim| claim.digest == *digest)
+                .count()
+                >= count
+        })
+    }
+
     fn signers(&self, digest: &Digest, quorum: usize) -> Option<Signers> {
         let signers: Vec<_> = self
             .0
@@ -109,6 +120,15 @@ impl Pbft {
             };
             self.on_stable(now, certificate, out);
         }
+    }
+
+    /// The newest checkpoint above `seq` for whose state f + 1 replicas vouch.
+    pub(super) fn vouched_above(&self, seq: SeqNo) -> Option<(SeqNo, Digest)> {
+        let weak = self.cluster().quorums().weak();
+        let newest_first = self.claims.iter().rev().take_while(|(at, _)| **at > seq);
+        newest_first
+            .filter_map(|(at, claims)| Some((*at, claims.digest_of(weak)?)))
+            .next()
     }
 
     /// STABLE-CERT, assembled or received: raise the low watermark, if this replica has the state.

@@ -48,18 +48,32 @@ impl Pbft {
     }
 
     /// T_status: decisions that do not come for long will not come any more.
+    ///
+    /// Nobody may hold the state of the certificate either: after a power cut replicas come back
+    /// with the newest state they saved, and that may not be stable yet. It becomes stable only with
+    /// this replica's CHECKPOINT, so a state for which f + 1 replicas vouch is good enough to be
+    /// fetched: one of them is correct and has executed everything up to it.
     pub(super) fn fetch_if_stuck(&mut self, now: Instant, out: &mut Outbox<Self>) {
         let certificate = self.ahead.clone();
         let above = certificate.filter(|certificate| certificate.seq > self.execute_sent);
+        let vouched = self.vouched_above(self.execute_sent);
         let waiting = &mut self.state_requests;
-        let Some(certificate) = above.filter(|_| waiting.execute_sent == self.execute_sent) else {
+        let moved = waiting.execute_sent != self.execute_sent;
+        if moved || (above.is_none() && vouched.is_none()) {
             waiting.execute_sent = self.execute_sent;
             waiting.patience.progress(now);
             return;
-        };
+        }
         let first = self.policy.retransmit_interval * PATIENCE_RETRANSMITS;
-        if waiting.patience.attempt(now, first).is_some() {
+        if waiting.patience.attempt(now, first).is_none() {
+            return;
+        }
+        if let Some(certificate) = above {
             self.fetch_state(certificate, out);
+        }
+        if let Some((seq, digest)) = vouched {
+            let epoch = self.epoch;
+            out.push(Action::FetchState { epoch, seq, digest });
         }
     }
 

@@ -1,10 +1,11 @@
 //! R9: checkpoints, the low watermark, and what is forgotten below it.
 
 use consensus::pbft::message::Wire;
-use consensus::{Misbehaviour, SeqNo};
+use consensus::{Misbehaviour, SeqNo, Timer};
 use crypto::Digest;
 
 use crate::fixture::{Fixture, state_at};
+use crate::net::long;
 use crate::node::Node;
 use crate::voting::decide;
 
@@ -224,4 +225,35 @@ fn a_later_checkpoint_may_become_stable_first() {
     );
     let earlier = Wire::Stable(fixture.stable(&[0, 2, 3, 4], 4, state_at(4)));
     assert_eq!(node.receive(2, &earlier), NOTHING, "h never goes back");
+}
+
+#[test]
+fn a_stuck_replica_fetches_a_state_for_which_f_plus_1_vouch_and_completes_its_quorum() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let claim = |from: u16| Wire::Checkpoint(fixture.checkpoint(from, 8, state_at(8)));
+    let lie = Wire::Checkpoint(fixture.checkpoint(0, 8, state_at(4)));
+    node.receive(0, &lie);
+    node.receive(2, &claim(2));
+    node.fire(Timer::Status);
+    node.wait(long());
+    let asks = |lines: Vec<String>| lines.iter().any(|line| line.starts_with("fetch state"));
+    assert!(!asks(node.fire(Timer::Status)), "one voucher may be lying");
+    node.receive(3, &claim(3));
+    node.fire(Timer::Status);
+    assert!(
+        !asks(node.fire(Timer::Status)),
+        "decisions may be under way"
+    );
+    node.wait(long());
+    let lines = node.fire(Timer::Status);
+    assert!(lines.contains(&"fetch state s8".to_owned()), "{lines:?}");
+    node.receive(4, &claim(4));
+    let lines = node.state_installed(8, state_at(8));
+    let last = ["stable s8", "persist stable s8", "truncate s8"];
+    assert!(
+        last.iter().all(|line| lines.contains(&(*line).to_owned())),
+        "{lines:?}"
+    );
+    assert_eq!(node.core.stable(), SeqNo(8));
 }

@@ -112,6 +112,16 @@ impl Node {
         self.step(Event::StateSaved { seq, digest })
     }
 
+    pub(crate) fn state_installed(&mut self, seq: u64, digest: Digest) -> Vec<String> {
+        let configuration = consensus::Configuration::genesis(self.keyring.cluster());
+        let seq = SeqNo(seq);
+        self.step(Event::StateInstalled {
+            seq,
+            digest,
+            configuration,
+        })
+    }
+
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
     }

@@ -234,6 +234,7 @@ impl Pbft {
         self.mode = Mode::Normal;
         self.window.advance(start);
         self.next = self.next.max(start.next());
+        self.stable = base.clone();
         self.configured.base = base;
     }
 

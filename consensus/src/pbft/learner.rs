@@ -77,6 +77,8 @@ impl Pbft {
         }
         if let Role::Learner { .. } = self.membership.role {
             out.push(Action::Report(Report::BecameLearner));
+            // It may have been stopped between entering the epoch and recording its vote there.
+            self.take_role(out);
         }
     }
 

@@ -360,3 +360,35 @@ fn an_old_renew_of_an_earlier_life_does_not_renew() {
     let renewed = configuration.execute(SeqNo(K + 1), Some(&batch));
     assert_eq!(renewed, [], "and its own of the same number no more");
 }
+
+#[test]
+fn a_renewed_replica_that_crashed_before_it_recorded_its_vote_has_it_all_the_same() {
+    let fixture = Fixture::strong();
+    let later = fixture.in_epoch(1);
+    let mut configuration = consensus::Configuration::genesis(&fixture.cluster);
+    let batch = Batch::new(vec![fixture.renew(2, 1, 7)]);
+    configuration.execute(SeqNo(2), Some(&batch));
+    let base = fixture.stable(&[0, 2, 3, 4], K, state_at(K));
+    let mut node = fixture.node(2);
+    node.core
+        .restore(Record::Role(Role::Learner { nonce: LIFE }));
+    // The rest of the group is lost: the view, the certificate, and the new role.
+    node.core.restore(Record::Epoch {
+        epoch: Epoch(1),
+        start: SeqNo(K),
+        base: Some(base.clone()),
+    });
+    node.core
+        .restore_state(SeqNo(K), state_at(K), configuration);
+    let lines = node.step(consensus::Event::Started);
+    let role = Role::Member { from: Epoch(1) };
+    assert_eq!(node.core.role(), role);
+    assert!(lines.contains(&format!("persist {role:?}")), "{lines:?}");
+    let voted = node.receive(1, &later.proposal(5).wire());
+    assert_eq!(voted[0], "persist vote s5");
+    node.hear_stuck(3, &status(0, K));
+    assert!(
+        node.sent.contains(&Wire::Stable(base)),
+        "nor is the certificate"
+    );
+}

@@ -42,6 +42,9 @@ pub struct Faults {
     pub pauses: bool,
     /// Clocks that jump, or run up to 10 % fast or slow.
     pub clocks: bool,
+    /// Disks that are wiped, damaged, or replaced by an older copy, while their replica is down. It
+    /// comes back as a learner and counts as faulty until it has its vote again.
+    pub disks: bool,
     /// A planted bug: a crash takes everything from the disk, and nobody notices. The checkers are
     /// shown to find what comes of it.
     pub amnesia: bool,
@@ -68,6 +71,7 @@ impl Faults {
             power_cuts: false,
             pauses: false,
             clocks: false,
+            disks: false,
             amnesia: false,
             silent: 0,
             twins: 0,

@@ -59,11 +59,33 @@ pub(crate) struct Lost {
     pub(crate) torn: bool,
 }
 
+/// How a disk comes to hold less than it did. The replica finds it out by itself when it starts (its
+/// log is a hash chain, and an anchor of the last promise is kept apart from it), so here it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Everything is gone.
+    Wiped,
+    /// An older copy was put back: its state is whole, its records are not all that there were.
+    Stale,
+    /// A bit of the log has flipped: its records are worth nothing.
+    DamagedLog,
+    /// A bit of the state has flipped: it does not match its digest, and nothing is believed.
+    DamagedState,
+}
+
+/// What is durable.
+#[derive(Clone, Default)]
+struct Image {
+    records: Vec<Record>,
+    state: Option<SavedState>,
+}
+
 /// Durable records and state, and what waits for the next sync.
 #[derive(Default)]
 pub(crate) struct Disk {
-    records: Vec<Record>,
-    pub(crate) state: Option<SavedState>,
+    image: Image,
+    /// As it was at some earlier time.
+    copy: Option<Image>,
     waiting: Vec<Write>,
     syncing: Vec<Write>,
     /// States on their way to disk, one written after the other.
@@ -112,12 +134,13 @@ impl Disk {
                     // Later records of a kind replace earlier ones for the same slot, or for none.
                     let same =
                         |held: &Record| held.kind() == record.kind() && held.seq() == record.seq();
-                    self.records.retain(|held| !same(held));
-                    self.records.push(*record);
+                    self.image.records.retain(|held| !same(held));
+                    self.image.records.push(*record);
                     upto = Some(ticket);
                 }
                 Write::Truncate(seq) => {
-                    self.records
+                    self.image
+                        .records
                         .retain(|record| record.seq() == SeqNo(0) || record.seq() > seq);
                 }
             }
@@ -139,7 +162,7 @@ impl Disk {
     /// The oldest state on its way is durable. Returns which.
     pub(crate) fn end_save(&mut self) -> Option<Saved> {
         let delta = self.saving.pop_front()?;
-        let state = self.state.get_or_insert_default();
+        let state = self.image.state.get_or_insert_default();
         for change in delta.changes {
             match change {
                 kv::Change::Set(ref entry) => {
@@ -179,6 +202,32 @@ impl Disk {
         }
     }
 
+    /// The state at the last checkpoint that was saved.
+    pub(crate) fn state(&self) -> Option<&SavedState> {
+        self.image.state.as_ref()
+    }
+
+    /// Somebody makes a copy, to put it back later.
+    pub(crate) fn copy(&mut self) {
+        self.copy = Some(self.image.clone());
+    }
+
+    /// Something is lost while the replica is down. False: there is no copy to put back.
+    pub(crate) fn lose(&mut self, loss: Loss) -> bool {
+        match loss {
+            Loss::Wiped | Loss::DamagedState => self.image = Image::default(),
+            Loss::DamagedLog => self.image.records.clear(),
+            Loss::Stale => {
+                let Some(copy) = self.copy.take() else {
+                    return false;
+                };
+                self.image.state = copy.state;
+                self.image.records.clear();
+            }
+        }
+        true
+    }
+
     /// Writes in the group that is being synced.
     pub(crate) fn group(&self) -> usize {
         self.syncing.len()
@@ -192,17 +241,19 @@ impl Disk {
         while self.end_save().is_some() {}
     }
 
-    /// The durable records, unbound ones first: the watermark must be known before the slots.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
-        let unbound = self
-            .records
-            .iter()
-            .filter(|record| record.seq() == SeqNo(0));
-        let bound = self
-            .records
-            .iter()
-            .filter(|record| record.seq() != SeqNo(0));
-        unbound.chain(bound)
+    /// The durable records in the order in which a protocol takes them back: what says what the
+    /// others are worth comes first.
+    pub(crate) fn records(&self) -> Vec<&Record> {
+        let rank = |record: &&Record| match record {
+            Record::Role(_) => 0,
+            Record::Epoch { .. } => 1,
+            Record::Stable(_) => 2,
+            Record::View { .. } => 3,
+            Record::Vote { .. } | Record::Prepared(_) => 4,
+        };
+        let mut records: Vec<&Record> = self.image.records.iter().collect();
+        records.sort_by_key(rank);
+        records
     }
 }
 
@@ -228,7 +279,7 @@ mod tests {
     }
 
     fn held(disk: &Disk) -> Vec<u64> {
-        disk.records().map(|record| record.seq().0).collect()
+        disk.records().iter().map(|record| record.seq().0).collect()
     }
 
     /// Three records of which the first two are being synced.
@@ -261,6 +312,36 @@ mod tests {
         assert_eq!(disk.end_sync(), Some(Ticket(2)));
         assert_eq!(disk.crash(9).records, 1);
         assert_eq!(held(&disk), [1, 2]);
+    }
+
+    #[test]
+    fn what_a_disk_loses_is_gone_and_an_old_state_can_come_back() {
+        let save = |disk: &mut Disk, seq| {
+            disk.save(Delta {
+                seq: SeqNo(seq),
+                digest: Digest([1; 32]),
+                changes: Vec::new(),
+                sessions: Vec::new(),
+                configuration: Vec::new(),
+                installed: None,
+            });
+            disk.end_save();
+        };
+        let after = |loss| {
+            let mut disk = disk();
+            save(&mut disk, 8);
+            disk.copy();
+            save(&mut disk, 16);
+            disk.flush();
+            assert!(disk.lose(loss));
+            assert_eq!(held(&disk), Vec::<u64>::new());
+            disk.state().map(|state| state.seq.0)
+        };
+        assert_eq!(after(Loss::Wiped), None);
+        assert_eq!(after(Loss::DamagedState), None);
+        assert_eq!(after(Loss::DamagedLog), Some(16));
+        assert_eq!(after(Loss::Stale), Some(8));
+        assert!(!disk().lose(Loss::Stale), "nobody has made a copy");
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         power_cuts: rng.random_ratio(1, 4),
         pauses: rng.random_ratio(1, 3),
         clocks: rng.random_ratio(1, 4),
+        disks: rng.random_ratio(1, 3),
         amnesia: false,
         silent,
         twins,

@@ -131,6 +131,13 @@ impl World<'_> {
         self.sync(at);
     }
 
+    /// Performs an action of no event, for tests.
+    #[cfg(test)]
+    pub(crate) fn act(&mut self, at: usize, action: Action<Wire, <Pbft as Protocol>::Record>) {
+        let consequence = self.perform(at, self.now, action);
+        debug_assert!(consequence.is_none(), "nothing is executed");
+    }
+
     /// Performs one action; a crash on the way leaves the rest undone.
     fn perform(
         &mut self,
@@ -426,6 +433,7 @@ impl World<'_> {
             && !self.is_faulty(said.author())
         {
             self.ledger.sent(said);
+            self.stats.renewed_votes += u64::from(self.nodes[at].renewed);
         }
         if at >= usize::from(self.config.n) {
             self.stats.twin_messages += 1;
@@ -556,6 +564,17 @@ impl World<'_> {
             } => {
                 self.stats.views_with_slots += u64::from(slots > 0);
                 self.stats.views_with_excluded += u64::from(excluded > 0);
+            }
+            Report::BecameLearner => self.stats.learners += 1,
+            Report::BecameMember(_) => {
+                self.stats.members_again += 1;
+                self.nodes[at].learner = false;
+                self.nodes[at].renewed = true;
+                self.chart(|world| format!("{:<4} votes again", world.name(at)));
+            }
+            Report::EpochEntered(epoch) => {
+                self.stats.epochs_entered += 1;
+                self.chart(|world| format!("{:<4} enters {epoch:?}", world.name(at)));
             }
             Report::EnteredView(view) => {
                 self.chart(|world| format!("{:<4} enters {view:?}", world.name(at)));

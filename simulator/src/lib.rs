@@ -19,8 +19,8 @@
 //! First everything is safe while things fail, then everything is healed and progress is
 //! demanded, then all replicas are restarted at once and every acknowledged write must be there.
 //!
-//! What this version cannot express: malicious code (a replica that runs twice is honest code that
-//! equivocates), and damaged or wiped disks.
+//! What this version cannot express: malicious code. A replica that runs twice is honest code that
+//! equivocates.
 
 mod asking;
 mod check;

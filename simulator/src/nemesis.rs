@@ -9,7 +9,7 @@ use consensus::ReplicaId;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Loss};
 use crate::network::{Partition, nanos};
 use crate::node::CrashPoint;
 use crate::queue::{Remedy, What};
@@ -30,6 +30,8 @@ enum Fault {
     PowerCut,
     Pause,
     Clock,
+    /// What is on a disk is lost in part or as a whole.
+    Disk,
     /// Twins deal with other replicas than before.
     Sides,
 }
@@ -65,6 +67,7 @@ impl World<'_> {
             (Fault::PowerCut, faults.power_cuts),
             (Fault::Pause, faults.pauses),
             (Fault::Clock, faults.clocks),
+            (Fault::Disk, faults.disks),
             (Fault::Sides, faults.twins > 0),
         ];
         let on = all.into_iter().filter(|(_, on)| *on);
@@ -95,6 +98,7 @@ impl World<'_> {
             }
             Fault::Pause => self.pause(),
             Fault::Clock => self.disturb_clock(),
+            Fault::Disk => self.spoil_disk(),
             Fault::Sides => self.redraw_sides(),
         }
         self.plan_next_fault();
@@ -117,7 +121,7 @@ impl World<'_> {
         let n = usize::from(self.config.n);
         let nodes = self.nodes.iter().take(n);
         nodes
-            .filter(|node| node.twin || !node.is_active() || node.armed.is_some())
+            .filter(|node| node.twin || node.learner || !node.is_active() || node.armed.is_some())
             .count()
     }
 
@@ -129,7 +133,7 @@ impl World<'_> {
         let n = usize::from(self.config.n);
         let may_fail = |at: &usize| {
             let node = &self.nodes[*at];
-            !node.twin && node.is_active() && node.armed.is_none()
+            !node.twin && !node.learner && node.is_active() && node.armed.is_none()
         };
         let candidates: Vec<usize> = (0..n).filter(may_fail).collect();
         let primary = self.primary().index();
@@ -242,6 +246,35 @@ impl World<'_> {
         let lasting = self.config.faults.lasting.clone();
         let after = self.drawn(&lasting);
         self.come_back(at, after);
+    }
+
+    /// A replica crashes and its disk loses something before it comes back.
+    fn spoil_disk(&mut self) {
+        // A copy of somebody's disk may be put back at some later time.
+        let copied = self.rng.random_range(0..self.nodes.len());
+        self.nodes[copied].disk.copy();
+        let Some(at) = self.victim() else { return };
+        let losses = [
+            Loss::Wiped,
+            Loss::Stale,
+            Loss::DamagedLog,
+            Loss::DamagedState,
+        ];
+        let loss = losses[self.rng.random_range(0..losses.len())];
+        self.crash(at);
+        let node = &mut self.nodes[at];
+        if !node.disk.lose(loss) {
+            return;
+        }
+        node.lost = true;
+        node.learner = true;
+        match loss {
+            Loss::Wiped => self.stats.disks_wiped += 1,
+            Loss::Stale => self.stats.disks_stale += 1,
+            Loss::DamagedLog => self.stats.logs_damaged += 1,
+            Loss::DamagedState => self.stats.states_damaged += 1,
+        }
+        self.chart(|world| format!("{:<4} disk: {loss:?}", world.name(at)));
     }
 
     /// Every replica crashes at once, and comes back after `lasting`.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use consensus::pbft::Pbft;
 use consensus::session::SessionTable;
 use consensus::{
-    Cluster, Configuration, Destination, Executor, Instant, Keyring, Policy, ReplicaId, SeqNo,
-    Ticket, Timer, Transfer,
+    Cluster, Configuration, Destination, Executor, Instant, Keyring, Nonce, Policy, ReplicaId,
+    SeqNo, Ticket, Timer, Transfer,
 };
 use crypto::Signer;
 
@@ -106,6 +106,12 @@ pub(crate) struct Node {
     pub(crate) timer_generation: u64,
     /// A crash that waits for its persistence point.
     pub(crate) armed: Option<CrashPoint>,
+    /// Its disk has lost something since it stopped: it comes back as a learner (R12, R16).
+    pub(crate) lost: bool,
+    /// It has no vote since then.
+    pub(crate) learner: bool,
+    /// It has got its vote back.
+    pub(crate) renewed: bool,
     /// The last stop was a clean one.
     pub(crate) stopped_cleanly: bool,
     keyring: Keyring,
@@ -130,6 +136,9 @@ impl Node {
             life: 0,
             timer_generation: 0,
             armed: None,
+            lost: false,
+            learner: false,
+            renewed: false,
             stopped_cleanly: true,
             keyring,
             policy,
@@ -137,8 +146,8 @@ impl Node {
         }
     }
 
-    /// Starts from what the disk holds.
-    pub(crate) fn start(&mut self, now: Instant) {
+    /// Starts from what the disk holds; `nonce` names this life if it must begin as a learner.
+    pub(crate) fn start(&mut self, now: Instant, nonce: Nonce) {
         self.life += 1;
         self.armed = None;
         let cluster: Arc<Cluster> = Arc::clone(self.keyring.cluster());
@@ -148,10 +157,13 @@ impl Node {
             self.policy.clone(),
             Arc::clone(&self.signer),
         );
+        if std::mem::take(&mut self.lost) {
+            protocol.become_learner(nonce);
+        }
         for record in self.disk.records() {
             consensus::Protocol::restore(&mut protocol, record.clone());
         }
-        let mut executor = match &self.disk.state {
+        let mut executor = match self.disk.state() {
             None => Executor::new(Arc::clone(&cluster), kv::Store::new()),
             Some(saved) => {
                 let machine = kv::Store::from_changes(saved.changes());

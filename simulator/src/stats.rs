@@ -125,6 +125,22 @@ counts! {
     clock_jumps,
     /// Clocks that ran fast or slow.
     clock_drifts,
+    /// Disks found empty.
+    disks_wiped,
+    /// Disks found as they had been earlier.
+    disks_stale,
+    /// Logs with a flipped bit.
+    logs_damaged,
+    /// States with a flipped bit.
+    states_damaged,
+    /// Lives begun as a learner, over all replicas.
+    learners,
+    /// Votes that replicas got back.
+    members_again,
+    /// Votes signed by replicas that had got their vote back.
+    renewed_votes,
+    /// Epochs entered, over all replicas.
+    epochs_entered,
     /// Messages sent by the second instance of a replica that ran twice.
     twin_messages,
 }

@@ -1,13 +1,16 @@
 //! The event loop in virtual time: a queue of what is due, one random source, one trace hash. What
 //! a replica does when its turn comes is in `driving`, clients are in `asking`, faults in `nemesis`.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use consensus::{ClientId, Cluster, Event, Instant, Keyring, Outbox, ReplicaId};
+use consensus::{ClientId, Cluster, Event, Instant, Keyring, Nonce, Outbox, ReplicaId};
 use crypto::{Digest, PublicKey, SecretKey, Signer};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -294,13 +297,14 @@ impl<'c> World<'c> {
             Some(running) => {
                 let protocol = &running.protocol;
                 format!(
-                    "replica {}: view {}, stable {}, executed {}, pending {}{}",
+                    "replica {}: {}, stable {}, executed {}, pending {}{}{}",
                     node.id,
-                    protocol.view(),
+                    protocol.term(),
                     protocol.stable(),
                     protocol.last_executed(),
                     protocol.pending(),
                     if node.twin { ", runs twice" } else { "" },
+                    if node.learner { ", learns" } else { "" },
                 )
             }
         };
@@ -402,7 +406,11 @@ impl<'c> World<'c> {
 
     /// Starts a replica from its disk.
     pub(crate) fn bring_up(&mut self, at: usize) {
-        self.nodes[at].start(self.now);
+        let nonce = match self.nodes[at].lost {
+            true => Nonce(self.rng.random()),
+            false => Nonce([0; 16]),
+        };
+        self.nodes[at].start(self.now, nonce);
         self.note(6, at as u32, u64::from(self.nodes[at].life));
         self.chart(|world| format!("{:<4} starts", world.name(at)));
         self.tell_clients(at, true);

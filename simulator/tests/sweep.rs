@@ -38,6 +38,8 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
+/// A wait for progress that is worth a look, though far within the bound.
+const SLOW: Duration = Duration::from_secs(8);
 /// Failing seeds that are looked for before a sweep gives up.
 const FAILURES_MAX: usize = 8;
 
@@ -64,6 +66,10 @@ fn sweep(seeds: Range<u64>) -> (Stats, Duration) {
                             "SEEDS={seed}..{} cargo test -p simulator --release sweep\n{text}",
                             seed + 1
                         ));
+                    }
+                    if outcome.stats.longest_wait >= SLOW {
+                        let waited = outcome.stats.longest_wait;
+                        println!("seed {seed}: a client waited for {waited:?} once all was healed");
                     }
                     let mut total = total.lock().expect("no thread panics");
                     total.0.add(&outcome.stats);

@@ -114,7 +114,9 @@ impl Stage {
         }
         seat.state = seat.saved.unwrap_or_default();
         if let Some(saved) = seat.saved {
-            core.restore_state(saved.seq, saved.chain);
+            // No replica is renewed here.
+            let configuration = core.configuration().clone();
+            core.restore_state(saved.seq, saved.chain, configuration);
         }
         if after_crash {
             core.fence();

@@ -289,7 +289,8 @@ fn run(log: Option<Fault>, state: Option<Fault>) -> Outcome {
 impl Sent {
     fn has_promised(&self, seq: u64) -> bool {
         let promises = self.0.borrow();
-        promises.votes.contains(&seq) && (seq % K != 0 || promises.checkpoints.contains(&seq))
+        promises.votes.contains(&seq)
+            && (!seq.is_multiple_of(K) || promises.checkpoints.contains(&seq))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use consensus::Keyring;
 use consensus::pbft::Pbft;
 use consensus::pbft::admission::Message;
@@ -83,8 +83,8 @@ impl Replica {
             Arc::clone(&observer),
         )?;
         let restored = startup::restore(options, &who)?;
-        if let Standing::Learner(loss) = restored.standing {
-            bail!("{loss}; this version cannot rejoin as a learner");
+        if let Standing::Learner(loss) = &restored.standing {
+            tracing::error!("{loss}: this replica has no vote until it is renewed");
         }
         let (executor, protocol) = (&restored.executor, &restored.protocol);
         observer.restored(executor.last_executed(), protocol.stable(), protocol.term());

@@ -115,9 +115,6 @@ pub(crate) fn restore(options: &Options, who: &Membership) -> Result<Restored, S
         Engine::Memory => start.in_memory()?,
         Engine::Sqlite => start.on_disk()?,
     };
-    if let Standing::Learner(loss) = &standing {
-        tracing::error!("{loss}: this replica has no vote until it is renewed");
-    }
     Ok(rebuild(home.clone(), who, memory, standing))
 }
 

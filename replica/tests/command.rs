@@ -89,32 +89,69 @@ fn an_occupied_port_is_named_and_the_environment_is_to_blame() {
     child.wait().unwrap();
 }
 
-#[test]
-fn a_replica_that_has_forgotten_its_promises_does_not_start() {
-    let (_cluster, in_memory) = found();
-    drop(
-        start(&in_memory, &["--storage", "memory"])
-            .wait_with_output()
-            .unwrap(),
+/// Runs a replica until it is ready and says how it ended, with everything that it said.
+fn said(directory: &Path, options: &[&str]) -> String {
+    let mut child = replica()
+        .args(["--quiet", "run", "--exit-with-stdin", "--dir"])
+        .arg(directory)
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        line.starts_with("ready ") && output.status.success(),
+        "{line:?} {errors}"
     );
+    errors
+}
+
+#[test]
+fn a_replica_that_has_forgotten_its_promises_says_so_and_comes_back_without_a_vote() {
+    let learner = "this replica has no vote until it is renewed";
+    let (_cluster, in_memory) = found();
+    assert_eq!(said(&in_memory, &["--storage", "memory"]), "");
     for engine in ["memory", "sqlite"] {
-        let (code, message) = refused(&in_memory, &["--storage", engine]);
-        assert_eq!(code, 1);
+        let errors = said(&in_memory, &["--storage", engine]);
         assert!(
-            message.contains("holds no records although the replica has run before"),
-            "{message}"
+            errors.contains("holds no records although the replica has run"),
+            "{errors}"
         );
+        assert!(errors.contains(learner), "{errors}");
     }
 
     let (_cluster, unsynced) = found();
     let mut child = start(&unsynced, &["--durability", "off"]);
     child.kill().unwrap();
     child.wait().unwrap();
-    let (code, message) = refused(&unsynced, &[]);
-    assert_eq!(code, 1);
+    let errors = said(&unsynced, &[]);
     assert!(
-        message.contains("--durability off and did not stop cleanly"),
-        "{message}"
+        errors.contains("--durability off and did not stop cleanly"),
+        "{errors}"
+    );
+    assert!(errors.contains(learner), "{errors}");
+
+    let (_cluster, damaged) = found();
+    assert_eq!(said(&damaged, &[]), "");
+    let anchor = damaged.join("log.anchor");
+    let mut bytes = std::fs::read(&anchor).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(anchor, bytes).unwrap();
+    let errors = said(&damaged, &[]);
+    assert!(errors.contains("log.anchor is damaged"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(damaged.join("data.damaged-1/log.db").exists());
+    let (_, page, _) = run_command(&["inspect"], &damaged);
+    assert!(
+        page.contains("learner") && page.contains("data.damaged-1"),
+        "{page}"
     );
 }
 

@@ -17,7 +17,7 @@ use super::*;
 use crate::storage::StoredRecord;
 
 /// As many as take a few seconds.
-const DAMAGES: Range<u64> = 0..240;
+const DAMAGES: Range<u64> = 0..150;
 const FILES: [&str; 6] = [
     "data/log.db",
     "data/log.db-wal",
@@ -180,6 +180,6 @@ fn no_damage_to_any_file_makes_a_replica_vote_on_what_it_did_not_write() {
     if range == DAMAGES {
         // Witnesses that all of it happened.
         let figures = (harmless, recognised, kept);
-        assert!(harmless > 20 && recognised > 80 && kept > 30, "{figures:?}");
+        assert!(harmless > 20 && recognised > 50 && kept > 20, "{figures:?}");
     }
 }

@@ -180,6 +180,7 @@ impl Pool {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.arrivals.clear();
         self.per_client.clear();
         self.queues.clear();
         self.turn.clear();
@@ -302,5 +303,43 @@ impl Pool {
     /// Nothing pending?
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::byte_list::ByteList;
+    use crypto::{ClusterId, Digest, SecretKey};
+
+    fn request(number: u64) -> Request {
+        let id = RequestId {
+            client: ClientId(1),
+            session: 1,
+            number,
+        };
+        let key = SecretKey::from_seed(&[1; 32]);
+        let ops = ByteList::from_iter([b"op"]);
+        Request::sign(&key, &ClusterId(Digest([0; 32])), id, 0, false, &ops)
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_forgotten() {
+        let mut pool = Pool::new(&Policy::default());
+        for number in 1..=3 {
+            pool.offer(Instant(number), request(number));
+        }
+        pool.take_batch(Instant(4), &Limits::default());
+        pool.clear();
+        assert_eq!((pool.oldest(), pool.len(), pool.queued()), (None, 0, 0));
+        // One proposed request that a new view queues again: what was forgotten stays so.
+        pool.offer(Instant(5), request(9));
+        pool.take_batch(Instant(5), &Limits::default());
+        pool.requeue(Instant(6));
+        assert_eq!(pool.queued(), 1);
+        let batch = pool.take_batch(Instant(7), &Limits::default());
+        let numbers: Vec<u64> = batch.iter().map(|request| request.id.number).collect();
+        assert_eq!((numbers, pool.queued()), (vec![9], 0));
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use consensus::pbft::record::Record;
-use consensus::{Configuration, SeqNo, Ticket};
+use consensus::pbft::record::{Record, Role};
+use consensus::{Configuration, Epoch, SeqNo, Ticket};
 use crypto::Digest;
 
 /// The state at a checkpoint, as it is on disk.
@@ -202,6 +202,25 @@ impl Disk {
         }
     }
 
+    /// The disk of a new replica: it has promised nothing, and that is the first thing on it.
+    pub(crate) fn founded() -> Self {
+        let role = Role::Member { from: Epoch(0) };
+        Disk {
+            image: Image {
+                records: vec![Record::Role(role)],
+                state: None,
+            },
+            ..Disk::default()
+        }
+    }
+
+    /// Does it say whether its replica has a vote? Without that it does not hold all that was
+    /// promised.
+    pub(crate) fn has_role(&self) -> bool {
+        let is_role = |record: &Record| matches!(record, Record::Role(_));
+        self.image.records.iter().any(is_role)
+    }
+
     /// The state at the last checkpoint that was saved.
     pub(crate) fn state(&self) -> Option<&SavedState> {
         self.image.state.as_ref()
@@ -267,7 +286,7 @@ mod tests {
 
     fn vote(seq: u64) -> Record {
         Record::Vote {
-            epoch: consensus::Epoch(0),
+            epoch: Epoch(0),
             statement: Statement {
                 view: View(0),
                 seq: SeqNo(seq),

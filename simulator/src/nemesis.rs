@@ -219,7 +219,7 @@ impl World<'_> {
         };
         let lost = self.nodes[at].disk.crash(kept);
         if self.config.faults.amnesia {
-            self.nodes[at].disk = Disk::default();
+            self.nodes[at].disk = Disk::founded();
         }
         self.stats.crashes += 1;
         self.stats.primary_crashes += u64::from(was_primary);
@@ -266,7 +266,6 @@ impl World<'_> {
         if !node.disk.lose(loss) {
             return;
         }
-        node.lost = true;
         node.learner = true;
         match loss {
             Loss::Wiped => self.stats.disks_wiped += 1,

@@ -106,9 +106,7 @@ pub(crate) struct Node {
     pub(crate) timer_generation: u64,
     /// A crash that waits for its persistence point.
     pub(crate) armed: Option<CrashPoint>,
-    /// Its disk has lost something since it stopped: it comes back as a learner (R12, R16).
-    pub(crate) lost: bool,
-    /// It has no vote since then.
+    /// It has no vote, because its disk has lost something (R12, R16).
     pub(crate) learner: bool,
     /// It has got its vote back.
     pub(crate) renewed: bool,
@@ -130,13 +128,12 @@ impl Node {
         Node {
             id,
             twin,
-            disk: Disk::default(),
+            disk: Disk::founded(),
             running: None,
             clock: Clock::default(),
             life: 0,
             timer_generation: 0,
             armed: None,
-            lost: false,
             learner: false,
             renewed: false,
             stopped_cleanly: true,
@@ -157,7 +154,7 @@ impl Node {
             self.policy.clone(),
             Arc::clone(&self.signer),
         );
-        if std::mem::take(&mut self.lost) {
+        if !self.disk.has_role() {
             protocol.become_learner(nonce);
         }
         for record in self.disk.records() {

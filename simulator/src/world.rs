@@ -406,9 +406,9 @@ impl<'c> World<'c> {
 
     /// Starts a replica from its disk.
     pub(crate) fn bring_up(&mut self, at: usize) {
-        let nonce = match self.nodes[at].lost {
-            true => Nonce(self.rng.random()),
-            false => Nonce([0; 16]),
+        let nonce = match self.nodes[at].disk.has_role() {
+            true => Nonce([0; 16]),
+            false => Nonce(self.rng.random()),
         };
         self.nodes[at].start(self.now, nonce);
         self.note(6, at as u32, u64::from(self.nodes[at].life));

@@ -139,7 +139,7 @@ pub struct ConsensusFacts {
     pub slow_path_slots: u64,
     /// Share of `fast_path_slots` in both, 0 to 1; 0 without slots.
     pub fast_path_share: f64,
-    /// Views left.
+    /// Views entered in the measured phase, by the replica that saw most of them.
     pub view_changes: u64,
     /// The view at the end.
     pub final_view: u64,

@@ -63,11 +63,7 @@ impl Ends {
             slow_path_slots: diff(|status| status.consensus.decided_slow),
             view_changes: self
                 .pairs()
-                // Views count from 0 in every epoch; a replica that was there all the time has counted them.
-                .map(|(first, last)| match same_process(first, last) {
-                    true => last.consensus.view_changes.max(last.view),
-                    false => last.view,
-                })
+                .map(|(first, last)| views_entered(first, last))
                 .max()
                 .unwrap_or_default(),
             final_view: last.view,
@@ -111,6 +107,20 @@ impl Ends {
             replicas,
             load_generator,
         }
+    }
+}
+
+/// Views that a replica entered between two reports. Views count from 0 in every epoch, and only a replica that was there
+/// all the time has counted them; of another one it is known how far it got.
+fn views_entered(first: &ReplicaStatus, last: &ReplicaStatus) -> u64 {
+    let seen = match first.epoch == last.epoch {
+        true => last.view.saturating_sub(first.view),
+        false => last.view,
+    };
+    let counted = |status: &ReplicaStatus| status.consensus.view_changes;
+    match same_process(first, last) {
+        true => seen.max(counted(last).saturating_sub(counted(first))),
+        false => seen,
     }
 }
 
@@ -188,5 +198,53 @@ pub(super) fn own_process() -> ProcessResources {
     ProcessResources {
         cpu_s: usage.cpu_s,
         rss_max_bytes: usage.rss_max_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(pid: u32, epoch: u64, view: u64, view_changes: u64) -> ReplicaStatus {
+        let mut status = ReplicaStatus {
+            epoch,
+            view,
+            ..ReplicaStatus::default()
+        };
+        status.process.pid = pid;
+        status.consensus.view_changes = view_changes;
+        status
+    }
+
+    #[test]
+    fn views_are_counted_across_epochs_and_restarts_and_not_before_the_measured_phase() {
+        let entered = |first, last| views_entered(&first, &last);
+        assert_eq!(
+            entered(status(1, 0, 2, 2), status(1, 0, 5, 4)),
+            3,
+            "jumped over one"
+        );
+        assert_eq!(
+            entered(status(1, 0, 2, 2), status(1, 1, 0, 5)),
+            3,
+            "a new epoch"
+        );
+        assert_eq!(
+            entered(status(1, 0, 2, 9), status(2, 0, 4, 1)),
+            2,
+            "restarted"
+        );
+        assert_eq!(entered(status(1, 0, 2, 2), status(1, 0, 2, 2)), 0);
+    }
+
+    #[test]
+    fn a_restarted_replica_has_fetched_what_its_process_did() {
+        let fetched = |pid, states| {
+            let mut status = status(pid, 0, 0, 0);
+            status.consensus.state_transfers = states;
+            status
+        };
+        assert_eq!(transfers(&fetched(1, 1), &fetched(1, 3)), 2);
+        assert_eq!(transfers(&fetched(1, 1), &fetched(2, 1)), 1);
     }
 }

@@ -124,7 +124,7 @@ facts! {
     FastPathSlots "fast_path_slots" Number "Slots committed on the fast path."
     SlowPathSlots "slow_path_slots" Number "Slots committed by a quorum of COMMITs."
     BatchOpsMean "batch_ops_mean" Number "Mean number of operations in a slot."
-    ViewChanges "view_changes" Number "Views entered after view 0."
+    ViewChanges "view_changes" Number "Views entered in the measured phase, by the replica that saw most of them."
     FinalView "final_view" Number "The highest view at the end."
     Checkpoints "checkpoints" Number "Checkpoints that became stable."
     StateTransfers "state_transfers" Number "Times a replica fetched state from others."

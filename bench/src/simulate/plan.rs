@@ -181,7 +181,7 @@ mod tests {
             config.policy.view_change_timeout,
             Duration::from_millis(500)
         );
-        assert_eq!(config.limits.log_window, 512);
+        assert_eq!(config.limits.log_window, 64);
         let faults = &config.faults;
         assert!(faults.crashes && !faults.pauses && !faults.power_cuts);
         assert_eq!(

@@ -200,3 +200,37 @@ fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
     assert!(view_changes.count() >= 4, "the others are in a new view");
     history::assert_linearizable(&results::lines(&run.join("repeat-1/history.jsonl")));
 }
+
+#[test]
+fn a_backup_that_lost_its_disk_comes_back_as_a_learner_and_gets_its_vote_again() {
+    let directory = local::directory();
+    let ended = run(
+        directory.path(),
+        "6s",
+        r#"[{ at = "500ms", kind = "kill", target = 3, restart_at = "1s", wipe = true }]"#,
+        &[
+            "expect.lost_operations=0",
+            "expect.final_epoch=\">= 1\"",
+            "expect.voting_ms=\">= 0\"",
+        ],
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    let repeat = &json["repeats"][0];
+    let fault = &repeat["faults"][0];
+    assert_eq!(fault["wipe"], true);
+    assert!(
+        number(&fault["voting_ms"]) > 0.0,
+        "it had no vote at first: {fault}"
+    );
+    // What it held before it lost its disk, and what it fetched after, is the same history.
+    assert_eq!(repeat["checks"]["agreement"]["verdict"], "pass");
+    assert_eq!(repeat["checks"]["state"]["verdict"], "pass");
+    let roles: Vec<Value> = events(&run, "role", 3)
+        .iter()
+        .map(|event| event["role"].clone())
+        .collect();
+    assert_eq!(roles.last(), Some(&"member".into()), "{roles:?}");
+    assert!(!events(&run, "epoch", 0).is_empty(), "the epoch ended");
+    results::assert_nothing_secret_left(directory.path());
+}

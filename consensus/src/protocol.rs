@@ -235,6 +235,8 @@ pub enum Action<W, R> {
         seq: SeqNo,
         /// Its certified `state_digest` (R9).
         digest: Digest,
+        /// Its certificate, if there is one, as a record: it goes to disk together with the state.
+        certificate: Option<R>,
     },
     /// Hand a peer's message to the state transfer (R13).
     State {

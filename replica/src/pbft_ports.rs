@@ -97,6 +97,12 @@ impl StorageDisk {
             truncate: None,
         }
     }
+
+    fn note(&mut self, record: &Record) {
+        if let Record::Stable(certificate) = record {
+            self.stable = Some(certificate.clone());
+        }
+    }
 }
 
 impl Disk<Record, kv::Change> for StorageDisk {
@@ -107,15 +113,17 @@ impl Disk<Record, kv::Change> for StorageDisk {
             bytes: Bytes::from(crypto::encode(record)),
         };
         for record in &records {
-            if let Record::Stable(certificate) = record {
-                self.stable = Some(certificate.clone());
-            }
+            self.note(record);
         }
         let group = Group {
             records: records.iter().map(stored).collect(),
             truncate_below: self.truncate.take(),
         };
         self.writer.with(|writer| writer.submit(last.0, group));
+    }
+
+    fn certify(&mut self, certificate: Record) {
+        self.note(&certificate);
     }
 
     fn save(&mut self, checkpoint: Checkpoint<kv::Change>) {

@@ -153,7 +153,9 @@ impl World<'_> {
                 node.disk.write(running.tickets, record);
             }
             Action::Truncate(seq) => node.disk.truncate(seq),
-            Action::FetchState { epoch, seq, digest } => {
+            Action::FetchState {
+                epoch, seq, digest, ..
+            } => {
                 let target = Target { epoch, seq, digest };
                 self.transfer(
                     at,

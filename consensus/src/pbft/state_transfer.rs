@@ -9,6 +9,7 @@ use crypto::Digest;
 use super::Pbft;
 use super::certificate::StableCertificate;
 use super::patience::Patience;
+use super::record::Record;
 use crate::configuration::Configuration;
 use crate::ids::SeqNo;
 use crate::protocol::{Action, Outbox, When};
@@ -73,7 +74,12 @@ impl Pbft {
         }
         if let Some((seq, digest)) = vouched {
             let epoch = self.epoch;
-            out.push(Action::FetchState { epoch, seq, digest });
+            out.push(Action::FetchState {
+                epoch,
+                seq,
+                digest,
+                certificate: None,
+            });
         }
     }
 
@@ -83,6 +89,7 @@ impl Pbft {
             epoch: certificate.epoch,
             seq: certificate.seq,
             digest: certificate.digest,
+            certificate: Some(Record::Stable(certificate.clone())),
         });
         let state_requests = &mut self.state_requests.certificates;
         state_requests.insert(certificate.seq, certificate);

@@ -13,6 +13,7 @@
 //! gives it those, tests give it lists.
 
 mod answers;
+mod certificates;
 pub mod core_loop;
 mod gate;
 pub mod ports;
@@ -38,6 +39,7 @@ use crypto::{Digest, Verified};
 use crate::inbox::Backlog;
 use crate::observer::{CommittedEntry, Observer};
 use answers::{Answers, Occasion};
+use certificates::Certificates;
 use gate::Gate;
 use ports::{Checkpoint, Describe, Disk, Network, Outgoing};
 use timers::Timers;
@@ -126,9 +128,10 @@ pub struct Driver<P: Protocol, S: Transferable, D, N> {
     turn: Turn<P::Record>,
     /// How slots were decided that are not executed yet; at most a window of them (R5).
     decided: BTreeMap<SeqNo, Path>,
-    /// Checkpoints on their way to disk; the storage's queue bounds them.
+    /// Checkpoints on their way to disk; at most those of a window.
     saving: VecDeque<Saving>,
     transfer: Transfer<S>,
+    certificates: Certificates<P::Record>,
 }
 
 /// A state on its way to disk.
@@ -213,6 +216,7 @@ where
             decided: BTreeMap::new(),
             saving: VecDeque::new(),
             transfer: Transfer::new(me, Arc::clone(cluster)),
+            certificates: Certificates::default(),
         }
     }
 
@@ -364,7 +368,13 @@ where
                     checkpoint,
                 });
             }
-            Action::FetchState { epoch, seq, digest } => {
+            Action::FetchState {
+                epoch,
+                seq,
+                digest,
+                certificate,
+            } => {
+                self.certificates.keep(seq, certificate);
                 let target = Target { epoch, seq, digest };
                 self.turn.transfers.push_back(TransferInput::Fetch(target));
             }
@@ -495,6 +505,9 @@ where
                     configuration,
                 } => {
                     self.decided = self.decided.split_off(&seq.next());
+                    if let Some(certificate) = self.certificates.take(seq) {
+                        self.disk.certify(certificate);
+                    }
                     self.save(seq, digest, Some(configuration));
                 }
                 Effect::Report(report) => self.take_report(&report),

@@ -48,6 +48,8 @@ pub struct Checkpoint<C> {
 pub trait Disk<R, C> {
     /// Makes `records` durable as one group; `last` is the ticket of the last one.
     fn persist(&mut self, records: Vec<R>, last: Ticket);
+    /// This is the certificate of the state that is saved next: both are durable together.
+    fn certify(&mut self, certificate: R);
     /// Makes the state of a checkpoint durable.
     fn save(&mut self, checkpoint: Checkpoint<C>);
     /// Forgets records bound to sequence numbers up to this one; may wait for the next group.

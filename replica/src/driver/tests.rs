@@ -24,6 +24,9 @@ use super::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
 use super::{Burst, Driver, Stop};
 use crate::observer::Observer;
 
+/// The record of every certificate.
+const CERTIFICATE: u32 = 77;
+
 /// A message with this number carries [`CARRIED`] and nothing else.
 const CARRIER: u32 = 1000;
 
@@ -135,6 +138,7 @@ impl Protocol for Puppet {
                     epoch: Epoch(0),
                     seq: SeqNo(seq),
                     digest,
+                    certificate: Some(CERTIFICATE),
                 },
                 Command::State(from, message) => Action::State {
                     from: ReplicaId(from),
@@ -228,6 +232,7 @@ impl Transferable for Sum {
 #[derive(Clone, Debug, PartialEq)]
 enum Done {
     Persisted { records: Vec<u32>, last: u64 },
+    Certified(u32),
     Saved(u64),
     Truncated(u64),
     Sent(Vec<u32>),
@@ -250,6 +255,9 @@ impl Disk<u32, u64> for Log {
             records,
             last: last.0,
         });
+    }
+    fn certify(&mut self, certificate: u32) {
+        self.0.borrow_mut().push(Done::Certified(certificate));
     }
     fn save(&mut self, checkpoint: Checkpoint<u64>) {
         self.0.borrow_mut().push(Done::Saved(checkpoint.seq.0));
@@ -618,7 +626,8 @@ fn a_fetched_state_is_saved_before_the_protocol_hears_of_it_and_its_slots_are_no
     ]);
     let done = stage.receive(&[0]).unwrap();
     assert_eq!(done, [Done::Sent(vec![100; 4])], "everybody is asked");
-    assert_eq!(stage.receive(&[0]).unwrap(), [Done::Saved(3)]);
+    let together = [Done::Certified(CERTIFICATE), Done::Saved(3)];
+    assert_eq!(stage.receive(&[0]).unwrap(), together);
     let done = stage.receive(&[0]).unwrap();
     let [Done::Replied(replies)] = done.as_slice() else {
         panic!("{done:?}");

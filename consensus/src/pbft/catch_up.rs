@@ -148,10 +148,18 @@ impl Pbft {
             if missing.len() >= FETCH_MAX {
                 break;
             }
-            if seq <= self.execute_sent || self.is_void(seq) {
+            if self.is_void(seq) {
                 continue;
             }
             let wanted = match (&slot.decided, slot.header) {
+                // Executed, but before a restart, or as part of a state: the body is not here, and a
+                // later view may be short of just this vote.
+                (_, Some(header)) if seq <= self.execute_sent => {
+                    let voted = |vote: Prepare| vote.statement.view >= header.statement.view;
+                    let due = header.statement.view == self.view && !slot.vote.is_some_and(voted);
+                    due.then_some(header.statement.digest)
+                }
+                _ if seq <= self.execute_sent => None,
                 (Some(decided), _) => Some(decided.statement.digest),
                 (None, Some(header)) => Some(header.statement.digest),
                 (None, None) if !self.assigned.is_free(seq) || self.mode != Mode::Normal => None,

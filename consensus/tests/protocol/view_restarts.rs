@@ -2,9 +2,9 @@
 
 use consensus::pbft::message::{Mode, Wire};
 use consensus::pbft::record::Record;
-use consensus::{Batch, CommitMode, Event, FastQuorum, Policy, Protocol, Timer, View};
+use consensus::{Batch, CommitMode, Event, FastQuorum, Policy, Protocol, SeqNo, Timer, View};
 
-use crate::fixture::{Fixture, ms};
+use crate::fixture::{Fixture, ms, state_at};
 use crate::net::{Net, long};
 use crate::node::Node;
 use crate::signing_views::{sent_report, status_in, voted};
@@ -96,6 +96,30 @@ fn votes_that_a_restart_cut_off_are_cast_afterwards_and_those_that_were_cast_are
         let cast = lines.iter().filter(|line| line.starts_with("persist vote"));
         assert_eq!(cast.count(), votes, "{durable} records: {lines:?}");
     }
+}
+
+#[test]
+fn a_slot_that_was_executed_before_a_restart_is_voted_for_again_with_a_body_from_others() {
+    let fixture = Fixture::strong();
+    // It had slot 1 as a DECISION only and never voted; then the state behind it was saved.
+    let mut node = fixture.node(2);
+    let configuration = consensus::Configuration::genesis(&fixture.cluster);
+    node.core
+        .restore_state(SeqNo(4), state_at(4), configuration);
+    node.step(Event::Started);
+    node.receive(1, &opens_with_slot_1(&fixture));
+    node.sent.clear();
+    node.status_after_waiting();
+    node.status_after_waiting();
+    let digest = fixture.proposal(1).batch.digest();
+    assert!(node.sent.contains(&Wire::FetchBatch(SeqNo(1), digest)));
+    let body = Wire::Batch(fixture.proposal(1).batch.to_raw());
+    assert_eq!(node.receive(3, &body)[0], "persist vote s1");
+    // Nothing is missing any more.
+    node.sent.clear();
+    node.status_after_waiting();
+    node.status_after_waiting();
+    assert!(!node.sent.iter().any(|wire| wire.name() == "fetch-batch"));
 }
 
 #[test]

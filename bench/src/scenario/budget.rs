@@ -176,7 +176,10 @@ mod tests {
             },
             ..kill(FaultTarget::Chosen(Choice::All), 5, None)
         };
-        assert_eq!(said(&[restart]), ["5 at 5 s"]);
+        assert_eq!(said(std::slice::from_ref(&restart)), ["5 at 5 s"]);
+        // What lasts beyond that moment is within the budget.
+        let meanwhile = [kill(index(0), 1, Some(9)), restart];
+        assert_eq!(said(&meanwhile), ["5 at 5 s"]);
     }
 
     #[test]

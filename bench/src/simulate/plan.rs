@@ -106,6 +106,8 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
     let mut faults = none;
     let (mut longest, mut strikes) = (Duration::ZERO, 0_u32);
     for fault in &scenario.faults {
+        // In the simulator a disk is lost, damaged or replaced by an older copy, as the seed wants.
+        faults.disks |= fault.kind.wipes();
         let all = fault.target == FaultTarget::Chosen(Choice::All);
         match fault.kind {
             FaultKind::Pause { .. } => faults.pauses = true,
@@ -196,8 +198,9 @@ mod tests {
         );
         assert!(plan("restart-all", &[]).config(1).faults.power_cuts);
         assert!(plan("pause-primary", &[]).config(1).faults.pauses);
+        assert!(plan("wipe-and-rejoin", &[]).config(1).faults.disks);
         let calm = plan("quickstart", &[]).config(1).faults;
-        assert!(!calm.crashes && !calm.pauses && !calm.power_cuts);
+        assert!(!calm.crashes && !calm.pauses && !calm.power_cuts && !calm.disks);
     }
 
     #[test]

@@ -113,10 +113,3 @@ fn every_seed_is_safe_and_live_and_the_sweep_reaches_what_it_is_for() {
         );
     }
 }
-
-#[test]
-fn the_same_seed_gives_the_same_trace() {
-    let (first, second) = (run(&Config::drawn(17)), run(&Config::drawn(17)));
-    assert_eq!(first.trace, second.trace);
-    assert_ne!(first.trace, run(&Config::drawn(18)).trace);
-}

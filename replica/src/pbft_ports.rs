@@ -254,6 +254,57 @@ mod tests {
         }
     }
 
+    /// What is on disk after these calls, and a stop.
+    fn saved(calls: impl FnOnce(&mut StorageDisk)) -> CheckpointMeta {
+        let place = crate::storage::memory::MemoryDisk::new();
+        let writer = SharedWriter::default();
+        let core = Arc::new(CoreInbox::<u32>::new());
+        writer.start(place.open(), core);
+        calls(&mut StorageDisk::new(writer.clone(), None));
+        writer.stop().unwrap();
+        let state = place.open().state.load().unwrap().unwrap();
+        CheckpointMeta::decode(&state.meta).unwrap()
+    }
+
+    fn checkpoint(seq: u64) -> Checkpoint<kv::Change> {
+        Checkpoint {
+            seq: SeqNo(seq),
+            digest: crypto::Digest::default(),
+            changes: Vec::new(),
+            sessions: Vec::new(),
+            configuration: vec![1, 2, 3],
+        }
+    }
+
+    fn stable(seq: u64) -> Record {
+        Record::Stable(StableCertificate {
+            epoch: consensus::Epoch(0),
+            seq: SeqNo(seq),
+            digest: crypto::Digest::default(),
+            signers: consensus::pbft::certificate::Signers(Vec::new()),
+        })
+    }
+
+    #[test]
+    fn a_state_goes_to_disk_with_the_configuration_and_the_newest_certificate() {
+        let held = |meta: &CheckpointMeta| meta.stable.as_ref().map(|held| held.seq.0);
+        let executed = saved(|disk| {
+            disk.save(checkpoint(64));
+            disk.persist(vec![stable(64)], Ticket(1));
+            disk.save(checkpoint(128));
+        });
+        assert_eq!(
+            (held(&executed), executed.configuration),
+            (Some(64), vec![1, 2, 3])
+        );
+        let transferred = saved(|disk| {
+            disk.persist(vec![stable(64)], Ticket(1));
+            disk.certify(stable(640));
+            disk.save(checkpoint(640));
+        });
+        assert_eq!(held(&transferred), Some(640));
+    }
+
     #[test]
     fn stored_changes_come_back_as_they_were_and_a_removal_clears_its_entry() {
         let last_delete = kv::Change::LastDelete(SeqNo(7));

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use consensus::pbft::certificate::Statement;
 use consensus::{SeqNo, View};
@@ -94,31 +95,64 @@ fn vote(seq: u64, view: u64) -> Record {
     }
 }
 
-/// A replica that was killed in the middle of its work, and the digests of its checkpoints.
-fn killed() -> (Place, Vec<(u64, Digest)>) {
-    let place = Place::new();
-    let mut states = vec![(0, Digest::default())];
-    for run in 1..=3 {
-        let mut replica = place.start();
-        for view in 0..2 {
-            for seq in (run - 1) * K + 1..=run * K + 20 {
-                append(&mut replica, &vote(seq, view), None);
+/// A replica that has stopped, and what it had.
+struct Stopped {
+    _place: Place,
+    directory: PathBuf,
+    who: Membership,
+    /// Digest of the state at each of its checkpoints.
+    states: Vec<(u64, Digest)>,
+    promised: Vec<StoredRecord>,
+}
+
+impl Stopped {
+    /// Killed in the middle of its work, so that all of it is in write-ahead logs; or stopped
+    /// cleanly, so that none of it is.
+    fn new(cleanly: bool) -> Self {
+        let place = Place::new();
+        let mut states = Vec::new();
+        for run in 1..=3 {
+            let mut replica = place.start();
+            for view in 0..2 {
+                for seq in (run - 1) * K + 1..=run * K + 20 {
+                    append(&mut replica, &vote(seq, view), None);
+                }
+            }
+            let digest = advance(&mut replica, run * K);
+            let stable = Record::Stable(certificate(run * K, digest));
+            append(&mut replica, &stable, Some(run * K));
+            states.push((run * K, digest));
+            if run == 2 || cleanly {
+                let Restored { storage, .. } = replica;
+                storage.log.close().unwrap();
+                storage.state.close().unwrap();
             }
         }
-        let digest = advance(&mut replica, run * K);
-        append(
-            &mut replica,
-            &Record::Stable(certificate(run * K, digest)),
-            Some(run * K),
-        );
-        states.push((run * K, digest));
-        if run == 2 {
-            let Restored { storage, .. } = replica;
-            storage.log.close().unwrap();
-            storage.state.close().unwrap();
+        let directory = place.path("as it stopped");
+        copy(&place.directory, &directory);
+        copy(&place.path("data"), &directory.join("data"));
+        let mut whole = place.start();
+        assert!(matches!(whole.standing, Standing::Member));
+        assert_eq!(whole.executor.last_executed(), SeqNo(3 * K));
+        let promised = records(&mut whole);
+        assert!(promised.len() > 20);
+        Stopped {
+            directory,
+            who: place.who(),
+            _place: place,
+            states,
+            promised,
         }
     }
-    (place, states)
+}
+
+/// What damage came to.
+#[derive(Debug, Default)]
+struct Seen {
+    harmless: u64,
+    recognised: u64,
+    /// Of those, with a state that was kept.
+    kept: u64,
 }
 
 #[test]
@@ -127,59 +161,43 @@ fn no_damage_to_any_file_makes_a_replica_vote_on_what_it_did_not_write() {
         let (from, to) = text.split_once("..").expect("DAMAGES=FROM..TO");
         from.parse().unwrap()..to.parse().unwrap()
     });
-    let (original, states) = killed();
-    let healthy = tempfile::tempdir().unwrap();
-    copy(&original.directory, healthy.path());
-    copy(&original.path("data"), &healthy.path().join("data"));
-    let who = original.who();
-    let mut whole = restore(&Options::new(&original.directory), &who).unwrap();
-    assert!(matches!(whole.standing, Standing::Member));
-    let (promised, last) = (records(&mut whole), whole.executor.last_executed().0);
-    assert!(promised.len() > 20 && last == 3 * K);
-
-    let (mut harmless, mut recognised, mut kept) = (0, 0, 0);
+    let stopped = [Stopped::new(false), Stopped::new(true)];
+    let mut seen = [Seen::default(), Seen::default()];
     for number in range.clone() {
         let mut dice = Dice(number);
+        let which = dice.roll(2);
+        let (original, seen) = (&stopped[which], &mut seen[which]);
         let name = FILES[dice.roll(FILES.len())];
         let place = tempfile::tempdir().unwrap();
-        copy(healthy.path(), place.path());
-        copy(&healthy.path().join("data"), &place.path().join("data"));
+        copy(&original.directory, place.path());
+        copy(&original.directory.join("data"), &place.path().join("data"));
         let mut bytes = fs::read(place.path().join(name)).unwrap();
         let how = damage(&mut dice, &mut bytes);
         fs::write(place.path().join(name), bytes).unwrap();
         let context = format!("DAMAGES={number}..{}: {name}, {how}", number + 1);
 
-        match restore(&Options::new(place.path()), &who) {
-            Err(error) => {
-                // Nobody but the operator can help, so these must be rare; none of them is damage.
-                assert!(!matches!(
-                    error,
-                    StartupError::Storage(StorageError::Damaged { .. })
-                ));
-                panic!("{context}: refused instead of a learner: {error}");
-            }
-            Ok(mut replica) => {
-                let seq = replica.executor.last_executed().0;
-                let digest = replica.executor.state_digest();
-                let known = states.contains(&(seq, digest)) || seq == 0;
-                assert!(known, "{context}: a state that never was, at {seq}");
-                if matches!(replica.standing, Standing::Member) {
-                    assert_eq!(seq, last, "{context}");
-                    assert!(
-                        records(&mut replica) == promised,
-                        "{context}: other promises"
-                    );
-                    harmless += 1;
-                } else {
-                    recognised += 1;
-                    kept += u64::from(seq > 0);
-                }
-            }
+        // Only the operator could help if it were refused.
+        let mut replica = restore(&Options::new(place.path()), &original.who)
+            .unwrap_or_else(|error| panic!("{context}: refused instead of a learner: {error}"));
+        let seq = replica.executor.last_executed().0;
+        let digest = replica.executor.state_digest();
+        let known = original.states.contains(&(seq, digest)) || seq == 0;
+        assert!(known, "{context}: a state that never was, at {seq}");
+        if matches!(replica.standing, Standing::Member) {
+            assert_eq!(seq, 3 * K, "{context}");
+            let same = records(&mut replica) == original.promised;
+            assert!(same, "{context}: other promises");
+            seen.harmless += 1;
+        } else {
+            seen.recognised += 1;
+            seen.kept += u64::from(seq > 0);
         }
     }
     if range == DAMAGES {
         // Witnesses that all of it happened.
-        let figures = (harmless, recognised, kept);
-        assert!(harmless > 20 && recognised > 50 && kept > 20, "{figures:?}");
+        for seen in seen {
+            let enough = seen.harmless > 10 && seen.recognised > 20 && seen.kept > 5;
+            assert!(enough, "{seen:?}");
+        }
     }
 }

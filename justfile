@@ -25,6 +25,14 @@ check:
 sweep FROM TO:
     SEEDS={{FROM}}..{{TO}} cargo test --release -p simulator --test sweep
 
+# Break every rule that must not be broken, and see who notices; writes docs/mutants.md.
+mutants:
+    UPDATE=1 cargo test -p hunt mutants -- --nocapture
+
+# The model of whole replicas without bounds: hours.
+model:
+    FULL=1 cargo test --release -p hunt modelling -- --nocapture
+
 # Licences, bans and sources of the dependencies, and the advisories.
 deny:
     cargo deny check

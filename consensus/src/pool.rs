@@ -21,7 +21,7 @@ pub enum Offer {
     Full,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     request: Request,
     queued: bool,
@@ -30,7 +30,7 @@ struct Entry {
 }
 
 /// Pending requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     requests_max: usize,
     bytes_max: usize,

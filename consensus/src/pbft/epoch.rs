@@ -32,7 +32,7 @@ use crate::request::Request;
 use crate::time::Instant;
 
 /// What the core knows of the replicated configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Configured {
     /// As of the last slot that was handed to the executor.
     pub(super) configuration: Configuration,

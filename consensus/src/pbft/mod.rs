@@ -78,7 +78,8 @@ use suspicion::{ViewPatience, Watch};
 use view_change::ViewChanges;
 use view_entry::Assigned;
 
-/// One replica of a PBFT cluster.
+/// One replica of a PBFT cluster. A clone is a fork of history: for model checkers.
+#[derive(Clone)]
 pub struct Pbft {
     me: ReplicaId,
     keyring: Keyring,

@@ -130,15 +130,11 @@ impl Pbft {
         self.consider_view_changes(now, out);
     }
 
-    /// The report of everything that was promised: the latest vote of every slot in the window,
-    /// whatever its view, NULL and decided slots included, and the highest prepared certificate.
-    fn own_view_change(&self) -> SentViewChange {
-        let stable = self
-            .stable
-            .clone()
-            .filter(|stable| stable.epoch == self.epoch);
-        let records = self
-            .window
+    /// Everything that this replica would have to report if it left its view now: the latest vote of
+    /// every slot in the window, whatever its view, NULL and decided slots included, and the highest
+    /// prepared certificate.
+    pub fn promises(&self) -> Vec<SlotRecord> {
+        self.window
             .iter()
             .take_while(|(seq, _)| *seq <= self.window.high())
             .filter_map(|(seq, slot)| {
@@ -155,13 +151,20 @@ impl Pbft {
                     prepared,
                 })
             })
-            .collect();
+            .collect()
+    }
+
+    fn own_view_change(&self) -> SentViewChange {
+        let stable = self
+            .stable
+            .clone()
+            .filter(|stable| stable.epoch == self.epoch);
         let view_change = ViewChange {
             epoch: self.epoch,
             new_view: self.view,
             replica: self.me,
             stable,
-            records,
+            records: self.promises(),
         };
         let bytes = crypto::encode(&view_change);
         let signature = self.sign(Kind::ViewChange, &bytes);

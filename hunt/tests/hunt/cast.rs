@@ -8,8 +8,8 @@ use std::sync::Arc;
 use consensus::pbft::Pbft;
 use consensus::pbft::certificate::{Signers, StableCertificate, Statement};
 use consensus::pbft::message::{
-    Checkpoint, Header, MisbehaviourProof, NewView, Prepare, SignedNewView, SignedViewChange,
-    SlotRecord, ViewChange, VoteReport, Wire,
+    Checkpoint, Commit, Header, MisbehaviourProof, NewView, Prepare, SignedNewView,
+    SignedViewChange, SlotRecord, ViewChange, VoteReport, Wire,
 };
 use consensus::{
     Batch, ByteList, ClientId, Cluster, CommitMode, Epoch, FastQuorum, Keyring, Limits, Policy,
@@ -133,6 +133,15 @@ impl Cast {
             replica: ReplicaId(replica),
             signature: self.sign(replica, Kind::Prepare, &header.statement.body()),
             header_signature: header.signature,
+        }
+    }
+
+    pub(crate) fn commit(&self, replica: u16, header: &Header) -> Commit {
+        Commit {
+            epoch: Epoch(0),
+            statement: header.statement,
+            replica: ReplicaId(replica),
+            signature: self.sign(replica, Kind::Commit, &header.statement.body()),
         }
     }
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use consensus::pbft::message::Wire;
+use consensus::pbft::message::{NewView, ViewChange, Wire};
 use consensus::{Cluster, ReplicaId, SeqNo, View};
 use crypto::Digest;
 
 /// What a correct replica signs at most one content for (S6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Promise {
-    by: u16,
-    kind: &'static str,
-    view: View,
-    seq: SeqNo,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Promise {
+    pub(crate) by: u16,
+    pub(crate) kind: &'static str,
+    pub(crate) view: View,
+    pub(crate) seq: SeqNo,
 }
 
 /// See the module.
@@ -55,6 +55,11 @@ impl Ledger {
     /// What this replica decided for the slot.
     pub(crate) fn decision(&self, at: u16, seq: u64) -> Option<Digest> {
         self.by_replica.get(&(at, SeqNo(seq))).copied()
+    }
+
+    /// What correct replicas have signed: PRE-PREPAREs, PREPAREs, COMMITs and so on.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = (&Promise, &Digest)> {
+        self.promises.iter()
     }
 
     /// S1: one digest for a slot.
@@ -103,8 +108,30 @@ impl Ledger {
                 (statement.view, statement.seq, statement.digest)
             }
             Wire::Checkpoint(claim) => (View(0), claim.seq, claim.digest),
+            Wire::ViewChange(signed) => {
+                let report: ViewChange = crypto::decode(&signed.bytes).expect("its own bytes");
+                let content = Digest::of("report", &signed.bytes);
+                (report.new_view, SeqNo(0), content)
+            }
+            Wire::NewView(signed) => {
+                let opening: NewView = crypto::decode(&signed.bytes).expect("its own bytes");
+                if cluster.primary(opening.epoch, opening.view).0 != by {
+                    return;
+                }
+                for header in opening.headers {
+                    let statement = header.statement;
+                    let content = statement.digest;
+                    self.promised(by, "pre-prepare", statement.view, statement.seq, content);
+                }
+                let content = Digest::of("opening", &signed.bytes);
+                (opening.view, SeqNo(0), content)
+            }
             _ => return,
         };
+        self.promised(by, kind, view, seq, content);
+    }
+
+    fn promised(&mut self, by: u16, kind: &'static str, view: View, seq: SeqNo, content: Digest) {
         let promise = Promise {
             by,
             kind,

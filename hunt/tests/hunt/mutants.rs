@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use consensus::FastQuorum;
 use consensus::mutation::{Mutation, plant};
 
+use crate::modelling::NOTICED;
 use crate::schedules::{self, Verdict};
 use crate::selecting;
 
@@ -282,6 +283,13 @@ fn mutants_are_all_caught_and_the_rules_as_they_are_pass() {
             Err(why) => missed.push(why),
         }
     }
+    let modelled = NOTICED.map(|(mutation, _, _)| format!("`{mutation:?}`"));
+    writeln!(
+        text,
+        "\nThe model of whole replicas (`modelling`) notices these as well: {}.",
+        modelled.join(", ")
+    )
+    .unwrap();
     println!("{text}");
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     if std::env::var_os("UPDATE").is_some() {

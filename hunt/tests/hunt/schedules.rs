@@ -15,7 +15,7 @@ pub(crate) use promises::*;
 use std::time::Duration;
 
 use consensus::FastQuorum;
-use consensus::pbft::message::{Header, SignedViewChange, Wire};
+use consensus::pbft::message::{Header, Wire};
 
 use crate::cast::{Cast, Size};
 use crate::stage::Stage;
@@ -36,23 +36,6 @@ fn proposal(cast: &Cast, view: u64, seq: u64, client: u32) -> (Header, Wire) {
     (header, Wire::PrePrepare(header, Some(batch.to_raw())))
 }
 
-/// The VIEW-CHANGE for `view` that a correct replica has sent.
-fn report_of(stage: &Stage, from: u16, view: u64) -> SignedViewChange {
-    stage
-        .sent
-        .iter()
-        .filter(|letter| letter.from == from)
-        .find_map(|letter| match &letter.wire {
-            Wire::ViewChange(signed) => {
-                let report: consensus::pbft::message::ViewChange =
-                    crypto::decode(&signed.bytes).unwrap();
-                (report.new_view.0 == view).then(|| signed.clone())
-            }
-            _ => None,
-        })
-        .expect("it has left for that view")
-}
-
 /// A puppet that primary `to` hears of and that says nothing of any slot.
 fn empty_report(stage: &mut Stage, puppet: u16, to: u16, view: u64) {
     let report = stage.cast.view_change(puppet, view, None, Vec::new());
@@ -61,7 +44,7 @@ fn empty_report(stage: &mut Stage, puppet: u16, to: u16, view: u64) {
 
 /// The network is good, the puppets are silent, and every correct replica has a request: all of
 /// them have to execute something.
-fn progress(stage: &mut Stage) -> Verdict {
+pub(crate) fn progress(stage: &mut Stage) -> Verdict {
     let correct = stage.correct();
     let before: Vec<_> = correct
         .iter()

@@ -4,10 +4,11 @@
 //! whatever the script does: S1, S2, S6 and S8 of the oracles, and no halt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::pbft::Pbft;
-use consensus::pbft::message::{Mode, Wire};
+use consensus::pbft::message::{Mode, SignedViewChange, ViewChange, Wire};
 use consensus::pbft::record::Record;
 use consensus::protocol::{When, admit_all};
 use consensus::{
@@ -29,7 +30,7 @@ const DELIVERIES_MAX: usize = 50_000;
 pub(crate) struct Letter {
     pub(crate) from: u16,
     pub(crate) to: u16,
-    pub(crate) wire: Wire,
+    pub(crate) wire: Arc<Wire>,
 }
 
 impl Letter {
@@ -47,7 +48,7 @@ struct State {
 }
 
 /// One correct replica: what it is doing, and what a crash leaves of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Seat {
     core: Option<Pbft>,
     records: Vec<Record>,
@@ -61,31 +62,35 @@ struct Seat {
     gated: Vec<(Destination, Wire)>,
 }
 
-/// See the module.
+/// See the module. A clone is another course that things could take from here.
+#[derive(Clone)]
 pub(crate) struct Stage {
-    pub(crate) cast: Cast,
+    pub(crate) cast: Arc<Cast>,
     pub(crate) now: Instant,
     pub(crate) ledger: Ledger,
     /// Sent, neither delivered nor lost, oldest first.
     pub(crate) letters: Vec<Letter>,
-    /// Everything that correct replicas have sent.
-    pub(crate) sent: Vec<Letter>,
-    seats: Vec<Seat>,
+    /// Everything that correct replicas have sent, each thing once.
+    pub(crate) sent: Vec<(u16, Arc<Wire>)>,
+    seats: Vec<Arc<Seat>>,
     puppets: Vec<u16>,
+    /// Some correct primary has opened a view without a proven equivocator.
+    pub(crate) opened_with_exclusion: bool,
 }
 
 impl Stage {
     /// All replicas but the puppets are up.
     pub(crate) fn new(size: Size, puppets: &[u16]) -> Self {
-        let cast = Cast::new(size);
+        let cast = Arc::new(Cast::new(size));
         let n = cast.n();
         let mut stage = Stage {
             now: Instant(0),
             ledger: Ledger::new(puppets),
             letters: Vec::new(),
             sent: Vec::new(),
-            seats: (0..n).map(|_| Seat::default()).collect(),
+            seats: (0..n).map(|_| Arc::default()).collect(),
             puppets: puppets.to_vec(),
+            opened_with_exclusion: false,
             cast,
         };
         for id in stage.correct() {
@@ -104,7 +109,7 @@ impl Stage {
     /// Starts a replica from its disk; after a crash it is fenced, as its driver would do.
     fn start(&mut self, id: u16, after_crash: bool) {
         let mut core = self.cast.core(id);
-        let seat = &mut self.seats[usize::from(id)];
+        let seat = Arc::make_mut(&mut self.seats[usize::from(id)]);
         let (unbound, bound): (Vec<&Record>, Vec<&Record>) = seat
             .records
             .iter()
@@ -129,12 +134,12 @@ impl Stage {
 
     /// From now on this disk makes nothing durable.
     pub(crate) fn hold_disk(&mut self, id: u16) {
-        self.seats[usize::from(id)].held = true;
+        Arc::make_mut(&mut self.seats[usize::from(id)]).held = true;
     }
 
     /// Power is lost, and with it what the disk had not made durable.
     pub(crate) fn crash(&mut self, id: u16) {
-        let seat = &mut self.seats[usize::from(id)];
+        let seat = Arc::make_mut(&mut self.seats[usize::from(id)]);
         seat.core = None;
         seat.held = false;
         seat.undurable.clear();
@@ -149,6 +154,11 @@ impl Stage {
 
     pub(crate) fn core(&self, id: u16) -> &Pbft {
         self.seats[usize::from(id)].core.as_ref().expect("it is up")
+    }
+
+    /// The replica, unless it is a puppet or down.
+    pub(crate) fn core_if_up(&self, id: u16) -> Option<&Pbft> {
+        self.seats[usize::from(id)].core.as_ref()
     }
 
     /// A client's request arrives at a replica.
@@ -235,7 +245,9 @@ impl Stage {
 
     /// A timer rings, whether it was set or not.
     pub(crate) fn ring(&mut self, at: u16, timer: Timer) {
-        self.seats[usize::from(at)].timers.remove(&timer);
+        Arc::make_mut(&mut self.seats[usize::from(at)])
+            .timers
+            .remove(&timer);
         self.step(at, Event::TimerFired(timer));
     }
 
@@ -293,7 +305,7 @@ impl Stage {
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut out = Outbox::new();
-            let Some(core) = &mut self.seats[usize::from(at)].core else {
+            let Some(core) = &mut Arc::make_mut(&mut self.seats[usize::from(at)]).core else {
                 return;
             };
             core.step(self.now, event, &mut out);
@@ -309,7 +321,7 @@ impl Stage {
     }
 
     fn perform(&mut self, at: u16, action: Action<Wire, Record>) -> Vec<Happened> {
-        let seat = &mut self.seats[usize::from(at)];
+        let seat = Arc::make_mut(&mut self.seats[usize::from(at)]);
         match action {
             Action::Persist(record) if seat.held => seat.undurable.push(record),
             Action::Persist(record) => {
@@ -363,6 +375,9 @@ impl Stage {
             }
             // Nobody here lags so far that only a state would help.
             Action::FetchState { .. } | Action::State { .. } => {}
+            Action::Report(Report::OpenedView { excluded, .. }) => {
+                self.opened_with_exclusion |= excluded > 0;
+            }
             Action::Report(_) | Action::Busy { .. } => {}
             Action::Halt(why) => self.ledger.violation(format!("r{at} halts: {why}")),
         }
@@ -375,17 +390,31 @@ impl Stage {
             Destination::One(id) => vec![id.0],
             Destination::Others => (0..self.cast.n()).filter(|id| *id != from).collect(),
         };
+        let wire = Arc::new(wire.clone());
+        self.sent.push((from, Arc::clone(&wire)));
         for to in targets {
-            let letter = Letter {
-                from,
-                to,
-                wire: wire.clone(),
-            };
-            self.sent.push(letter.clone());
             if !self.puppets.contains(&to) {
-                self.letters.push(letter);
+                let wire = Arc::clone(&wire);
+                self.letters.push(Letter { from, to, wire });
             }
         }
+    }
+
+    /// Has any correct replica sent a message of this kind?
+    pub(crate) fn has_sent(&self, kind: &str) -> bool {
+        self.sent.iter().any(|(_, wire)| wire.name() == kind)
+    }
+
+    /// The VIEW-CHANGE for `view` that a correct replica has sent.
+    pub(crate) fn report_of(&self, from: u16, view: u64) -> Option<SignedViewChange> {
+        let by = self.sent.iter().filter(|(sender, _)| *sender == from);
+        by.rev().find_map(|(_, wire)| match &**wire {
+            Wire::ViewChange(signed) => {
+                let report: ViewChange = crypto::decode(&signed.bytes).expect("its own bytes");
+                (report.new_view.0 == view).then(|| signed.clone())
+            }
+            _ => None,
+        })
     }
 
     /// Is the replica in this view, voting?

@@ -3,7 +3,7 @@
 use consensus::pbft::message::Wire;
 use crypto::Digest;
 
-use super::{FIVE, Verdict, progress, proposal, report_of};
+use super::{FIVE, Verdict, progress, proposal};
 use crate::stage::Stage;
 
 /// A is committed in view 0. The primary of view 1 shows honest reports and proposes B.
@@ -19,7 +19,7 @@ pub(crate) fn a_new_view_proposes_what_its_reports_do_not_lead_to() -> Verdict {
         stage.leave(id);
     }
     stage.deliver(|letter| letter.is(&["view-change"]) && letter.to == 0);
-    let reports = [0, 2, 3, 4].map(|id| report_of(&stage, id, 1));
+    let reports = [0, 2, 3, 4].map(|id| stage.report_of(id, 1).unwrap());
     let (b, wire) = proposal(&stage.cast, 1, 1, 1);
     let opening = stage
         .cast

@@ -12,7 +12,7 @@ pub(crate) fn a_primary_proposes_two_ways() -> Verdict {
         stage.tell(0, backup, &a);
         stage.tell(0, backup, &b);
     }
-    assert!(stage.sent.iter().any(|letter| letter.is(&["prepare"])));
+    assert!(stage.has_sent("prepare"));
     stage.ledger.verdict()
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn a_primary_proposes_another_way_after_a_restart() -> Verdict {
     let (_, a) = proposal(&stage.cast, 0, 1, 0);
     let (_, b) = proposal(&stage.cast, 0, 1, 1);
     stage.tell(0, 1, &a);
-    assert!(stage.sent.iter().any(|letter| letter.is(&["prepare"])));
+    assert!(stage.has_sent("prepare"));
     stage.restart(1);
     stage.tell(0, 1, &b);
     stage.ledger.verdict()
@@ -35,7 +35,7 @@ pub(crate) fn a_primary_forgets_what_it_proposed() -> Verdict {
     let (first, second) = (stage.cast.request(0, 1), stage.cast.request(1, 1));
     stage.hold_disk(0);
     stage.request(0, first);
-    assert!(stage.sent.iter().any(|letter| letter.is(&["pre-prepare"])));
+    assert!(stage.has_sent("pre-prepare"));
     stage.restart(0);
     stage.request(0, second);
     stage.deliver_kinds(&["pre-prepare", "prepare", "evidence"]);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crypto::{Check, ClusterId, Digest, Ed25519, Kind, Scheme, Sender, Signature, signing_digest};
+use crypto::{
+    Check, ClusterId, Digest, Ed25519, Kind, Remembering, Scheme, Sender, Signature, signing_digest,
+};
 
 use crate::cluster::Cluster;
 use crate::ids::{ClientId, Epoch, ReplicaId};
@@ -15,12 +17,11 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The keyring of a real cluster: Ed25519 by ZIP-215.
+    /// The keyring of a real cluster: Ed25519 by ZIP-215. What replicas have signed is verified once
+    /// for all clones of it.
     pub fn new(cluster: Arc<Cluster>) -> Self {
-        Keyring {
-            cluster,
-            scheme: Arc::new(Ed25519),
-        }
+        let scheme = Arc::new(Remembering::new(Ed25519, cluster.replica_keys()));
+        Keyring { cluster, scheme }
     }
 
     /// A keyring with another scheme, for the simulator and the model checker.

@@ -10,6 +10,7 @@ pub mod domain;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod keys;
+pub mod remembering;
 pub mod scheme;
 pub mod signed;
 #[cfg(feature = "tls")]
@@ -19,5 +20,6 @@ pub use codec::{CodecError, Decode, Encode, decode, encode};
 pub use digest::{Digest, Hasher};
 pub use domain::{ClusterId, Kind, Sender, signing_digest};
 pub use keys::{KeyError, PublicKey, SecretKey, Signature, Signer};
+pub use remembering::Remembering;
 pub use scheme::{Check, Ed25519, Scheme};
 pub use signed::{BadSignature, Verified, admit, admit_all, settle_all};

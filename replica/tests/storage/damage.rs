@@ -325,3 +325,47 @@ fn a_transferred_state_is_installed_as_a_whole_or_not_at_all() {
     }
     assert!(as_before > 10 && as_after > 0, "{as_before} {as_after}");
 }
+
+/// A power cut while a group was on its way: nothing had been acknowledged, and the anchor had not
+/// moved. Every sector boundary of the last 64 KiB.
+#[test]
+fn a_torn_tail_is_cut_and_nothing_before_it_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    write_some(&mut storage, 1);
+    let before = copy(directory.path());
+    let held = storage.log.load().unwrap();
+    let body = "body ".repeat(12_000);
+    let records = [
+        record(30, 1, &body),
+        record(31, 1, "vote"),
+        record(0, 3, "view 2"),
+    ];
+    storage.log.append(&group(&records)).unwrap();
+    let appended = storage.log.load().unwrap();
+    let old = fs::read(before.path().join("data/log.db-wal")).unwrap();
+    let new = fs::read(directory.path().join("data/log.db-wal")).unwrap();
+    let first = new.len().saturating_sub(64 << 10).max(old.len()) / 512 * 512;
+    let (mut cut_off, mut whole) = (0, 0);
+    for torn in (first..new.len()).step_by(512).chain([new.len()]) {
+        for lost in ["missing", "zeros", "noise"] {
+            let mut wal = new[..torn].to_vec();
+            match lost {
+                "zeros" => wal.resize(new.len(), 0),
+                "noise" => wal.extend((torn..new.len()).map(|at| (at * 37 % 251) as u8)),
+                _ => {}
+            }
+            let crashed = copy(before.path());
+            fs::write(crashed.path().join("data/log.db-wal"), wal).unwrap();
+            let found = open(crashed.path()).unwrap().log.load().unwrap();
+            match found == held {
+                true => cut_off += 1,
+                false => {
+                    assert_eq!(found, appended, "torn at {torn}, {lost}");
+                    whole += 1;
+                }
+            }
+        }
+    }
+    assert!(cut_off > 200 && whole >= 3, "{cut_off} {whole}");
+}

@@ -11,11 +11,10 @@ use consensus::pbft::Pbft;
 use consensus::pbft::message::Wire;
 use consensus::protocol::When;
 use consensus::reply::{FULL_RESULT_MAX, designated};
-use consensus::report::{Path, Trigger};
 use consensus::transfer::Target;
 use consensus::{
-    Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
-    Reply, Report, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer, View,
+    Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, Reply,
+    Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer,
 };
 use crypto::Verified;
 use rand::RngExt;
@@ -497,110 +496,6 @@ impl World<'_> {
         });
         let delay = self.network.delay(&mut self.rng);
         self.schedule(delay, What::Reply { to, reply });
-    }
-
-    /// Is nothing that this replica says to be believed?
-    pub(crate) fn is_faulty(&self, id: ReplicaId) -> bool {
-        self.nodes.get(id.index()).is_none_or(|node| node.twin)
-    }
-
-    pub(crate) fn report(&mut self, at: usize, report: Report) {
-        let correct = !self.nodes[at].twin;
-        match report {
-            Report::Decided {
-                epoch,
-                seq,
-                digest,
-                path,
-                view,
-            } => {
-                match path {
-                    Path::Fast => {
-                        self.stats.fast += 1;
-                        self.fast_slot = self.fast_slot.max(Some((view, seq)));
-                    }
-                    Path::Slow => self.stats.slow += 1,
-                    Path::Transfer => self.stats.transferred += 1,
-                }
-                if correct {
-                    self.ledger.decided(at, epoch, seq, digest);
-                }
-            }
-            Report::FellBack { .. } => self.stats.fallbacks += 1,
-            Report::Stable { seq, .. } => {
-                self.stats.checkpoints += 1;
-                self.checkpoint_stable(at, seq);
-            }
-            Report::TransferDone { parts, .. } => {
-                self.stats.state_transfers += 1;
-                self.stats.parts_transferred += parts;
-                self.caught_up();
-            }
-            Report::Retransmitted { .. } => self.stats.retransmissions += 1,
-            Report::Equivocation { culprit, seq } => {
-                self.stats.equivocations += 1;
-                if correct && !self.is_faulty(culprit) {
-                    self.ledger
-                        .violation(format!("blame: correct {culprit} is accused at {seq}"));
-                }
-            }
-            Report::LeftView { to, why } => {
-                self.chart(|world| {
-                    format!("{:<4} leaves for {to:?}: {}", world.name(at), why.name())
-                });
-                match why {
-                    Trigger::RequestTimeout => self.stats.left_by_request_timeout += 1,
-                    Trigger::NewViewTimeout => self.stats.left_by_new_view_timeout += 1,
-                    Trigger::Silence => self.stats.left_by_silence += 1,
-                    Trigger::Resignation => self.stats.left_by_resignation += 1,
-                    Trigger::Equivocation => self.stats.left_by_equivocation += 1,
-                    Trigger::Join => self.stats.left_by_join += 1,
-                    Trigger::Restart => self.stats.left_by_restart += 1,
-                    Trigger::InvalidNewView | Trigger::BadProposal => self.ledger.violation(
-                        format!("blame: replica {at} leaves for {to}: {}", why.name()),
-                    ),
-                }
-            }
-            Report::OpenedView {
-                slots, excluded, ..
-            } => {
-                self.stats.views_with_slots += u64::from(slots > 0);
-                self.stats.views_with_excluded += u64::from(excluded > 0);
-            }
-            Report::BecameLearner => self.stats.learners += 1,
-            Report::BecameMember(_) => {
-                self.stats.members_again += 1;
-                self.nodes[at].learner = false;
-                self.nodes[at].renewed = true;
-                self.chart(|world| format!("{:<4} votes again", world.name(at)));
-            }
-            Report::EpochEntered(epoch) => {
-                self.stats.epochs_entered += 1;
-                self.chart(|world| format!("{:<4} enters {epoch:?}", world.name(at)));
-            }
-            Report::EnteredView(view) => {
-                self.chart(|world| format!("{:<4} enters {view:?}", world.name(at)));
-                self.entered(at, view);
-            }
-            _ => {}
-        }
-    }
-
-    fn entered(&mut self, at: usize, view: View) {
-        self.stats.views_entered += u64::from(view > View(0));
-        let Some(running) = &self.nodes[at].running else {
-            return;
-        };
-        let (stable, term) = (running.protocol.stable(), running.protocol.term());
-        if let Some((fast, slot)) = self.fast_slot
-            && fast < view
-            && slot > stable
-        {
-            self.stats.fast_then_view_change += 1;
-        }
-        if !self.nodes[at].twin {
-            self.hint_clients(at, term);
-        }
     }
 }
 

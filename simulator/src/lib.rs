@@ -35,6 +35,7 @@ mod nemesis;
 mod network;
 mod node;
 mod queue;
+mod reporting;
 mod scheme;
 mod stats;
 pub mod trace;

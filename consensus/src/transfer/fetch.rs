@@ -102,6 +102,7 @@ impl<S: Transferable> Fetch<S> {
         };
         self.target = newer;
         self.plan = None;
+        self.paused = None;
         self.wanted.clear();
         self.sources.retarget();
         true

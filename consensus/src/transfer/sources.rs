@@ -134,17 +134,18 @@ impl Sources {
             return false;
         };
         let asked = source.manifest_since.take().is_some();
-        if asked {
-            source.ready = true;
-            source.strikes = 0;
-        }
+        source.ready |= asked;
         asked
     }
 
     /// The next source to ask for parts, and how many; the quickest first. `waiting` parts are
     /// shared by all who can be asked.
     pub(super) fn next_idle(&mut self, waiting: usize) -> Option<(ReplicaId, usize)> {
-        let ready: Vec<&mut Source> = good(&mut self.all).filter(|source| source.ready).collect();
+        let mut ready: Vec<&mut Source> =
+            good(&mut self.all).filter(|source| source.ready).collect();
+        // Whoever has let requests wait is asked again only if nobody else can be.
+        let strikes = ready.iter().map(|source| source.strikes).min()?;
+        ready.retain(|source| source.strikes == strikes);
         let known = ready.iter().map(|source| source.latency);
         let quickest = known.filter(|took| !took.is_zero()).min();
         let bearable = quickest.unwrap_or_default() * SLOWER_TIMES + SLOWER_BY;

@@ -4,5 +4,6 @@
 
 mod common;
 mod digest;
+mod parts;
 mod replication;
 mod semantics;

@@ -33,6 +33,7 @@ mod report_sets;
 mod reporting;
 mod selecting;
 mod sessions;
+mod state_transfer;
 mod view_changes;
 mod view_flows;
 mod view_restarts;

@@ -276,3 +276,7 @@ fn cost(message: &StateMessage) -> usize {
         _ => PART_COST,
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -204,7 +204,8 @@ fn a_replica_that_restarts_on_an_installed_state_stands_where_it_stood() {
     for record in &node.records {
         consensus::Protocol::restore(&mut core, record.clone());
     }
-    core.restore_state(SeqNo(12), state_at(12));
+    let configuration = Configuration::genesis(&fixture.cluster);
+    core.restore_state(SeqNo(12), state_at(12), configuration);
     assert_eq!(
         (core.stable(), core.last_executed()),
         (SeqNo(12), SeqNo(12))
@@ -215,7 +216,8 @@ fn a_replica_that_restarts_on_an_installed_state_stands_where_it_stood() {
 fn a_replica_that_restarts_before_the_certificate_was_recorded_has_the_state_all_the_same() {
     let fixture = Fixture::strong();
     let mut core = fixture.core(1);
-    core.restore_state(SeqNo(12), state_at(12));
+    let configuration = Configuration::genesis(&fixture.cluster);
+    core.restore_state(SeqNo(12), state_at(12), configuration);
     let mut node = Node::new(core, fixture.keyring.clone());
     assert_eq!(node.core.last_executed(), SeqNo(12));
     let lines = node.receive(2, &stable(&fixture, 12));

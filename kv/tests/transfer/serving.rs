@@ -116,29 +116,6 @@ fn a_requester_pins_one_state_and_not_for_ever() {
 }
 
 #[test]
-fn pins_end_when_they_cost_too_much_memory() {
-    let mut world = World::new();
-    for n in 0..2 * K {
-        let ops = (0..40).map(|m| put(n * 40 + m, kv::VALUE_BYTES_MAX, 1));
-        world.execute(ops.collect());
-    }
-    let pinned = world.target().seq;
-    world.hand_in(1, 0, StateMessage::FetchManifest { seq: pinned });
-    world.up = vec![0];
-    // A state in between for each overwriting: what they keep adds up.
-    for round in 0..12 {
-        for n in 0..K {
-            let ops = (0..80).map(|m| put(n * 80 + m, kv::VALUE_BYTES_MAX, round));
-            world.execute(ops.collect());
-        }
-        let bytes = consensus::Transferable::frozen_bytes(world.executors[0].machine());
-        assert!(bytes <= 128 << 20, "{bytes} bytes of frozen states");
-    }
-    let frozen: Vec<SeqNo> = world.executors[0].frozen().collect();
-    assert!(frozen.len() <= 3);
-}
-
-#[test]
 fn each_requester_is_served_at_a_bounded_rate_and_from_a_bounded_queue() {
     let mut world = World::holding(2000, 2000);
     let seq = world.target().seq;

@@ -308,15 +308,17 @@ impl Cluster {
     }
 
     /// Bytes that a NEW-VIEW may have: n − f reports of L slots, each with a vote and a prepared
-    /// certificate (R10.4). Whoever bounds frames must leave room for it, or a full window could
+    /// certificate, and a header for each slot (R10.4). Whoever bounds frames must leave room for it, or a full window could
     /// never change its view.
     pub fn new_view_bytes_max(&self) -> u64 {
         const FIXED_MAX: u64 = 64 << 10;
         const SLOT_MAX: u64 = 182;
         const SIGNER_MAX: u64 = 66;
+        const HEADER_MAX: u64 = 120;
         let quorums = &self.quorums;
         let slot = SLOT_MAX + SIGNER_MAX * quorums.slow() as u64;
-        quorums.view_change() as u64 * self.limits.log_window * slot + FIXED_MAX
+        let reports = quorums.view_change() as u64 * self.limits.log_window * slot;
+        reports + self.limits.log_window * HEADER_MAX + FIXED_MAX
     }
 
     /// The key of a member.

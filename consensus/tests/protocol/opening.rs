@@ -284,14 +284,18 @@ fn the_reports_of_a_later_view_do_not_open_this_one() {
     assert!(opened(&node).is_none());
 }
 
-/// Every slot of L = 256 is prepared everywhere: nothing that a view opens with is larger.
+/// Every slot of the window is prepared everywhere: nothing that a view opens with is larger.
 #[test]
-fn a_full_window_passes_through_codec_and_admission() {
-    for (n, f) in [(5, 1), (13, 3)] {
-        let (limits, policy) = (consensus::Limits::default(), consensus::Policy::default());
+fn a_full_window_passes_through_codec_and_admission_and_is_no_larger_than_frames_allow_for() {
+    for (n, f, log_window) in [(5, 1, 256), (13, 3, 256), (5, 1, 1024)] {
+        let limits = consensus::Limits {
+            log_window,
+            ..consensus::Limits::default()
+        };
+        let policy = consensus::Policy::default();
         let fixture = Fixture::with(n, f, FastQuorum::Strong, limits, policy);
         let signers: Vec<u16> = (0..n).take(fixture.cluster.quorums().slow()).collect();
-        let digests: Vec<Digest> = (1..=256u64)
+        let digests: Vec<Digest> = (1..=log_window)
             .map(|seq| Digest::of("test", &seq.to_le_bytes()))
             .collect();
         let records: Vec<SlotRecord> = (1..)
@@ -308,18 +312,17 @@ fn a_full_window_passes_through_codec_and_admission() {
         node.receive(0, &report);
         let lines = node.receive(1, &opening);
         assert!(lines.contains(&"entered v1".to_owned()), "n = {n}");
-        let (report, opening) = (crypto::encode(&report), crypto::encode(&opening));
-        // R19 says how much.
-        let (each, all) = if n == 5 { (115, 480) } else { (200, 2_000) };
-        assert!(
-            report.len() <= each << 10,
-            "n = {n}: {} bytes",
-            report.len()
+        let (bytes, most) = (
+            crypto::encode(&opening).len() as u64,
+            fixture.cluster.new_view_bytes_max(),
         );
         assert!(
-            opening.len() <= all << 10,
-            "n = {n}: {} bytes",
-            opening.len()
+            bytes <= most,
+            "n = {n}, L = {log_window}: {bytes} of {most}"
+        );
+        assert!(
+            bytes > most / 2,
+            "n = {n}, L = {log_window}: {bytes} of {most}"
         );
     }
 }

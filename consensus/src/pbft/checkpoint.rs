@@ -142,8 +142,17 @@ impl Pbft {
         if seq <= self.window.low() {
             return;
         }
+        let current = certificate.epoch == self.epoch;
+        // A restart or a transfer leaves only the newest state, and its digest. It rests on the
+        // certified one: h need not wait until it is stable itself, which may take this replica's
+        // own help.
+        let newer = self.own_states.range(seq.next()..).next().is_some();
+        if current && newer && !self.own_states.contains_key(&seq) {
+            self.advance(now, certificate, out);
+            return;
+        }
         let own = self.own_states.get(&seq);
-        let Some(own) = own.filter(|_| certificate.epoch == self.epoch) else {
+        let Some(own) = own.filter(|_| current) else {
             // Not executed, or not durable yet. The certificate is kept for then.
             if self.ahead.as_ref().is_none_or(|held| held.seq < seq) {
                 self.ahead = Some(certificate);

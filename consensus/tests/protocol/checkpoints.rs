@@ -257,3 +257,20 @@ fn a_stuck_replica_fetches_a_state_for_which_f_plus_1_vouch_and_completes_its_qu
     );
     assert_eq!(node.core.stable(), SeqNo(8));
 }
+
+#[test]
+fn a_restarted_replica_takes_a_certificate_below_its_saved_state() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let configuration = consensus::Configuration::genesis(&fixture.cluster);
+    node.core
+        .restore_state(SeqNo(8), state_at(8), configuration);
+    let certificate = fixture.stable(&[0, 2, 3, 4], 4, state_at(4));
+    assert_eq!(
+        node.receive(2, &Wire::Stable(certificate)),
+        ["stable s4", "persist stable s4", "truncate s4"]
+    );
+    assert_eq!(node.core.last_executed(), SeqNo(8));
+    let certificate = fixture.stable(&[0, 2, 3, 4], 8, state_at(8));
+    assert_eq!(node.receive(2, &Wire::Stable(certificate))[0], "stable s8");
+}

@@ -138,14 +138,14 @@ impl StateMessage {
 impl fmt::Display for StateMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StateMessage::FetchManifest { seq } => write!(f, "fetch manifest of {seq}"),
-            StateMessage::Manifest { seq, .. } => write!(f, "manifest of {seq}"),
+            StateMessage::FetchManifest { seq } => write!(f, "fetch manifest of {seq:?}"),
+            StateMessage::Manifest { seq, .. } => write!(f, "manifest of {seq:?}"),
             StateMessage::FetchParts { seq, parts, .. } => {
-                write!(f, "fetch {} parts of {seq}", parts.len())
+                write!(f, "fetch {} parts of {seq:?}", parts.len())
             }
-            StateMessage::Parts { seq, parts, .. } => write!(f, "{} parts of {seq}", parts.len()),
+            StateMessage::Parts { seq, parts, .. } => write!(f, "{} parts of {seq:?}", parts.len()),
             StateMessage::Unavailable { seq, servable } => {
-                write!(f, "no state at {seq}, but at {servable:?}")
+                write!(f, "no state at {seq:?}, but at {servable:?}")
             }
         }
     }

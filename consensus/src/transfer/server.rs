@@ -278,5 +278,4 @@ fn cost(message: &StateMessage) -> usize {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

@@ -47,6 +47,8 @@ pub(crate) struct World {
     /// Messages sent, by sender.
     pub(crate) sent: BTreeMap<u16, Vec<StateMessage>>,
     pub(crate) tamper: Tamper,
+    /// What was sent and what came of it, line by line.
+    pub(crate) chart: Vec<String>,
     due: BTreeMap<(Instant, u64), (u16, u16, StateMessage)>,
     order: u64,
     seq: u64,
@@ -95,6 +97,7 @@ impl World {
             installed: Vec::new(),
             sent: BTreeMap::new(),
             tamper: Box::new(|_, _| Fate::Arrives),
+            chart: Vec::new(),
             due: BTreeMap::new(),
             order: 0,
             seq: 0,
@@ -206,6 +209,7 @@ impl World {
                     let bytes = crypto::encode(&message);
                     assert_eq!(crypto::decode(&bytes), Ok(message.clone()));
                     self.sent.entry(at).or_default().push(message.clone());
+                    self.note(format!("r{at} -> {to:?}  {message}"));
                     let after = match (self.tamper)(at, &mut message) {
                         Fate::Arrives => DELAY,
                         Fate::Late(by) => DELAY + by,
@@ -221,11 +225,22 @@ impl World {
                     assert_eq!(executor.state_digest(), digest);
                     assert_eq!(executor.last_executed(), seq);
                     self.installed.push((seq, self.now));
+                    self.note(format!("r{at} installs the state at {seq:?}"));
                 }
-                Effect::Report(report) => self.reports.push(report),
+                Effect::Report(report) => {
+                    if let Report::Dropped { from, why } = &report {
+                        self.note(format!("r{at} gives {from:?} up: {why}"));
+                    }
+                    self.reports.push(report);
+                }
                 Effect::Halt(why) => panic!("r{at} halts: {why}"),
             }
         }
+    }
+
+    fn note(&mut self, line: String) {
+        let millis = self.now.0 / 1_000_000;
+        self.chart.push(format!("{millis:>3} ms  {line}"));
     }
 
     /// Lets this much time pass, or less if the laggard has installed a state meanwhile.

@@ -5,5 +5,6 @@
 
 mod cluster;
 mod fetching;
+mod flows;
 mod hostile;
 mod serving;

@@ -10,7 +10,6 @@ use simulator::{Config, run};
 const SEEDS: [u64; 4] = [17, 18, 42, 100];
 
 #[test]
-#[ignore = "holds for the commit that the file was written at; --include-ignored before a release"]
 fn the_traces_are_those_of_the_file() {
     let mut traces = String::new();
     for seed in SEEDS {

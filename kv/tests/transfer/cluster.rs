@@ -111,7 +111,7 @@ impl World {
         for chunk in (0..keys).collect::<Vec<_>>().chunks(500) {
             world.execute(chunk.iter().map(|name| put(*name, size, 1)).collect());
         }
-        world.to_checkpoint();
+        world.reach_checkpoint();
         world
     }
 
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Null batches up to the next checkpoint.
-    pub(crate) fn to_checkpoint(&mut self) {
+    pub(crate) fn reach_checkpoint(&mut self) {
         while !self.seq.is_multiple_of(K) {
             self.execute_requests(Vec::new());
         }

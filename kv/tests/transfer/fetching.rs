@@ -34,7 +34,7 @@ fn what_the_replica_holds_already_is_not_fetched() {
     }
     world.up.pop();
     world.execute(vec![put(5, 20, 2), put(6, 20, 2)]);
-    world.to_checkpoint();
+    world.reach_checkpoint();
     world.begin();
     world.run_until_installed();
     world.assert_equal();
@@ -48,7 +48,7 @@ fn a_replica_that_lacks_nothing_but_the_number_fetches_only_the_manifest() {
     let mut world = World::new();
     world.up = vec![0, 1, 2, 3, 4];
     world.execute(vec![put(1, 20, 1)]);
-    world.to_checkpoint();
+    world.reach_checkpoint();
     world.up.pop();
     for _ in 0..K {
         world.execute_requests(Vec::new());
@@ -100,7 +100,7 @@ fn requests_replayed_after_a_transfer_are_answered_and_executed_never_again() {
             world.execute_requests(vec![request]);
         }
     }
-    world.to_checkpoint();
+    world.reach_checkpoint();
     world.begin();
     world.run_until_installed();
     let laggard = usize::from(LAGGARD);

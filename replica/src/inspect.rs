@@ -165,6 +165,8 @@ impl Remembered {
                 self.records.votes += 1;
             }
             Record::Prepared(_) => self.records.prepared += 1,
+            // They belong to votes that are counted.
+            Record::Bodies { .. } => {}
             Record::Stable(certificate) => {
                 self.stable = self.stable.max(certificate.seq.0);
                 self.records.unbound += 1;

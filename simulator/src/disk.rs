@@ -268,7 +268,7 @@ impl Disk {
             Record::Epoch { .. } => 1,
             Record::Stable(_) => 2,
             Record::View { .. } => 3,
-            Record::Vote { .. } | Record::Prepared(_) => 4,
+            Record::Vote { .. } | Record::Prepared(_) | Record::Bodies { .. } => 4,
         };
         let mut records: Vec<&Record> = self.image.records.iter().collect();
         records.sort_by_key(rank);

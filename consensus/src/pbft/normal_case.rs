@@ -252,6 +252,15 @@ impl Pbft {
             None if statement.digest == null_digest() => None,
             None => return,
         };
+        // The record of this vote replaces that of an earlier one, with the batch in it.
+        let replaces = slot
+            .vote
+            .is_some_and(|vote| vote.statement.digest != statement.digest);
+        let others = if replaces {
+            slot.other_bodies(&statement.digest)
+        } else {
+            Vec::new()
+        };
         let record = Record::Vote {
             epoch: header.epoch,
             statement,
@@ -265,6 +274,10 @@ impl Pbft {
             signature: self.sign(Kind::Prepare, &statement.body()),
             header_signature: header.signature,
         };
+        if !others.is_empty() {
+            let batches = others;
+            self.persist(Record::Bodies { seq, batches }, out);
+        }
         if let Some(slot) = self.window.slot(seq) {
             slot.vote = Some(vote);
             slot.vote_durable = false;

@@ -53,6 +53,14 @@ pub enum Record {
     /// Whether the replica has a vote. The first record of every log: one that has none is not
     /// known to hold all that was promised.
     Role(Role),
+    /// Batches of a slot that its latest vote is not for. Earlier votes, or certificates made of
+    /// them, may still lead a later view to one of them (R11, L4).
+    Bodies {
+        /// The slot.
+        seq: SeqNo,
+        /// At most as many as a slot keeps.
+        batches: Vec<RawBatch>,
+    },
 }
 
 /// What a replica may do after what has become of its records (R12, R16).
@@ -77,6 +85,7 @@ impl Record {
         match self {
             Record::Vote { statement, .. } => statement.seq,
             Record::Prepared(certificate) => certificate.statement.seq,
+            Record::Bodies { seq, .. } => *seq,
             Record::Stable(_) | Record::View { .. } | Record::Epoch { .. } | Record::Role(_) => {
                 SeqNo(0)
             }
@@ -92,6 +101,7 @@ impl Record {
             Record::View { .. } => 4,
             Record::Epoch { .. } => 5,
             Record::Role(_) => 6,
+            Record::Bodies { .. } => 7,
         }
     }
 }

@@ -58,6 +58,15 @@ impl Pbft {
                     self.next = self.next.max(statement.seq.next());
                 }
             }
+            Record::Bodies { seq, batches } => {
+                let limits = self.cluster().limits().clone();
+                if let Some(slot) = self.window.slot(seq) {
+                    let parsed = batches.into_iter().map(|raw| Batch::parse(raw, &limits));
+                    for batch in parsed.filter_map(Result::ok) {
+                        slot.keep_body(Arc::new(batch));
+                    }
+                }
+            }
             Record::Prepared(certificate)
                 if certificate.epoch != self.epoch || !self.may_promise() => {}
             Record::Prepared(certificate) => {

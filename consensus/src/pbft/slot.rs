@@ -9,7 +9,7 @@ use crypto::Digest;
 use super::certificate::{Certificate, Phase, Statement};
 use super::message::{Commit, Header, Prepare};
 use super::votes::VoteSet;
-use crate::batch::Batch;
+use crate::batch::{Batch, RawBatch};
 use crate::ids::{Epoch, SeqNo, View};
 use crate::time::Instant;
 
@@ -67,6 +67,12 @@ impl Slot {
             .map(|decided| decided.statement.digest);
         let vote = self.vote.map(|vote| vote.statement.digest);
         [header, decided, vote].contains(&Some(*digest)) && self.body(digest).is_none()
+    }
+
+    /// The batches here other than this one, as they travel.
+    pub(super) fn other_bodies(&self, digest: &Digest) -> Vec<RawBatch> {
+        let others = self.bodies.iter().filter(|body| body.digest() != *digest);
+        others.map(|body| body.to_raw()).collect()
     }
 
     /// Keeps a batch, unless the bound is reached by batches that are needed.

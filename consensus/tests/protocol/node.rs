@@ -145,6 +145,9 @@ pub(crate) fn admit(
 pub(crate) fn line(action: &Act) -> String {
     match action {
         Action::Persist(record) => match record {
+            Record::Bodies { seq, batches } => {
+                format!("persist {} bodies of {seq:?}", batches.len())
+            }
             Record::Vote { statement, .. } => format!("persist vote {:?}", statement.seq),
             Record::Prepared(held) => format!("persist prepared {:?}", held.statement.seq),
             Record::Stable(held) => format!("persist stable {:?}", held.seq),

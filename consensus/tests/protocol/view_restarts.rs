@@ -286,3 +286,32 @@ fn a_cluster_that_lost_power_in_the_middle_of_a_view_change_finishes_it() {
         assert_eq!(net.halts, Vec::<String>::new());
     }
 }
+
+#[test]
+fn the_batch_of_an_earlier_vote_outlives_a_vote_for_another_one_and_a_restart() {
+    let fixture = Fixture::strong();
+    let (first, second) = (fixture.proposal(1), fixture.other_proposal(1));
+    let mut before = fixture.node(2);
+    before.receive(0, &first.wire());
+    let report = |replica| fixture.report(replica, 1, vec![voted(&second.header)]);
+    let reports = [0, 1, 3, 4].map(report);
+    let opens = fixture.new_view(&reports, Vec::new(), 1, &[second.batch.digest()]);
+    before.receive(1, &Wire::NewView(fixture.sign_new_view(&opens)));
+    before.receive(3, &Wire::Batch(second.batch.to_raw()));
+    let bodies = |record: &&Record| matches!(record, Record::Bodies { .. });
+    assert_eq!(before.records.iter().filter(bodies).count(), 1);
+    let mut node = fixture.node(2);
+    // What the log holds: of each kind the latest for the slot.
+    let is_first_vote = |record: &Record| matches!(record, Record::Vote { statement, .. } if statement.digest == first.batch.digest());
+    let (bound, unbound): (Vec<Record>, Vec<Record>) = before
+        .records
+        .iter()
+        .filter(|record| !is_first_vote(record))
+        .cloned()
+        .partition(|record| record.seq() > SeqNo(0));
+    for record in unbound.into_iter().chain(bound) {
+        node.core.restore(record);
+    }
+    let lines = node.receive(4, &Wire::FetchBatch(SeqNo(1), first.batch.digest()));
+    assert_eq!(lines, ["send BATCH to r4"]);
+}

@@ -101,7 +101,7 @@ fn rank(record: &Record) -> u8 {
         Record::Epoch { .. } => 1,
         Record::Stable(_) => 2,
         Record::View { .. } => 3,
-        Record::Vote { .. } | Record::Prepared(_) => 4,
+        Record::Vote { .. } | Record::Prepared(_) | Record::Bodies { .. } => 4,
     }
 }
 

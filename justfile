@@ -25,6 +25,10 @@ check:
 sweep FROM TO:
     SEEDS={{FROM}}..{{TO}} cargo test --release -p simulator --test sweep
 
+# Short schedules of the simulator: just campaign 0 1000000
+campaign FROM TO:
+    SCHEDULES={{FROM}}..{{TO}} cargo test --release -p simulator --test campaign -- --nocapture
+
 # Break every rule that must not be broken, and see who notices; writes docs/mutants.md.
 mutants:
     UPDATE=1 cargo test -p hunt mutants -- --nocapture

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use consensus::client::{Action, ClientSession, Completed, Pace, SessionId};
+use consensus::client::{Action, ClientSession, Completed, SessionId};
 use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, Term};
 use crypto::Signer;
 use crypto::codec::Blob;
@@ -55,7 +55,8 @@ impl SimClient {
         };
         let seed = config.seed ^ u64::from(id.0);
         let members: Vec<ReplicaId> = cluster.members().collect();
-        let mut session = ClientSession::new(cluster, session_id, signer, Pace::default(), seed);
+        let mut session =
+            ClientSession::new(cluster, session_id, signer, config.pace.clone(), seed);
         let mut ignored = Vec::new();
         for replica in members {
             session.on_connected(replica, Instant(0), &mut ignored);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use consensus::client::Pace;
 use consensus::{CommitMode, FastQuorum, Limits, Policy};
 
 /// How messages are signed.
@@ -32,6 +33,9 @@ pub struct Faults {
     pub every: Range<Duration>,
     /// How long each of them lasts.
     pub lasting: Range<Duration>,
+    /// Short schedules (`campaign`): at the beginning of each round of this length the network is
+    /// arranged anew, and what is enabled below strikes. `every` means nothing then.
+    pub round: Option<Duration>,
     /// Partitions: groups, one-way links, a bridge, an isolated primary.
     pub partitions: bool,
     /// Crashes of single replicas at every persistence point.
@@ -66,6 +70,7 @@ impl Faults {
             spike: Duration::from_millis(200),
             every: Duration::from_millis(100)..Duration::from_millis(600),
             lasting: Duration::from_millis(10)..Duration::from_millis(800),
+            round: None,
             partitions: false,
             crashes: false,
             power_cuts: false,
@@ -103,6 +108,8 @@ pub struct Config {
     pub outstanding: u64,
     /// How long a client thinks before it fills a place that became free.
     pub think: Range<Duration>,
+    /// How patient a client is.
+    pub pace: Pace,
     /// Operations in each request: 1 to this many.
     pub ops_max: u16,
     /// Different keys.
@@ -150,6 +157,7 @@ impl Default for Config {
             requests: 20,
             outstanding: 2,
             think: Duration::from_millis(20)..Duration::from_millis(400),
+            pace: Pace::default(),
             ops_max: 3,
             keys: 6,
             delay: Duration::from_micros(50)..Duration::from_millis(3),

@@ -20,6 +20,8 @@ const SIZES: [(u16, u16, u32); 8] = [
     (10, 3, 4),
     (13, 3, 3),
 ];
+/// One seed in this many is a [`corner`].
+const CORNERS: u32 = 12;
 /// One seed in this many signs with Ed25519.
 const REAL_SIGNATURES: u64 = 100;
 
@@ -53,7 +55,7 @@ impl Config {
         let (delay_max, sync_max) = (pick(rng, &[1, 3, 10, 30]), pick(rng, &[1, 2, 10]));
         let heal_at = millis(rng.random_range(1_500..5_000));
         let think_max = pick(rng, &[150, 300, 600]);
-        Config {
+        let mut config = Config {
             seed,
             n,
             f,
@@ -75,8 +77,26 @@ impl Config {
                 Signatures::Fake
             },
             ..base
+        };
+        if rng.random_ratio(1, CORNERS) {
+            corner(rng, &mut config);
         }
+        config
     }
+}
+
+/// The smallest windows, under faults that are long for them: replicas fall behind by more than a
+/// window, and lose power before or after they are helped.
+fn corner(rng: &mut ChaCha8Rng, config: &mut Config) {
+    let millis = Duration::from_millis;
+    config.limits.checkpoint_interval = 4;
+    config.limits.log_window = 8;
+    config.think = millis(1)..millis(150);
+    config.heal_at = millis(rng.random_range(4_000..8_000));
+    config.faults.partitions = true;
+    config.faults.power_cuts = true;
+    config.faults.every = millis(50)..millis(1_000);
+    config.faults.lasting = millis(200)..millis(3_000);
 }
 
 fn drawn_size(rng: &mut ChaCha8Rng) -> (u16, u16) {
@@ -106,6 +126,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         client_loss: pick(rng, &[0.0, 0.1]),
         spikes: pick(rng, &[0.0, 0.0, 0.01, 0.05]),
         spike: millis(pick(rng, &[50, 300, 1_000])),
+        round: None,
         every: millis(20)..millis(every_max),
         lasting: millis(5)..millis(lasting_max),
         partitions: rng.random_ratio(1, 2),

@@ -23,6 +23,7 @@
 //! equivocates.
 
 mod asking;
+pub mod campaign;
 mod check;
 mod client;
 mod clock;

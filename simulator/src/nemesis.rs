@@ -55,7 +55,7 @@ impl World<'_> {
         Duration::from_nanos(self.rng.random_range(from..to.max(from + 1)))
     }
 
-    fn one_in(&mut self, count: u32) -> bool {
+    pub(crate) fn one_in(&mut self, count: u32) -> bool {
         self.rng.random_ratio(1, count)
     }
 
@@ -153,19 +153,24 @@ impl World<'_> {
             Partition::Ring,
         ];
         let kind = kinds[self.rng.random_range(0..kinds.len())];
-        let primary = self.primary().index();
-        self.network.arrange(&mut self.rng, kind, primary);
-        self.stats.partitions += 1;
-        self.stats.primary_isolated += u64::from(kind == Partition::Primary);
-        self.chart(|_| format!("network: {kind:?}"));
+        self.arrange(kind);
         let lasting = self.config.faults.lasting.clone();
         let after = self.drawn(&lasting);
         let arrangement = self.network.arrangement;
         self.schedule(after, What::Remedy(Remedy::Network { arrangement }));
     }
 
+    /// Links are cut.
+    pub(crate) fn arrange(&mut self, kind: Partition) {
+        let primary = self.primary().index();
+        self.network.arrange(&mut self.rng, kind, primary);
+        self.stats.partitions += 1;
+        self.stats.primary_isolated += u64::from(kind == Partition::Primary);
+        self.chart(|_| format!("network: {kind:?}"));
+    }
+
     /// A crash, now or at a persistence point; or a clean stop.
-    fn strike(&mut self) {
+    pub(crate) fn strike(&mut self) {
         let Some(at) = self.victim() else { return };
         if self.one_in(CLEAN_STOPS) {
             return self.stop_cleanly(at);
@@ -249,7 +254,7 @@ impl World<'_> {
     }
 
     /// A replica crashes and its disk loses something before it comes back.
-    fn spoil_disk(&mut self) {
+    pub(crate) fn spoil_disk(&mut self) {
         // A copy of somebody's disk may be put back at some later time.
         let copied = self.rng.random_range(0..self.nodes.len());
         self.nodes[copied].disk.copy();
@@ -288,7 +293,7 @@ impl World<'_> {
         }
     }
 
-    fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         let Some(at) = self.victim() else { return };
         let life = self.nodes[at].life;
         if let Some(running) = &mut self.nodes[at].running {

@@ -46,6 +46,8 @@ pub(crate) enum Partition {
     Primary,
     /// Each replica reaches only its neighbours in a ring.
     Ring,
+    /// Each link in each direction is cut with this many chances in eight.
+    Links(u32),
 }
 
 /// The links between the nodes (replicas, and second instances of twins).
@@ -94,6 +96,12 @@ impl Network {
         self.spikes = 0.0;
     }
 
+    /// From now on this share of messages is lost, and this share held back.
+    pub(crate) fn set_weather(&mut self, loss: f64, spikes: f64) {
+        self.loss = loss;
+        self.spikes = spikes;
+    }
+
     /// Ends the current arrangement.
     pub(crate) fn reconnect(&mut self) {
         self.blocked.fill(false);
@@ -134,6 +142,12 @@ impl Network {
                 let ahead = (to + nodes - from) % nodes;
                 ahead != 1 && ahead != nodes - 1
             }),
+            Partition::Links(eighths) => {
+                let dice: Vec<bool> = (0..nodes * nodes)
+                    .map(|_| rng.random_ratio(eighths, 8))
+                    .collect();
+                cut(self, &|from, to| dice[from * nodes + to]);
+            }
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) enum What {
     ClientReady { client: u32 },
     /// Something goes wrong: see `nemesis`.
     Nemesis,
+    /// A round of a short schedule begins: see `campaign`.
+    Round,
     /// Something that went wrong ends.
     Remedy(Remedy),
     /// From here on nothing goes wrong any more.

@@ -91,6 +91,8 @@ counts! {
     partitioned,
     /// Arrangements of the network: groups, one-way links, bridges.
     partitions,
+    /// Rounds of short schedules.
+    rounds,
     /// Arrangements that cut the primary off.
     primary_isolated,
     /// Crashes of one replica.

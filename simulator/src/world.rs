@@ -233,7 +233,10 @@ impl<'c> World<'c> {
         }
         self.schedule(self.config.heal_at, What::Heal);
         self.redraw_sides();
-        self.plan_next_fault();
+        match self.config.faults.round {
+            Some(_) => self.begin_round(),
+            None => self.plan_next_fault(),
+        }
     }
 
     fn drive(&mut self) {
@@ -398,6 +401,7 @@ impl<'c> World<'c> {
             What::Synced { .. } | What::Saved { .. } | What::TransferDue { .. } => {}
             What::ClientTick { client } => self.client_tick(client),
             What::ClientReady { client } => self.client_ready(client),
+            What::Round => self.begin_round(),
             What::Nemesis => self.something_goes_wrong(),
             What::Remedy(remedy) => self.remedy(remedy),
             What::Heal => self.heal(),

@@ -179,6 +179,8 @@ pub enum Timer {
     Retransmit,
     /// T_hb: the primary is silent.
     Heartbeat,
+    /// For what is wrapped around a protocol; the protocols here neither set nor heed it.
+    Wrapper,
 }
 
 /// To whom a message goes.

@@ -87,6 +87,7 @@ impl Running {
             Timer::NewView,
             Timer::Retransmit,
             Timer::Heartbeat,
+            Timer::Wrapper,
         ];
         let set = |timer: &Timer| (*self.timers.get(*timer as usize)?).map(|(g, d)| (*timer, g, d));
         all.iter().filter_map(set).collect()

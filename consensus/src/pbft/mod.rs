@@ -131,6 +131,7 @@ pub struct Pbft {
     assigned: Assigned,
     patience_of_views: ViewPatience,
     watch: Watch,
+    halts_when_proven: bool,
     halted: bool,
 }
 
@@ -198,8 +199,15 @@ impl Pbft {
             assigned: Assigned::default(),
             patience_of_views: ViewPatience::default(),
             watch: Watch::default(),
+            halts_when_proven: true,
             halted: false,
         }
+    }
+
+    /// Does not stop when a proof shows that this key has signed two ways, but goes on as if there
+    /// were none (R18). For wrappers, which know who has signed; never for a correct replica.
+    pub fn go_on_when_proven(&mut self) {
+        self.halts_when_proven = false;
     }
 
     /// This replica.
@@ -425,6 +433,7 @@ impl Protocol for Pbft {
             Event::TimerFired(Timer::NewView) => self.on_new_view_timer(now, out),
             Event::TimerFired(Timer::Retransmit) => self.on_retransmit_timer(out),
             Event::TimerFired(Timer::Heartbeat) => self.on_heartbeat_timer(now, out),
+            Event::TimerFired(Timer::Wrapper) => {}
             Event::Executed(seq) => {
                 self.last_executed = self.last_executed.max(seq);
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use consensus::{Instant, Timer};
 
-const ALL: [Timer; 7] = [
+const ALL: [Timer; 8] = [
     Timer::Batch,
     Timer::Status,
     Timer::Fast,
@@ -12,6 +12,7 @@ const ALL: [Timer; 7] = [
     Timer::NewView,
     Timer::Retransmit,
     Timer::Heartbeat,
+    Timer::Wrapper,
 ];
 
 /// Deadlines by timer; setting one replaces it.
@@ -57,6 +58,7 @@ impl Timers {
             Timer::NewView => 4,
             Timer::Retransmit => 5,
             Timer::Heartbeat => 6,
+            Timer::Wrapper => 7,
         };
         &mut self.deadlines[at]
     }
@@ -74,6 +76,7 @@ mod tests {
         }
         timers.set(Instant(0), Timer::Batch, Duration::from_nanos(7));
         timers.cancel(Timer::Heartbeat);
+        timers.cancel(Timer::Wrapper);
         assert_eq!(timers.next(), Some(Instant(7)));
         assert_eq!(timers.expired(Instant(6)), None);
         assert_eq!(timers.expired(Instant(200)), Some(Timer::Batch));

@@ -132,7 +132,7 @@ fn every_scenario_of_faults_expects_that_nothing_is_lost_and_leaves_time_to_heal
             "{name}"
         );
     }
-    assert_eq!(with_faults, 11);
+    assert!(with_faults >= 11, "{with_faults}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use rustls::pki_types::CertificateDer;
 
+use crate::socket::SocketWrap;
 use crate::transport::{
     self, ALPN_CLIENT, ALPN_PEER, Class, End, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL, INCOMING_MAX,
     Path, UDP_PAYLOAD_MAX,
@@ -115,11 +116,39 @@ pub fn listen<I>(
 where
     I: Copy + Debug + Send + Sync + 'static,
 {
-    let socket =
-        socket::bind(address).map_err(|source| EndpointError::of_socket(address, source))?;
+    listen_over(SocketWrap::default(), address, identity, accepted, class)
+}
+
+/// As [`listen`], over the socket that `wrap` makes of the bound one.
+///
+/// # Errors
+/// As [`listen`], and if there can be no such socket.
+pub fn listen_over<I>(
+    wrap: SocketWrap,
+    address: SocketAddr,
+    identity: &Identity,
+    accepted: Arc<PinnedPeers<I>>,
+    class: Class,
+) -> Result<Endpoint, EndpointError>
+where
+    I: Copy + Debug + Send + Sync + 'static,
+{
     let server = server_config(identity, accepted, class, Path::of(address.ip()))?;
     let config = endpoint_config(&identity.derived_secret("stateless reset"));
-    Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))
+    endpoint_over(wrap, address, config, Some(server))
+}
+
+fn endpoint_over(
+    wrap: SocketWrap,
+    address: SocketAddr,
+    config: EndpointConfig,
+    server: Option<ServerConfig>,
+) -> Result<Endpoint, EndpointError> {
+    socket::bind(address)
+        .and_then(|socket| wrap.around(socket))
+        .and_then(|socket| {
+            Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))
+        })
         .map_err(|source| EndpointError::of_socket(address, source))
 }
 
@@ -128,11 +157,17 @@ where
 /// # Errors
 /// If the port is taken or the address is not of this machine.
 pub fn dial_endpoint(bind: SocketAddr) -> Result<Endpoint, EndpointError> {
-    let socket = socket::bind(bind).map_err(|source| EndpointError::of_socket(bind, source))?;
+    dial_endpoint_over(SocketWrap::default(), bind)
+}
+
+/// As [`dial_endpoint`], over the socket that `wrap` makes of the bound one.
+///
+/// # Errors
+/// As [`dial_endpoint`], and if there can be no such socket.
+pub fn dial_endpoint_over(wrap: SocketWrap, bind: SocketAddr) -> Result<Endpoint, EndpointError> {
     let mut config = EndpointConfig::default();
     limit_datagrams(&mut config);
-    Endpoint::new(config, None, socket, Arc::new(TokioRuntime))
-        .map_err(|source| EndpointError::of_socket(bind, source))
+    endpoint_over(wrap, bind, config, None)
 }
 
 /// Where to dial `remote` from if it does not matter: any port of its address family.

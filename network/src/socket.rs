@@ -3,13 +3,49 @@
 //! Every connection of an endpoint shares one socket. While the receiving thread is busy, what
 //! arrives waits in the kernel's buffer; what does not fit is lost and costs a retransmission.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use quinn::{AsyncUdpSocket, Runtime as _, TokioRuntime};
 
 /// Asked of the kernel in each direction, which gives what its own limit allows
 /// (`net.core.rmem_max`, `net.core.wmem_max` on Linux). Half a second of 64 Mbit/s, or a full
 /// batch from each of four peers.
 pub const BUFFER_BYTES: usize = 4 << 20;
+
+type Wrapping = dyn FnOnce(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send;
+
+/// Makes of a bound UDP socket the one that QUIC uses: the socket itself, or whatever a caller
+/// puts around it. Runs in the thread and runtime of the endpoint.
+pub struct SocketWrap(Box<Wrapping>);
+
+impl SocketWrap {
+    /// What `wrapping` makes of the bound socket.
+    pub fn new(
+        wrapping: impl FnOnce(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send + 'static,
+    ) -> Self {
+        SocketWrap(Box::new(wrapping))
+    }
+
+    pub(crate) fn around(self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        (self.0)(socket)
+    }
+}
+
+impl Default for SocketWrap {
+    /// Nothing: the socket as the runtime drives it.
+    fn default() -> Self {
+        SocketWrap::new(|socket| TokioRuntime.wrap_udp_socket(socket))
+    }
+}
+
+impl fmt::Debug for SocketWrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SocketWrap")
+    }
+}
 
 /// What the kernel gave a socket for its queues, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

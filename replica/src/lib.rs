@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod config;
 pub mod driver;
+pub mod fitting;
 pub mod inbox;
 pub mod inspect;
 pub mod observer;
@@ -20,11 +21,13 @@ mod pbft_ports;
 mod replica;
 pub mod run;
 mod startup;
+pub mod stdin;
 pub mod storage;
 pub mod transport;
 pub mod verify;
 
 pub use config::{Engine, Options};
+pub use fitting::{Fitting, Honest};
 pub use replica::Replica;
-pub use run::{ExitReason, Ready, exit_code, run};
+pub use run::{ExitReason, Ready, exit_code, run, run_fitted};
 pub use startup::StartupError;

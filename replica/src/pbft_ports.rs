@@ -165,10 +165,13 @@ pub(crate) fn restored_change(entry: &[u8]) -> Result<kv::Change, crypto::CodecE
     crypto::decode(entry)
 }
 
-/// Peers and clients over QUIC.
-pub(crate) struct QuicNetwork {
-    pub(crate) peers: PeerSender,
-    pub(crate) clients: ClientSender,
+/// Peers and clients over QUIC. Clones send through the same queues.
+#[derive(Clone, Debug)]
+pub struct QuicNetwork {
+    /// To the other replicas.
+    pub peers: PeerSender,
+    /// To whoever has asked something.
+    pub clients: ClientSender,
 }
 
 impl Network for QuicNetwork {

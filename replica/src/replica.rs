@@ -9,11 +9,13 @@ use consensus::Keyring;
 use consensus::pbft::Pbft;
 use consensus::pbft::admission::Message;
 use crypto::tls::Identity;
+use network::Class;
 
 use crate::config::{Membership, Options, durability_name};
 use crate::driver::core_loop::{self, CoreInbox};
 use crate::driver::ports::Describe as _;
 use crate::driver::{Driver, Stop};
+use crate::fitting::Fitting;
 use crate::observer::Observer;
 use crate::observer::status::StorageStatus;
 use crate::pbft_ports::{QuicNetwork, SharedWriter, StorageDisk};
@@ -46,6 +48,7 @@ impl Replica {
     /// If the directory, the data on disk or a port is unfit; names it and the remedy.
     pub fn start(
         options: &Options,
+        fitting: &mut impl Fitting,
         stopped: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<Self> {
         let who = Membership::read(&options.directory)?;
@@ -69,6 +72,7 @@ impl Replica {
                 listen: peer_address,
                 addresses: who.peer_addresses.clone(),
             },
+            fitting.socket(&who, Class::Peer),
             Arc::clone(&verify_inbox),
             Arc::clone(&observer),
         )?;
@@ -79,6 +83,7 @@ impl Replica {
                 identity,
                 listen: options.client_listen.unwrap_or(who.client_address),
             },
+            fitting.socket(&who, Class::Client),
             Arc::clone(&verify_inbox),
             Arc::clone(&observer),
         )?;
@@ -88,7 +93,8 @@ impl Replica {
         }
         let (executor, protocol) = (&restored.executor, &restored.protocol);
         observer.restored(executor.last_executed(), protocol.stable(), protocol.term());
-        writer.start(restored.storage, Arc::clone(&core_inbox));
+        let storage = fitting.storage(&who, restored.storage);
+        writer.start(storage, Arc::clone(&core_inbox));
         let workers = verify::start::<Pbft, QuicNetwork>(
             options.verify_workers.max(1),
             &keyring,
@@ -99,16 +105,17 @@ impl Replica {
         .map_err(StartError::Thread)?;
         peers.serve();
         clients.serve();
+        let network = QuicNetwork {
+            peers: peer_sender,
+            clients: client_sender,
+        };
         let mut driver = Driver::new(
             who.me,
             &who.cluster,
-            restored.protocol,
+            fitting.protocol(&who, restored.protocol),
             restored.executor,
             StorageDisk::new(writer.clone(), restored.stable),
-            QuicNetwork {
-                peers: peer_sender,
-                clients: client_sender,
-            },
+            fitting.network(&who, network),
             Arc::clone(&observer),
         );
         let core = std::thread::Builder::new()

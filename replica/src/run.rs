@@ -1,6 +1,6 @@
 //! A replica as a process: signals, the admin port, and the line that says "ready".
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 
 use crate::admin::{self, AdminError};
 use crate::config::Options;
+use crate::fitting::{Control, Fitting, Honest};
 use crate::replica::Replica;
+use crate::stdin;
 use crate::transport::StartError;
 
 /// Why a replica ended in good order.
@@ -55,17 +57,25 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// # Errors
 /// If it cannot start, halts, or its storage fails.
 pub fn run(options: &Options) -> anyhow::Result<ExitReason> {
+    run_fitted(options, Honest)
+}
+
+/// As [`run`], with what `fitting` puts around the replica.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_fitted(options: &Options, fitting: impl Fitting) -> anyhow::Result<ExitReason> {
     end_process_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(supervise(options));
+    let outcome = runtime.block_on(supervise(options, fitting));
     // The thread that reads standard input may still wait; nobody waits for it.
     runtime.shutdown_background();
     outcome
 }
 
-async fn supervise(options: &Options) -> anyhow::Result<ExitReason> {
+async fn supervise(options: &Options, mut fitting: impl Fitting) -> anyhow::Result<ExitReason> {
     // Before anything else, so that no signal finds the default handler half-way.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -74,7 +84,7 @@ async fn supervise(options: &Options) -> anyhow::Result<ExitReason> {
         None => None,
     };
     let core_stopped = Arc::new(Notify::new());
-    let replica = Replica::start(options, {
+    let replica = Replica::start(options, &mut fitting, {
         let core_stopped = Arc::clone(&core_stopped);
         move || core_stopped.notify_one()
     })?;
@@ -93,7 +103,7 @@ async fn supervise(options: &Options) -> anyhow::Result<ExitReason> {
     }
     let stdin_ended = Arc::new(Notify::new());
     if options.exit_with_stdin {
-        watch_stdin(Arc::clone(&stdin_ended))?;
+        watch_stdin(fitting.control(), Arc::clone(&stdin_ended))?;
     }
     let reason = tokio::select! {
         _ = terminate.recv() => Some(ExitReason::Signal),
@@ -113,12 +123,9 @@ fn announce(ready: &Ready) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn watch_stdin(ended: Arc<Notify>) -> std::io::Result<()> {
+fn watch_stdin(control: Control, ended: Arc<Notify>) -> std::io::Result<()> {
     let watch = move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut ignored = [0u8; 256];
-        // An error is as much of an end as the end.
-        while stdin.read(&mut ignored).is_ok_and(|read| read > 0) {}
+        stdin::each_line(std::io::stdin().lock(), control);
         ended.notify_one();
     };
     std::thread::Builder::new()

@@ -14,7 +14,7 @@ use consensus::{
 use crypto::SecretKey;
 use crypto::codec::Blob;
 use crypto::tls::Identity;
-use network::{Class, FrameReader, FrameWriter, StreamKind, ToClient, ToReplica};
+use network::{Class, FrameReader, FrameWriter, SocketWrap, StreamKind, ToClient, ToReplica};
 use quinn::{Connection, ConnectionError};
 use replica::driver::ports::{Lane, Outgoing};
 use replica::observer::Observer;
@@ -64,8 +64,13 @@ fn peer(me: u16, listen: SocketAddr, others: SocketAddr) -> Peer {
         addresses: vec![others; 4],
     };
     let (inbox, observer) = (Arc::new(VerifyInbox::new()), observer(me));
-    let (endpoint, sender) =
-        peers::start(config, Arc::clone(&inbox), Arc::clone(&observer)).unwrap();
+    let (endpoint, sender) = peers::start(
+        config,
+        SocketWrap::default(),
+        Arc::clone(&inbox),
+        Arc::clone(&observer),
+    )
+    .unwrap();
     endpoint.serve();
     Peer {
         endpoint,
@@ -237,8 +242,13 @@ fn client_port() -> ClientPort {
         listen: any_port(),
     };
     let (inbox, observer) = (Arc::new(VerifyInbox::new()), observer(0));
-    let (endpoint, sender) =
-        clients::start(config, Arc::clone(&inbox), Arc::clone(&observer)).unwrap();
+    let (endpoint, sender) = clients::start(
+        config,
+        SocketWrap::default(),
+        Arc::clone(&inbox),
+        Arc::clone(&observer),
+    )
+    .unwrap();
     endpoint.serve();
     ClientPort {
         endpoint,

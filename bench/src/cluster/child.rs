@@ -9,6 +9,9 @@ use clap::{Parser, ValueEnum};
 use replica::Engine;
 use replica::storage::Durability;
 
+use super::fitting::{Correct, Surroundings};
+use super::member_file::MemberFile;
+
 /// The hidden subcommand that makes `bench` a replica.
 pub const SUBCOMMAND: &str = "replica-process";
 
@@ -22,6 +25,9 @@ pub struct Arguments {
     /// File for the committed log.
     #[arg(long)]
     pub committed: PathBuf,
+    /// What else it is: written by `bench` for this very process.
+    #[arg(long)]
+    pub member: PathBuf,
     /// Does a vote wait for the disk?
     #[arg(long)]
     pub durability: DurabilityName,
@@ -65,6 +71,8 @@ impl Arguments {
             self.dir.clone().into(),
             "--committed".into(),
             self.committed.clone().into(),
+            "--member".into(),
+            self.member.clone().into(),
             "--durability".into(),
             name(&|| self.durability.to_possible_value()).into(),
             "--storage".into(),
@@ -107,13 +115,19 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     options.committed_log = Some(arguments.committed);
     // The parent holds the other end: when it dies, however it dies, the replica stops.
     options.exit_with_stdin = true;
-    match replica::run(&options) {
+    let member = match MemberFile::read(&arguments.member) {
+        Ok(member) => member,
+        Err(error) => return failed(&error),
+    };
+    match replica::run_fitted(&options, Correct(Surroundings::new(member))) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            replica::run::last_words(&format!("{error:#}"));
-            ExitCode::from(replica::exit_code(&error))
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    replica::run::last_words(&format!("{error:#}"));
+    ExitCode::from(replica::exit_code(error))
 }
 
 #[cfg(test)]
@@ -125,6 +139,7 @@ mod tests {
         let arguments = Arguments {
             dir: "a dir".into(),
             committed: "c.jsonl".into(),
+            member: "m.json".into(),
             durability: DurabilityName::Off,
             storage: EngineName::Memory,
             log: "info".to_owned(),

@@ -9,7 +9,8 @@ use network::ClusterFile;
 
 use super::child::{Arguments, DurabilityName, EngineName};
 use super::founding;
-use super::member::{COMMITTED_STEM, Members};
+use super::member::{COMMITTED_STEM, FirstLife, Members};
+use super::member_file::MemberFile;
 use super::process::Process;
 use crate::exit::Exit;
 use crate::options::RunError;
@@ -77,12 +78,13 @@ impl Local {
         let file = ClusterFile::read(&directory.join("cluster.toml"))
             .map_err(|error| (RunError::new(Exit::Runtime, error.to_string()), false))?;
         let storage = &options.scenario.cluster.storage;
-        let mut processes = Vec::with_capacity(file.replicas.len());
+        let mut started = Vec::with_capacity(file.replicas.len());
         for id in 0..file.replicas.len() {
             let dir = directory.join(format!("replica-{id}"));
             let arguments = Arguments {
                 committed: dir.join(format!("{COMMITTED_STEM}.jsonl")),
                 dir,
+                member: directory.join(format!("member-{id}.json")),
                 durability: match storage.durability {
                     Durability::Full => DurabilityName::Full,
                     Durability::Off => DurabilityName::Off,
@@ -94,14 +96,23 @@ impl Local {
                 log: options.log_filter.clone(),
             };
             let log = options.logs.join(format!("replica-{id}.log"));
-            let process = Process::start(id, &arguments, &log).map_err(|error| {
+            let file = MemberFile {
+                seed: options.seed,
+                told: Vec::new(),
+            };
+            let process = Process::start(id, &arguments, &file, &log).map_err(|error| {
                 let message = format!("cannot start replica {id}: {error}");
                 (RunError::new(Exit::Environment, message), false)
             })?;
-            processes.push((process, arguments, log));
+            started.push(FirstLife {
+                process,
+                arguments,
+                file,
+                log,
+            });
         }
         let deadline = Instant::now() + START_PATIENCE;
-        for (process, ..) in &mut processes {
+        for FirstLife { process, .. } in &mut started {
             process.wait_ready(deadline).map_err(|failed| {
                 let port_taken = failed.code == Some(PORT_TAKEN);
                 let exit = if port_taken {
@@ -116,7 +127,7 @@ impl Local {
             directory: directory.clone(),
             keep_data: options.keep_data,
             file,
-            members: Arc::new(Members::new(processes)),
+            members: Arc::new(Members::new(started)),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The replicas of a local cluster as a fault plan sees them: each can be killed, paused, stopped and started again,
 //! by one thread for each fault while others watch. Who is away by plan is no failure of the run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
 
 use super::child::Arguments;
+use super::control::ControlLine;
+use super::member_file::MemberFile;
 use super::process::Process;
 
 /// Names of committed logs begin with it.
@@ -25,10 +28,22 @@ struct Member {
     id: usize,
     /// Those of its first life.
     arguments: Arguments,
+    /// What it is besides; `told` is kept apart, as it changes.
+    file: MemberFile,
     log: PathBuf,
+    /// What it was told last of each kind, and when.
+    told: BTreeMap<&'static str, (Instant, ControlLine)>,
     /// Times that it was started.
     lives: usize,
     state: State,
+}
+
+/// A replica that was just started for the first time.
+pub(super) struct FirstLife {
+    pub(super) process: Process,
+    pub(super) arguments: Arguments,
+    pub(super) file: MemberFile,
+    pub(super) log: PathBuf,
 }
 
 enum State {
@@ -45,14 +60,16 @@ pub type Failed = String;
 
 impl Members {
     /// Replicas that were just started for the first time.
-    pub(super) fn new(started: Vec<(Process, Arguments, PathBuf)>) -> Self {
-        let member = |(id, (process, arguments, log))| {
+    pub(super) fn new(started: Vec<FirstLife>) -> Self {
+        let member = |(id, first): (usize, FirstLife)| {
             Mutex::new(Member {
                 id,
-                arguments,
-                log,
+                arguments: first.arguments,
+                file: first.file,
+                log: first.log,
+                told: BTreeMap::new(),
                 lives: 1,
-                state: State::Up(process),
+                state: State::Up(first.process),
             })
         };
         Members(started.into_iter().enumerate().map(member).collect())
@@ -65,6 +82,25 @@ impl Members {
 
     fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Member>> {
         (0..self.0.len()).map(|id| self.member(id))
+    }
+
+    /// Replicas.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Says something to a replica. One that is away is told when it is started again.
+    ///
+    /// # Errors
+    /// If the replica stands still for so long that it has left too much unread.
+    pub fn tell(&self, id: usize, line: ControlLine) -> Result<(), Failed> {
+        let mut member = self.member(id);
+        let now = Instant::now();
+        member.told.insert(line.kind(), (now, line.clone()));
+        match &member.state {
+            State::Up(process) | State::Paused(process) => process.tell(line),
+            State::Away => Ok(()),
+        }
     }
 
     /// SIGKILL.
@@ -130,25 +166,30 @@ impl Members {
     /// # Errors
     /// If it does not come back: with the end of its log.
     pub fn start(&self, id: usize, wipe: bool) -> Result<(), Failed> {
-        let (arguments, log) = {
+        let (arguments, file, log) = {
             let mut member = self.member(id);
             if !matches!(member.state, State::Away) {
                 return Err(format!("replica {id} runs already"));
             }
             member.lives += 1;
-            (member.arguments_of(member.lives), member.log.clone())
+            let arguments = member.arguments_of(member.lives);
+            (arguments, member.file_now(), member.log.clone())
         };
         if wipe {
             lose_disk(&arguments.dir)
                 .map_err(|error| format!("cannot wipe {}: {error}", arguments.dir.display()))?;
         }
-        let mut process = Process::start(id, &arguments, &log)
+        let spawned = Instant::now();
+        let mut process = Process::start(id, &arguments, &file, &log)
             .map_err(|error| format!("cannot start replica {id} again: {error}"))?;
         process
             .wait_ready(Instant::now() + RESTART_PATIENCE)
             .map_err(|failed| failed.message)?;
-        self.member(id).state = State::Up(process);
-        Ok(())
+        let mut member = self.member(id);
+        let mut meanwhile = member.told.values().filter(|(at, _)| *at >= spawned);
+        let told = meanwhile.try_for_each(|(at, line)| process.tell(line.later(at.elapsed())));
+        member.state = State::Up(process);
+        told
     }
 
     /// Whether every start of this replica was its first.
@@ -234,6 +275,15 @@ impl Member {
                 self.state = other;
                 Err(format!("replica {id} is away already"))
             }
+        }
+    }
+
+    /// The member file of a life that begins now.
+    fn file_now(&self) -> MemberFile {
+        let told = self.told.values();
+        MemberFile {
+            told: told.map(|(at, line)| line.later(at.elapsed())).collect(),
+            ..self.file.clone()
         }
     }
 

@@ -3,13 +3,17 @@
 
 mod adopt;
 pub mod child;
+pub mod control;
+mod fitting;
 mod founding;
 mod local;
 mod member;
+mod member_file;
 mod observe;
 mod process;
 
 pub use adopt::adopt;
+pub use control::ControlLine;
 pub use founding::client_pace;
 pub(crate) use founding::{fast_quorum, limits, policy};
 pub use local::{Local, LocalOptions};

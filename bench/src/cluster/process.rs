@@ -1,7 +1,7 @@
 //! One replica process: started with a pipe on its standard input, whose end tells it that its
 //! parent is gone; stopped by SIGTERM, and by SIGKILL if that does not help.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -12,9 +12,13 @@ use replica::Ready;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::Arguments;
+use super::control::ControlLine;
+use super::member_file::MemberFile;
 
 /// Bytes of a replica's log that an error message quotes.
 const LOG_TAIL: usize = 600;
+/// Lines that may wait for a replica which does not read: a timeline says far fewer while one stands still.
+const UNREAD_MAX: usize = 256;
 /// Between two looks at whether a process has ended.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -22,15 +26,21 @@ const POLL: Duration = Duration::from_millis(5);
 pub(super) struct Process {
     id: usize,
     child: Child,
-    /// Kept open for as long as the replica shall live.
-    _stdin: Option<ChildStdin>,
+    /// Its end is the end of the replica; the thread behind it writes one line after the other.
+    orders: mpsc::SyncSender<ControlLine>,
     log: PathBuf,
     ready: mpsc::Receiver<Ready>,
 }
 
 impl Process {
-    /// Starts replica `id`; its log goes to the end of `log`.
-    pub(super) fn start(id: usize, arguments: &Arguments, log: &Path) -> std::io::Result<Self> {
+    /// Starts replica `id` as `file` says; its log goes to the end of `log`.
+    pub(super) fn start(
+        id: usize,
+        arguments: &Arguments,
+        file: &MemberFile,
+        log: &Path,
+    ) -> std::io::Result<Self> {
+        file.write(&arguments.member)?;
         let stderr = std::fs::File::options()
             .create(true)
             .append(true)
@@ -44,7 +54,7 @@ impl Process {
             // answer what is under way.
             .process_group(0)
             .spawn()?;
-        let stdin = child.stdin.take();
+        let orders = pass_on(id, child.stdin.take())?;
         let stdout = child.stdout.take();
         let (found, ready) = mpsc::channel();
         std::thread::Builder::new()
@@ -66,9 +76,22 @@ impl Process {
         Ok(Process {
             id,
             child,
-            _stdin: stdin,
+            orders,
             log: log.to_owned(),
             ready,
+        })
+    }
+
+    /// Says something to the replica. Never waits: one that stands still reads it when it goes on.
+    ///
+    /// # Errors
+    /// If it has left too much unread.
+    pub(super) fn tell(&self, line: ControlLine) -> Result<(), String> {
+        self.orders.try_send(line).map_err(|_| {
+            format!(
+                "replica {} has not read the last {UNREAD_MAX} lines",
+                self.id
+            )
         })
     }
 
@@ -158,6 +181,24 @@ impl Process {
             tail => format!(":\n{tail}"),
         }
     }
+}
+
+/// The thread that writes to a replica's standard input. It ends with the [`Process`], whose `Drop` ends the replica, so
+/// that no write can last longer.
+fn pass_on(id: usize, stdin: Option<ChildStdin>) -> std::io::Result<mpsc::SyncSender<ControlLine>> {
+    let (orders, lines) = mpsc::sync_channel::<ControlLine>(UNREAD_MAX);
+    std::thread::Builder::new()
+        .name(format!("stdin-{id}"))
+        .spawn(move || {
+            let Some(mut stdin) = stdin else { return };
+            for line in lines {
+                // A replica that is gone has nothing to be told any more; who watches it says so.
+                if writeln!(stdin, "{}", line.to_json()).is_err() {
+                    break;
+                }
+            }
+        })?;
+    Ok(orders)
 }
 
 impl Drop for Process {

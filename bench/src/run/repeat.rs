@@ -13,7 +13,7 @@ use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
 use super::faults::{Injected, Progressed, Standing, Timeline, TimelinePlan};
 use super::threads::{LoadThread, Poller, ThreadPlan};
-use crate::cluster::{self, Local, LocalOptions, Snapshot};
+use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
 use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
@@ -346,6 +346,7 @@ impl<'r> Running<'r> {
             };
             thread.begin(stage, self.recorder(phases));
         }
+        self.tell_begin();
         self.timeline = self.start_timeline()?;
         let mut samples = Vec::new();
         let (mut first, mut last) = (None, None);
@@ -379,6 +380,19 @@ impl<'r> Running<'r> {
             generator_share,
             injected,
         })
+    }
+
+    /// Tells every replica when the measured phase begins: what a scenario times counts from there.
+    fn tell_begin(&mut self) {
+        let Target::Local(local) = &self.target else {
+            return;
+        };
+        const NS_PER_MS: i64 = 1_000_000;
+        let ns = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        let ago_ms = (ns(self.clock.now_ns()) - ns(self.measured_ns)) / NS_PER_MS;
+        let members = local.members();
+        let told = (0..members.count()).map(|id| members.tell(id, ControlLine::Begin { ago_ms }));
+        self.warnings.extend(told.filter_map(Result::err));
     }
 
     /// The thread that injects the scenario's faults, if it has any.

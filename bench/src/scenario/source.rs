@@ -6,36 +6,8 @@ use super::nearest::nearest;
 use super::problem::{Problem, ScenarioError};
 use super::tree::{Layers, SourceText, Table, Value, parse};
 
-macro_rules! embedded {
-    ($( $name:literal )*) => {
-        /// Name and text of every embedded scenario.
-        const EMBEDDED: &[(&str, &str)] =
-            &[$( ($name, include_str!(concat!("../../../scenarios/", $name, ".toml"))), )*];
-    };
-}
-
-embedded! {
-    "quickstart"
-    "fast-path"
-    "classic-pbft"
-    "durability-off"
-    "scale-21"
-    "overload"
-    "kill-primary"
-    "kill-backup"
-    "kill-loop"
-    "pause-primary"
-    "pause-backup-60s"
-    "restart-all"
-    "rolling-restart"
-    "wipe-and-rejoin"
-    "two-primaries-in-a-row"
-    "restart-during-view-change"
-    "performance/one-client"
-    "performance/closed-64"
-    "performance/ops-64"
-    "performance/fifty-kills"
-}
+/// Name and text of every embedded scenario: all files below scenarios/, as the build script found them.
+const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
 
 /// The scenario that is run when none is named.
 pub const QUICKSTART: &str = "quickstart";

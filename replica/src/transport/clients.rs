@@ -19,8 +19,8 @@ use network::acceptor::{Accepted, Acceptor, Caps};
 use network::frame::CLIENT_FRAME_DEADLINE;
 use network::wire_client::{OBSERVED_ENTRIES_MAX, attachment_holds, path_code, to_replica_max};
 use network::{
-    Class, CommittedEntry, FrameError, FrameReader, FrameWriter, Observation, StreamKind, ToClient,
-    ToReplica,
+    Class, CommittedEntry, FrameError, FrameReader, FrameWriter, Observation, SocketWrap,
+    StreamKind, ToClient, ToReplica,
 };
 use quinn::Connection;
 use tokio::sync::Semaphore;
@@ -104,6 +104,7 @@ impl ClientSender {
 /// If the port cannot be opened.
 pub fn start(
     config: ClientsConfig,
+    socket: SocketWrap,
     verify: Arc<VerifyInbox>,
     observer: Arc<Observer>,
 ) -> Result<(Endpoint, ClientSender), StartError> {
@@ -130,7 +131,7 @@ pub fn start(
     });
     let endpoint = Endpoint::start(
         "net-clients",
-        move || network::listen(listen, &identity, accepted, Class::Client),
+        move || network::listen_over(socket, listen, &identity, accepted, Class::Client),
         move |endpoint| async move {
             tokio::select! {
                 () = port.distribute(&handover) => {}

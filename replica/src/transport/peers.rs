@@ -15,7 +15,7 @@ use crypto::PublicKey;
 use crypto::tls::Identity;
 use network::acceptor::{Acceptor, Caps};
 use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
-use network::{Class, FrameError, FrameReader, FrameWriter, StreamKind};
+use network::{Class, FrameError, FrameReader, FrameWriter, SocketWrap, StreamKind};
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
@@ -87,6 +87,7 @@ impl PeerSender {
 /// If the port cannot be opened.
 pub fn start(
     config: PeersConfig,
+    socket: SocketWrap,
     verify: Arc<VerifyInbox>,
     observer: Arc<Observer>,
 ) -> Result<(Endpoint, PeerSender), StartError> {
@@ -98,7 +99,7 @@ pub fn start(
     let (listen, identity) = (config.listen, config.identity.clone());
     let endpoint = Endpoint::start(
         "net-peers",
-        move || network::listen(listen, &identity, accepted, Class::Peer),
+        move || network::listen_over(socket, listen, &identity, accepted, Class::Peer),
         move |endpoint| serve(endpoint, config, handover, verify, observer),
     )?;
     Ok((endpoint, sender))

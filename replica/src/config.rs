@@ -4,6 +4,7 @@
 //! DIR/replica.key      the secret key, 0600
 //! DIR/cluster.toml     members, clients, limits, addresses
 //! DIR/data/            what must survive a crash
+//! DIR/evidence/        proofs against other replicas, if there were any
 //! ```
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crypto::SecretKey;
 use network::ClusterFile;
 use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
 
+use crate::evidence::EVIDENCE;
 use crate::storage::Durability;
 use crate::storage::sqlite::DATA;
 
@@ -63,6 +65,10 @@ pub struct Options {
     pub engine: Engine,
     /// A file for the committed log, if any; replaced if it exists.
     pub committed_log: Option<PathBuf>,
+    /// A file for the contents of what was executed, if any; replaced if it exists.
+    pub executed_log: Option<PathBuf>,
+    /// The folder for proofs against other replicas, if they are to be kept.
+    pub evidence: Option<PathBuf>,
     /// Stop when standard input ends: how a child notices that its parent is gone.
     pub exit_with_stdin: bool,
     /// Threads that verify signatures, at least one.
@@ -72,14 +78,17 @@ pub struct Options {
 impl Options {
     /// The replica in `directory` with every option at its default.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let directory = directory.into();
         Options {
-            directory: directory.into(),
+            evidence: Some(directory.join(EVIDENCE)),
+            directory,
             listen: None,
             client_listen: None,
             admin: None,
             durability: Durability::Full,
             engine: Engine::Sqlite,
             committed_log: None,
+            executed_log: None,
             exit_with_stdin: false,
             verify_workers: 1,
         }

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod config;
 pub mod driver;
+pub mod evidence;
 pub mod fitting;
 pub mod inbox;
 pub mod inspect;

@@ -15,9 +15,10 @@ use crate::config::{Membership, Options, durability_name};
 use crate::driver::core_loop::{self, CoreInbox};
 use crate::driver::ports::Describe as _;
 use crate::driver::{Driver, Stop};
+use crate::evidence::Witness;
 use crate::fitting::Fitting;
-use crate::observer::Observer;
 use crate::observer::status::StorageStatus;
+use crate::observer::{Logs, Observer};
 use crate::pbft_ports::{QuicNetwork, SharedWriter, StorageDisk};
 use crate::startup::{self, Standing};
 use crate::storage::sqlite::Home;
@@ -60,6 +61,12 @@ impl Replica {
         let keyring = Keyring::new(Arc::clone(&who.cluster));
         let writer = SharedWriter::default();
         let observer = observer(options, &who, &writer)?;
+        let witness = options
+            .evidence
+            .as_deref()
+            .map(|folder| Witness::start(Arc::clone(&who.cluster), folder))
+            .transpose()?
+            .map(Arc::new);
         let verify_inbox = Arc::new(VerifyInbox::new());
         let core_inbox = Arc::new(CoreInbox::<Message>::new());
 
@@ -101,6 +108,7 @@ impl Replica {
             &verify_inbox,
             &core_inbox,
             &observer,
+            witness,
         )
         .map_err(StartError::Thread)?;
         peers.serve();
@@ -240,7 +248,10 @@ fn observer(
         Arc::clone(&who.cluster),
         QuicNetwork::KINDS,
         Box::new(figures),
-        options.committed_log.as_deref(),
+        &Logs {
+            committed: options.committed_log.as_deref(),
+            executed: options.executed_log.as_deref(),
+        },
     )?;
     Ok(Arc::new(observer))
 }

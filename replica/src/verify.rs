@@ -10,12 +10,13 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use consensus::protocol::admit_all;
-use consensus::{Keyring, Misbehaviour, Protocol, ReplicaId, Request};
+use consensus::{Keyring, Misbehaviour, ReplicaId, Request};
 use crypto::Verified;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::core_loop::CoreInbox;
 use crate::driver::ports::Describe;
+use crate::evidence::{Testify, Witness};
 use crate::inbox::{Backlog, Closed, Inbox};
 use crate::observer::Observer;
 
@@ -100,9 +101,10 @@ pub fn start<P, D>(
     inbox: &Arc<VerifyInbox>,
     core: &Arc<CoreInbox<P::Message>>,
     observer: &Arc<Observer>,
+    witness: Option<Arc<Witness>>,
 ) -> std::io::Result<Vec<JoinHandle<()>>>
 where
-    P: Protocol + 'static,
+    P: Testify + 'static,
     D: Describe<P::Wire> + 'static,
 {
     (0..count)
@@ -111,6 +113,7 @@ where
                 keyring: keyring.clone(),
                 core: Arc::clone(core),
                 observer: Arc::clone(observer),
+                witness: witness.clone(),
             };
             let inbox = Arc::clone(inbox);
             std::thread::Builder::new()
@@ -127,12 +130,14 @@ struct Worker<M> {
     keyring: Keyring,
     core: Arc<CoreInbox<M>>,
     observer: Arc<Observer>,
+    /// Remembers what the peers have signed.
+    witness: Option<Arc<Witness>>,
 }
 
 impl<M> Worker<M> {
     fn run<P, D>(&self, inbox: &VerifyInbox) -> Result<std::convert::Infallible, Closed>
     where
-        P: Protocol<Message = M>,
+        P: Testify<Message = M>,
         D: Describe<P::Wire>,
     {
         // Requests beyond a round's share, while peers' frames may have come in.
@@ -157,7 +162,7 @@ impl<M> Worker<M> {
 
     fn peers<P, D>(&self, arrived: Vec<PeerFrames>) -> Result<(), Closed>
     where
-        P: Protocol<Message = M>,
+        P: Testify<Message = M>,
         D: Describe<P::Wire>,
     {
         let mut wires = Vec::new();
@@ -192,6 +197,15 @@ impl<M> Worker<M> {
                 Ok(message) => admitted.push((from, message)),
                 Err(why) => self.observer.misbehaved(from, &why),
             }
+        }
+        if let Some(witness) = &self.witness {
+            let mut testimonies = Vec::new();
+            for (_, message) in &admitted {
+                P::testimonies(witness.cluster(), message, &mut |each| {
+                    testimonies.push(each);
+                });
+            }
+            witness.see(&testimonies);
         }
         self.core.put_with_room(|burst| {
             if burst.messages.is_empty() {

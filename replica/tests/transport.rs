@@ -17,7 +17,7 @@ use crypto::tls::Identity;
 use network::{Class, FrameReader, FrameWriter, SocketWrap, StreamKind, ToClient, ToReplica};
 use quinn::{Connection, ConnectionError};
 use replica::driver::ports::{Lane, Outgoing};
-use replica::observer::Observer;
+use replica::observer::{Logs, Observer};
 use replica::observer::status::StorageStatus;
 use replica::transport::Endpoint;
 use replica::transport::clients::{self, BAD_REQUESTS_MAX, ClientSender, ClientsConfig};
@@ -51,7 +51,7 @@ struct Peer {
 
 fn observer(me: u16) -> Arc<Observer> {
     let figures = Box::new(StorageStatus::default);
-    Arc::new(Observer::new(ReplicaId(me), cluster(), &[], figures, None).unwrap())
+    Arc::new(Observer::new(ReplicaId(me), cluster(), &[], figures, &Logs::default()).unwrap())
 }
 
 /// Replica `me` at `listen`, with everybody else at `others`.

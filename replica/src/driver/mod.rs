@@ -557,6 +557,7 @@ where
                 ops,
             },
             requests,
+            batch,
         );
         self.consequences.push_back(Event::Executed(seq));
         if checkpoint {

@@ -98,13 +98,13 @@ pub struct Excerpt {
     pub next: SeqNo,
 }
 
-/// The committed log cannot be written.
+/// The log of what was committed or executed cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} the committed log {}: {source}; check the path and its directory", path.display())]
+#[error("cannot {action} the log {}: {source}; check the path and its directory", path.display())]
 pub struct CommittedLogError {
-    path: PathBuf,
-    action: &'static str,
-    source: io::Error,
+    pub(super) path: PathBuf,
+    pub(super) action: &'static str,
+    pub(super) source: io::Error,
 }
 
 /// `committed.jsonl`: written by a thread of its own, so that no slow disk holds up the core.

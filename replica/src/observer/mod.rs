@@ -4,6 +4,7 @@
 
 mod committed;
 pub mod counters;
+pub mod executed;
 mod overload;
 mod process;
 pub mod status;
@@ -13,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use consensus::report::{Path, Report};
-use consensus::{Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, Term, View};
+use consensus::{Batch, Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, Term, View};
 use crypto::Digest;
 
 pub use committed::{CommittedEntry, CommittedLogError, Excerpt};
 use committed::{CommittedFile, Ring};
 use counters::{Counter, Counters, PeerCounters};
+use executed::ExecutedFile;
 use status::{
     ClientStatus, ConsensusStatus, PeerStatus, QueueStatus, ReplicaStatus, STATUS_SCHEMA,
     StorageStatus, TrafficStatus,
@@ -42,6 +44,16 @@ pub struct Observer {
     received: Vec<Counter>,
     storage: StorageFigures,
     committed: Mutex<Committed>,
+    executed: Option<ExecutedFile>,
+}
+
+/// The files in which an observer keeps what was executed, if they are wanted; replaced if they exist.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Logs<'p> {
+    /// One line for each slot and checkpoint.
+    pub committed: Option<&'p FilePath>,
+    /// The contents of each slot.
+    pub executed: Option<&'p FilePath>,
 }
 
 #[derive(Default)]
@@ -54,15 +66,16 @@ impl Observer {
     /// An observer that has seen nothing. `kinds` names the kinds of messages.
     ///
     /// # Errors
-    /// If the committed log is wanted and cannot be created.
+    /// If a log is wanted and cannot be created.
     pub fn new(
         me: ReplicaId,
         cluster: Arc<Cluster>,
         kinds: &'static [&'static str],
         storage: StorageFigures,
-        committed_log: Option<&FilePath>,
+        logs: &Logs<'_>,
     ) -> Result<Self, CommittedLogError> {
-        let file = committed_log.map(CommittedFile::create).transpose()?;
+        let file = logs.committed.map(CommittedFile::create).transpose()?;
+        let executed = logs.executed.map(ExecutedFile::create).transpose()?;
         let per_kind = || kinds.iter().map(|_| Counter::default()).collect();
         Ok(Observer {
             counters: Counters::default(),
@@ -79,6 +92,7 @@ impl Observer {
                 ring: Ring::default(),
                 file,
             }),
+            executed,
         })
     }
 
@@ -212,7 +226,11 @@ impl Observer {
     }
 
     /// A slot was executed; slots come in order.
-    pub fn executed(&self, entry: CommittedEntry, requests: usize) {
+    /// `batch` is what was executed; `None` for the null batch.
+    pub fn executed(&self, entry: CommittedEntry, requests: usize, batch: Option<Arc<Batch>>) {
+        if let Some(file) = &self.executed {
+            file.slot(entry.seq, batch);
+        }
         let counters = &self.counters;
         counters.last_executed.set(entry.seq.0);
         counters.executed_ops.add(entry.ops as u64);
@@ -251,11 +269,14 @@ impl Observer {
         committed.ring.since(from, most)
     }
 
-    /// Writes the rest of the committed log.
+    /// Writes the rest of both logs.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the committed log cannot be written.
     pub fn close(&self) -> Result<(), CommittedLogError> {
+        if let Some(file) = &self.executed {
+            file.close();
+        }
         let file = self
             .committed
             .lock()

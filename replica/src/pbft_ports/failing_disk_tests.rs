@@ -20,7 +20,7 @@ use crypto::{Kind, SecretKey, Signature, Signer as _};
 
 use super::*;
 use crate::driver::{Burst, Driver, Stop};
-use crate::observer::Observer;
+use crate::observer::{Logs, Observer};
 use crate::storage::memory::MemoryDisk;
 use crate::storage::{
     LoadedLog, LoadedState, Pressure, RecordLog, StateStore, Stats, StorageError,
@@ -248,7 +248,14 @@ fn run(log: Option<Fault>, state: Option<Fault>) -> Outcome {
     writer.start(storage, Arc::clone(&inbox));
     let figures = Box::new(crate::observer::status::StorageStatus::default);
     let cluster = &others.cluster;
-    let observer = Observer::new(US, Arc::clone(cluster), Sent::KINDS, figures, None).unwrap();
+    let observer = Observer::new(
+        US,
+        Arc::clone(cluster),
+        Sent::KINDS,
+        figures,
+        &Logs::default(),
+    )
+    .unwrap();
     let signer = Arc::new(key("replica", US.0.into()));
     let sent = Sent::default();
     let mut driver = Driver::new(

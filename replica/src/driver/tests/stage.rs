@@ -19,7 +19,7 @@ use crypto::{Check, Digest, SecretKey, Verified};
 
 use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
 use crate::driver::{Burst, Driver, Stop};
-use crate::observer::Observer;
+use crate::observer::{Logs, Observer};
 
 /// The record of every certificate.
 pub(super) const CERTIFICATE: u32 = 77;
@@ -314,7 +314,7 @@ pub(super) fn stage(script: Vec<Vec<Command>>) -> Stage {
         Arc::clone(&cluster),
         Log::KINDS,
         figures,
-        None,
+        &Logs::default(),
     )
     .unwrap();
     let observer = Arc::new(observer);

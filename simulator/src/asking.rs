@@ -52,14 +52,13 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn reply_arrives(&mut self, client: u32, reply: Reply) {
+    pub(crate) fn reply_arrives(&mut self, client: u32, from: ReplicaId, reply: Reply) {
         self.note(
             3,
             client,
             crate::mix::of_words(&[reply.seq.0, u64::from(reply.replica.0)]),
         );
         let mut out = Vec::new();
-        let from = reply.replica;
         self.clients[client as usize].on_reply(from, reply, self.now, &mut out);
         self.perform_client(client, out);
     }
@@ -249,7 +248,7 @@ impl World<'_> {
         }
         let end: SeqNo = self.ledger.end();
         let there = |node: &crate::node::Node| {
-            node.twin
+            node.is_byzantine()
                 || node
                     .running
                     .as_ref()

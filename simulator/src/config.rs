@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use byzantine::Plan;
 use consensus::client::Pace;
 use consensus::{CommitMode, FastQuorum, Limits, Policy};
 
@@ -120,6 +121,9 @@ pub struct Config {
     pub sync: Range<Duration>,
     /// Faults until `heal_at`.
     pub faults: Faults,
+    /// Byzantine members by id, each with its plan, from the beginning to the end of the run: healing
+    /// does not make them honest. They count among the f, and nothing that they say is believed.
+    pub byzantine: Vec<(u16, Plan)>,
     /// From here on nothing fails any more, and progress is demanded.
     pub heal_at: Duration,
     /// All replicas are stopped at once, without warning, and started again when the clients are
@@ -163,6 +167,7 @@ impl Default for Config {
             delay: Duration::from_micros(50)..Duration::from_millis(3),
             sync: Duration::from_micros(100)..Duration::from_millis(2),
             faults: Faults::none(),
+            byzantine: Vec::new(),
             heal_at: Duration::from_secs(3),
             restart_all: true,
             catch_up: true,

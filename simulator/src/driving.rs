@@ -13,8 +13,8 @@ use consensus::protocol::When;
 use consensus::reply::{FULL_RESULT_MAX, designated};
 use consensus::transfer::Target;
 use consensus::{
-    Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, Reply,
-    Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer,
+    Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
+    Reply, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer,
 };
 use crypto::Verified;
 use rand::RngExt;
@@ -169,15 +169,7 @@ impl World<'_> {
                     transfer.on_message(now, from, message, executor, out);
                 }),
             ),
-            Action::Send { to, wire, when } => {
-                let gate = (when == When::Durable && running.tickets > running.durable)
-                    .then_some(running.tickets);
-                let packet = self.pack(at, &wire)?;
-                match (gate, &mut self.nodes[at].running) {
-                    (Some(ticket), Some(running)) => running.gated.push_back((ticket, to, packet)),
-                    _ => self.transmit(at, to, &packet),
-                }
-            }
+            Action::Send { to, wire, when } => self.send(at, to, wire, when),
             Action::Execute {
                 seq,
                 batch,
@@ -208,17 +200,47 @@ impl World<'_> {
             }
             Action::CancelTimer(timer) => running.cancel_timer(timer),
             Action::Report(report) => self.report(at, report),
-            Action::Halt(diagnosis) => {
-                self.chart(|world| format!("{:<4} HALTS: {diagnosis}", world.name(at)));
-                if self.nodes[at].twin {
-                    self.nodes[at].running = None;
-                } else {
-                    self.ledger
-                        .violation(format!("halt: replica {at}: {diagnosis}"));
-                }
-            }
+            Action::Halt(diagnosis) => self.halts(at, &diagnosis),
         }
         None
+    }
+
+    /// A broken invariant: of a Byzantine member that is nobody else's concern.
+    pub(crate) fn halts(&mut self, at: usize, diagnosis: &str) {
+        self.chart(|world| format!("{:<4} HALTS: {diagnosis}", world.name(at)));
+        if self.nodes[at].is_byzantine() {
+            self.nodes[at].running = None;
+        } else {
+            self.ledger
+                .violation(format!("halt: replica {at}: {diagnosis}"));
+        }
+    }
+
+    /// Sends a message when it may leave.
+    pub(crate) fn send(&mut self, at: usize, to: Destination, wire: Wire, when: When) {
+        if self.nodes[at].bends() {
+            return self.send_bent(at, to, wire, when);
+        }
+        if let Some(packet) = self.pack(at, &wire) {
+            self.send_packet(at, to, packet, when);
+        }
+    }
+
+    pub(crate) fn send_packet(
+        &mut self,
+        at: usize,
+        to: Destination,
+        packet: Rc<Packet>,
+        when: When,
+    ) {
+        if let Some(running) = &mut self.nodes[at].running {
+            let waits = when == When::Durable && running.tickets > running.durable;
+            if waits {
+                let ticket = running.tickets;
+                return running.gated.push_back((ticket, to, packet));
+            }
+            self.transmit(at, to, &packet);
+        }
     }
 
     fn execute(
@@ -236,7 +258,7 @@ impl World<'_> {
         }
         let term = running.protocol.term();
         let executed = running.executor.execute(seq, batch.as_deref());
-        if !node.twin {
+        if !node.is_byzantine() {
             self.ledger.executed(at, seq, batch.as_ref());
         }
         self.note(9, at as u32, seq.0);
@@ -268,7 +290,7 @@ impl World<'_> {
     pub(crate) fn begin_save(&mut self, at: usize, seq: SeqNo, installed: bool) {
         let node = &mut self.nodes[at];
         if let Some(running) = &node.running
-            && !node.twin
+            && !node.is_byzantine()
         {
             self.ledger.holds(at, seq, running.executor.machine());
         }
@@ -308,9 +330,9 @@ impl World<'_> {
         else {
             return;
         };
-        let twin = node.twin;
+        let byzantine = node.is_byzantine();
         self.note(7, at as u32, crate::mix::of_bytes(digest.as_bytes()));
-        if !twin {
+        if !byzantine {
             self.ledger.saved(at, seq, digest);
         }
         if self.nodes[at].armed == Some(CrashPoint::AfterSave) {
@@ -402,11 +424,8 @@ impl World<'_> {
         let examined = Pbft::examine(&self.keyring, from, received, &mut checks);
         let admitted =
             examined.map(|message| crypto::admit(message, &checks, self.keyring.scheme()));
-        let content = match admitted {
-            Ok(Ok(message)) => match Pbft::requests_in(message) {
-                Ok(requests) => Content::Forwarded(requests),
-                Err(message) => Content::Message(Box::new(message)),
-            },
+        let message = match admitted {
+            Ok(Ok(message)) => message,
             refused => {
                 self.ledger.violation(format!(
                     "admission: {} of replica {from} refused: {refused:?}",
@@ -415,18 +434,31 @@ impl World<'_> {
                 return None;
             }
         };
+        Some(self.packet(from, wire, message, &bytes))
+    }
+
+    pub(crate) fn packet(
+        &self,
+        from: ReplicaId,
+        wire: &Wire,
+        message: Verified<<Pbft as Protocol>::Message>,
+        bytes: &[u8],
+    ) -> Rc<Packet> {
+        let content = match Pbft::requests_in(message) {
+            Ok(requests) => Content::Forwarded(requests),
+            Err(message) => Content::Message(Box::new(message)),
+        };
         let label = match &self.recorder {
             Some(_) => crate::trace::label(wire),
             None => String::new(),
         };
-        let fingerprint = crate::mix::of_bytes(&bytes);
-        Some(Rc::new(Packet {
+        Rc::new(Packet {
             from,
             content,
-            fingerprint,
+            fingerprint: crate::mix::of_bytes(bytes),
             said: Said::by(&self.cluster, wire),
             label: label.into(),
-        }))
+        })
     }
 
     pub(crate) fn transmit(&mut self, at: usize, to: Destination, packet: &Rc<Packet>) {
@@ -483,19 +515,28 @@ impl World<'_> {
         if to >= self.config.clients || self.client_message_lost() {
             return;
         }
-        let reply = Box::new(Reply {
+        let reply = Reply {
             term,
             replica,
             id,
             seq,
             outcome,
-        });
+        };
+        if self.nodes[at].bends() {
+            return self.reply_bent(at, reply);
+        }
+        self.send_reply(at, reply);
+    }
+
+    pub(crate) fn send_reply(&mut self, at: usize, reply: Reply) {
+        let (from, id, seq) = (self.nodes[at].id, reply.id, reply.seq);
+        let (to, reply) = (id.client.0, Box::new(reply));
         self.chart(|world| {
             let client = format!("{:?}", id.client);
             format!("{:<4} ──▶ {client:<4} reply {seq:?}", world.name(at))
         });
         let delay = self.network.delay(&mut self.rng);
-        self.schedule(delay, What::Reply { to, reply });
+        self.schedule(delay, What::Reply { to, from, reply });
     }
 }
 

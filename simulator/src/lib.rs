@@ -19,10 +19,11 @@
 //! First everything is safe while things fail, then everything is healed and progress is
 //! demanded, then all replicas are restarted at once and every acknowledged write must be there.
 //!
-//! What this version cannot express: malicious code. A replica that runs twice is honest code that
-//! equivocates.
+//! Byzantine members are honest code with attacks around it (the crate `byzantine`), or honest code that
+//! runs twice. The oracles believe nothing that they say.
 
 mod asking;
+mod bending;
 pub mod campaign;
 mod check;
 mod client;
@@ -31,6 +32,7 @@ mod config;
 mod disk;
 mod drawn;
 mod driving;
+mod member;
 mod mix;
 mod nemesis;
 mod network;

@@ -116,12 +116,14 @@ impl World<'_> {
         primaries.get(middle).copied().unwrap_or(ReplicaId(0))
     }
 
-    /// Replicas that are faulty at the moment: down, standing still, or running twice.
+    /// Replicas that are faulty at the moment: down, standing still, or Byzantine.
     fn faulty(&self) -> usize {
         let n = usize::from(self.config.n);
         let nodes = self.nodes.iter().take(n);
         nodes
-            .filter(|node| node.twin || node.learner || !node.is_active() || node.armed.is_some())
+            .filter(|node| {
+                node.is_byzantine() || node.learner || !node.is_active() || node.armed.is_some()
+            })
             .count()
     }
 
@@ -133,7 +135,7 @@ impl World<'_> {
         let n = usize::from(self.config.n);
         let may_fail = |at: &usize| {
             let node = &self.nodes[*at];
-            !node.twin && !node.learner && node.is_active() && node.armed.is_none()
+            !node.is_byzantine() && !node.learner && node.is_active() && node.armed.is_none()
         };
         let candidates: Vec<usize> = (0..n).filter(may_fail).collect();
         let primary = self.primary().index();

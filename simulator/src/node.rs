@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use byzantine::{Bend, Byzantine, Cabal, Forge, Plan, Pulse};
 use consensus::pbft::Pbft;
 use consensus::session::SessionTable;
 use consensus::{
     Cluster, Configuration, Destination, Executor, Instant, Keyring, Nonce, Policy, ReplicaId,
-    SeqNo, Ticket, Timer, Transfer,
+    SeqNo, Ticket, Timer, Transfer, View,
 };
 use crypto::Signer;
 
 use crate::clock::Clock;
 use crate::disk::{Delta, Disk};
+use crate::member::Member;
 use crate::network::Packet;
 use crate::queue::What;
 
@@ -40,9 +42,11 @@ pub(crate) enum CrashPoint {
 
 /// A replica that runs, with everything that a crash takes away.
 pub(crate) struct Running {
-    pub(crate) protocol: Pbft,
+    pub(crate) protocol: Member,
     pub(crate) executor: Executor<kv::Store>,
     pub(crate) transfer: Transfer<kv::Store>,
+    /// A Byzantine member's way out, and when, in virtual time, it is asked next.
+    pub(crate) bend: Option<(Bend, Option<Instant>)>,
     /// When, in virtual time, the transfer is called next.
     pub(crate) transfer_due: Option<Instant>,
     pub(crate) tickets: Ticket,
@@ -94,6 +98,13 @@ impl Running {
     }
 }
 
+/// What makes a node a Byzantine member, over all its lives.
+struct Misbehaviour {
+    plan: Plan,
+    forge: Forge,
+    pulse: Pulse,
+}
+
 /// A replica, up or down.
 pub(crate) struct Node {
     pub(crate) id: ReplicaId,
@@ -109,10 +120,13 @@ pub(crate) struct Node {
     pub(crate) armed: Option<CrashPoint>,
     /// It has no vote, because its disk has lost something (R12, R16).
     pub(crate) learner: bool,
+    /// The view that it was last in, or left for.
+    pub(crate) view: View,
     /// It has got its vote back.
     pub(crate) renewed: bool,
     /// The last stop was a clean one.
     pub(crate) stopped_cleanly: bool,
+    misbehaviour: Option<Misbehaviour>,
     keyring: Keyring,
     policy: Policy,
     signer: Arc<dyn Signer>,
@@ -136,12 +150,48 @@ impl Node {
             timer_generation: 0,
             armed: None,
             learner: false,
+            view: View(0),
             renewed: false,
             stopped_cleanly: true,
+            misbehaviour: None,
             keyring,
             policy,
             signer,
         }
+    }
+
+    /// Makes a Byzantine member of it; `key` gives the keys of its colluders.
+    pub(crate) fn misbehave(&mut self, plan: &Plan, key: &dyn Fn(u16) -> Arc<dyn Signer>) {
+        let members = plan.colluders.iter().copied().chain([self.id.0]);
+        let keys = members.map(|id| (ReplicaId(id), key(id)));
+        let pulse = Pulse::default();
+        pulse.begin();
+        self.misbehaviour = Some(Misbehaviour {
+            plan: plan.clone(),
+            forge: Forge {
+                me: self.id,
+                keyring: self.keyring.clone(),
+                cabal: Arc::new(Cabal::new(keys, plan.seed)),
+            },
+            pulse,
+        });
+    }
+
+    /// Is nothing that it says to be believed?
+    pub(crate) fn is_byzantine(&self) -> bool {
+        self.twin || self.misbehaviour.is_some()
+    }
+
+    /// Does what leaves it pass a bend?
+    pub(crate) fn bends(&self) -> bool {
+        let bend = |running: &Running| running.bend.is_some();
+        self.running.as_ref().is_some_and(bend)
+    }
+
+    /// How often its behaviours have struck.
+    pub(crate) fn deeds(&self) -> u64 {
+        let struck = |it: &Misbehaviour| it.pulse.deeds().iter().sum();
+        self.misbehaviour.as_ref().map_or(0, struck)
     }
 
     /// Starts from what the disk holds; `nonce` names this life if it must begin as a learner.
@@ -195,8 +245,17 @@ impl Node {
         if executor.last_executed() > SeqNo(0) {
             transfer.checkpoint(self.clock.read(now), &mut executor);
         }
+        let (protocol, bend) = match &self.misbehaviour {
+            None => (Member::Honest(Box::new(protocol)), None),
+            Some(Misbehaviour { plan, forge, pulse }) => {
+                let bend = Bend::new(forge.clone(), plan, pulse.clone());
+                let member = Byzantine::new(protocol, forge.clone(), plan, pulse.clone());
+                (Member::Byzantine(Box::new(member)), Some((bend, None)))
+            }
+        };
         self.running = Some(Running {
             protocol,
+            bend,
             executor,
             transfer,
             transfer_due: None,

@@ -16,7 +16,11 @@ pub(crate) enum What {
     /// A client's request arrives.
     Request { to: u32, raw: bytes::Bytes },
     /// A replica's answer arrives at a client.
-    Reply { to: u32, reply: Box<Reply> },
+    Reply {
+        to: u32,
+        from: ReplicaId,
+        reply: Box<Reply>,
+    },
     /// A client learns of a replica's epoch and view.
     Hint {
         to: u32,
@@ -37,6 +41,8 @@ pub(crate) enum What {
     Saved { at: u32, life: u32 },
     /// A state transfer has something to do.
     TransferDue { at: u32, life: u32 },
+    /// A Byzantine member lets out what it has kept back at its way out.
+    BendDue { at: u32, life: u32 },
     /// A client has something to do.
     ClientTick { client: u32 },
     /// A client has thought for long enough.

@@ -9,11 +9,12 @@ use crate::world::World;
 impl World<'_> {
     /// Is nothing that this replica says to be believed?
     pub(crate) fn is_faulty(&self, id: ReplicaId) -> bool {
-        self.nodes.get(id.index()).is_none_or(|node| node.twin)
+        let node = self.nodes.get(id.index());
+        node.is_none_or(|node| node.is_byzantine())
     }
 
     pub(crate) fn report(&mut self, at: usize, report: Report) {
-        let correct = !self.nodes[at].twin;
+        let correct = !self.nodes[at].is_byzantine();
         match report {
             Report::Decided {
                 epoch,
@@ -53,6 +54,7 @@ impl World<'_> {
                 }
             }
             Report::LeftView { to, why } => {
+                let left = std::mem::replace(&mut self.nodes[at].view, to);
                 self.chart(|world| {
                     format!("{:<4} leaves for {to:?}: {}", world.name(at), why.name())
                 });
@@ -64,9 +66,10 @@ impl World<'_> {
                     Trigger::Equivocation => self.stats.left_by_equivocation += 1,
                     Trigger::Join => self.stats.left_by_join += 1,
                     Trigger::Restart => self.stats.left_by_restart += 1,
-                    Trigger::InvalidNewView | Trigger::BadProposal => self.ledger.violation(
-                        format!("blame: replica {at} leaves for {to}: {}", why.name()),
-                    ),
+                    Trigger::InvalidNewView | Trigger::BadProposal => {
+                        self.stats.left_by_bad_primary += 1;
+                        self.judge_leaving(at, left, to, why);
+                    }
                 }
             }
             Report::OpenedView {
@@ -87,10 +90,27 @@ impl World<'_> {
                 self.chart(|world| format!("{:<4} enters {epoch:?}", world.name(at)));
             }
             Report::EnteredView(view) => {
+                self.nodes[at].view = view;
                 self.chart(|world| format!("{:<4} enters {view:?}", world.name(at)));
                 self.entered(at, view);
             }
             _ => {}
+        }
+    }
+
+    /// S8: a proposal that nobody may vote for, or an opening of a view that is none, is a Byzantine
+    /// primary's.
+    fn judge_leaving(&mut self, at: usize, left: View, to: View, why: Trigger) {
+        let epoch = match &self.nodes[at].running {
+            Some(running) => running.protocol.epoch(),
+            None => return,
+        };
+        let primary = self.cluster.primary(epoch, left);
+        if !self.nodes[at].is_byzantine() && !self.is_faulty(primary) {
+            self.ledger.violation(format!(
+                "blame: replica {at} leaves for {to}: {} by correct {primary}",
+                why.name()
+            ));
         }
     }
 

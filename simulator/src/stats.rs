@@ -53,6 +53,12 @@ counts! {
     checkpoints,
     /// Times that a STATUS led to messages being sent again.
     retransmissions,
+    /// Views left because of a proposal, or an opening, that only a Byzantine primary makes.
+    left_by_bad_primary,
+    /// Times that a behaviour of a Byzantine member struck.
+    byzantine_deeds,
+    /// Messages of Byzantine members that nobody admits.
+    byzantine_refused,
     /// Views entered above view 0, over all replicas.
     views_entered,
     /// Views left because a request waited too long.

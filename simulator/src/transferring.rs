@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use consensus::pbft::Pbft;
+use consensus::protocol::When;
 use consensus::transfer::Effect;
 use consensus::{Destination, Executor, Instant, Protocol, SeqNo, Transfer};
 
@@ -32,9 +33,8 @@ impl World<'_> {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    if let Some(packet) = self.pack(at, &Pbft::state_wire(message)) {
-                        self.transmit(at, Destination::One(to), &packet);
-                    }
+                    let wire = Pbft::state_wire(message);
+                    self.send(at, Destination::One(to), wire, When::Now);
                 }
                 Effect::Installed { seq, .. } => {
                     self.note(10, at as u32, seq.0);
@@ -44,9 +44,7 @@ impl World<'_> {
                     self.begin_save(at, seq, true);
                 }
                 Effect::Report(report) => self.report(at, report),
-                Effect::Halt(diagnosis) => self
-                    .ledger
-                    .violation(format!("halt: replica {at}: {diagnosis}")),
+                Effect::Halt(diagnosis) => self.halts(at, &diagnosis),
             }
         }
         self.schedule_transfer(at);

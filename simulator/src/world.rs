@@ -185,7 +185,13 @@ impl<'c> World<'c> {
                 let id = ReplicaId(u16::try_from(at).expect("a cluster has at most 256 replicas"));
                 let (keyring, policy) = (keyring.clone(), config.policy.clone());
                 let twin = twins.contains(&at);
-                Node::new(id, twin, keyring, policy, signer(&replica_keys[at]))
+                let mut node = Node::new(id, twin, keyring, policy, signer(&replica_keys[at]));
+                if let Some((_, plan)) = config.byzantine.iter().find(|(member, _)| *member == id.0)
+                {
+                    let keys = |id: u16| signer(&replica_keys[usize::from(id)]);
+                    node.misbehave(plan, &keys);
+                }
+                node
             })
             .collect();
         let clients = (0..config.clients)
@@ -223,7 +229,7 @@ impl<'c> World<'c> {
         let silent = usize::from(self.config.faults.silent);
         let n = usize::from(self.config.n);
         for node in 0..self.nodes.len() {
-            if (n - silent..n).contains(&node) && !self.nodes[node].twin {
+            if (n - silent..n).contains(&node) && !self.nodes[node].is_byzantine() {
                 continue;
             }
             self.bring_up(node);
@@ -281,10 +287,12 @@ impl<'c> World<'c> {
         self.stats.slots = self.ledger.end().0;
         self.stats.requests = self.ledger.requests();
         self.stats.virtual_time = self.now.since(Instant(0));
+        self.stats.byzantine_deeds = self.nodes.iter().map(Node::deeds).sum();
         let end = self.ledger.end();
         for (at, node) in self.nodes.iter_mut().enumerate() {
+            let correct = !node.is_byzantine();
             if let Some(running) = &mut node.running
-                && !node.twin
+                && correct
                 && running.executor.last_executed() == end
             {
                 let machine = running.executor.machine_mut();
@@ -306,7 +314,11 @@ impl<'c> World<'c> {
                     protocol.stable(),
                     protocol.last_executed(),
                     protocol.pending(),
-                    if node.twin { ", runs twice" } else { "" },
+                    match (node.twin, node.is_byzantine()) {
+                        (true, _) => ", runs twice",
+                        (false, true) => ", Byzantine",
+                        (false, false) => "",
+                    },
                     if node.learner { ", learns" } else { "" },
                 )
             }
@@ -349,7 +361,8 @@ impl<'c> World<'c> {
             What::Timer { at, .. }
             | What::Synced { at, .. }
             | What::Saved { at, .. }
-            | What::TransferDue { at, .. } => *at,
+            | What::TransferDue { at, .. }
+            | What::BendDue { at, .. } => *at,
             _ => return Some(what),
         };
         let running = self.nodes[at as usize].running.as_mut();
@@ -381,7 +394,7 @@ impl<'c> World<'c> {
                 self.note(2, to, crate::mix::of_bytes(&raw));
                 self.deliver_request(to as usize, raw);
             }
-            What::Reply { to, reply } => self.reply_arrives(to, *reply),
+            What::Reply { to, from, reply } => self.reply_arrives(to, from, *reply),
             What::Hint { to, from, term } => self.hint_arrives(to, from, term),
             What::Channel { to, from, up } => self.channel_changes(to, from, up),
             What::Timer {
@@ -398,7 +411,13 @@ impl<'c> World<'c> {
             What::TransferDue { at, life } if self.nodes[at as usize].life == life => {
                 self.transfer_is_due(at as usize);
             }
-            What::Synced { .. } | What::Saved { .. } | What::TransferDue { .. } => {}
+            What::BendDue { at, life } if self.nodes[at as usize].life == life => {
+                self.bend_is_due(at as usize);
+            }
+            What::Synced { .. }
+            | What::Saved { .. }
+            | What::TransferDue { .. }
+            | What::BendDue { .. } => {}
             What::ClientTick { client } => self.client_tick(client),
             What::ClientReady { client } => self.client_ready(client),
             What::Round => self.begin_round(),

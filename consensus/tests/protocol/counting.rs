@@ -213,6 +213,21 @@ fn evidence_against_a_backup_suspects_no_primary() {
 }
 
 #[test]
+fn a_proof_against_oneself_halts_unless_a_wrapper_knows_better() {
+    let fixture = Fixture::strong();
+    let proof = Wire::Evidence(MisbehaviourProof::DoublePrepare(
+        fixture.prepare(1, &fixture.proposal(1).header),
+        fixture.prepare(1, &fixture.other_proposal(1).header),
+    ));
+    let lines = fixture.node(1).receive(4, &proof);
+    assert!(lines[0].starts_with("halt: this replica is proven"));
+    let mut wrapped = fixture.node(1);
+    wrapped.core.go_on_when_proven();
+    assert_eq!(wrapped.receive(4, &proof), NOTHING);
+    assert_eq!(wrapped.core.evidence().count(), 0);
+}
+
+#[test]
 fn forged_or_harmless_evidence_is_refused() {
     let fixture = Fixture::strong();
     let (one, other) = (fixture.proposal(1).header, fixture.other_proposal(1).header);

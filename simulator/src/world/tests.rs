@@ -50,6 +50,38 @@ fn blame_of_a_correct_replica_is_found_and_blame_of_a_twin_is_right() {
     assert_eq!(objections(&config, accuse(twin)), Vec::<String>::new());
 }
 
+/// Replica `member` is Byzantine, and does nothing.
+fn byzantine(member: u16) -> Config {
+    Config {
+        byzantine: vec![(member, byzantine::Plan::default())],
+        ..Config::default()
+    }
+}
+
+#[test]
+fn only_a_byzantine_member_may_be_blamed_or_left_for_what_it_proposed() {
+    let accuse = |culprit| {
+        Action::Report(Report::Equivocation {
+            culprit: ReplicaId(culprit),
+            seq: SeqNo(1),
+        })
+    };
+    assert_eq!(objections(&byzantine(2), accuse(2)), Vec::<String>::new());
+    assert_eq!(objections(&byzantine(3), accuse(2)), ["blame"]);
+    let leave = || {
+        let (to, why) = (View(1), Trigger::BadProposal);
+        Action::Report(Report::LeftView { to, why })
+    };
+    assert_eq!(objections(&byzantine(0), leave()), Vec::<String>::new());
+    assert_eq!(objections(&byzantine(3), leave()), ["blame"]);
+}
+
+#[test]
+fn a_byzantine_member_that_halts_is_nobody_elses_concern() {
+    let halt = Action::Halt("a planted diagnosis".to_owned());
+    assert_eq!(objections(&byzantine(1), halt), Vec::<String>::new());
+}
+
 #[test]
 fn leaving_a_view_for_what_no_correct_primary_does_is_found() {
     let leave = |why| Action::Report(Report::LeftView { to: View(1), why });

@@ -117,6 +117,7 @@ impl Pbft {
 
     /// T_status: say where this replica stands, and ask for bodies that did not come.
     pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        self.status_timer_fired(now);
         self.broadcast(self.status(), When::Now, out);
         self.backlog.tick(now, self.pool.len());
         self.ask_for_renewal(now, out);
@@ -132,6 +133,7 @@ impl Pbft {
             }
         }
         self.fetch_if_stuck(now, out);
+        self.status_timer_set(now);
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,

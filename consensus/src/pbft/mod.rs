@@ -454,6 +454,7 @@ impl Pbft {
     fn on_started(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.record_restored_role(out);
         self.record_restored_epoch(out);
+        self.status_timer_set(now);
         out.push(Action::SetTimer {
             timer: Timer::Status,
             after: self.policy.status_interval,

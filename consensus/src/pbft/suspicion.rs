@@ -60,6 +60,10 @@ pub(super) struct Watch {
     heard: Instant,
     /// When the heartbeat timer is due.
     due: Instant,
+    /// When the STATUS timer is due.
+    status_due: Instant,
+    /// Up to here it has been counted how long this replica was held up itself.
+    accounted: Instant,
 }
 
 impl Pbft {
@@ -110,6 +114,24 @@ impl Pbft {
         });
     }
 
+    /// The STATUS timer was set.
+    pub(super) fn status_timer_set(&mut self, now: Instant) {
+        self.watch.status_due = now + self.policy.status_interval;
+    }
+
+    /// The STATUS timer, which is never far off, has fired: a good witness of being held up.
+    pub(super) fn status_timer_fired(&mut self, now: Instant) {
+        self.fired(now, self.watch.status_due);
+    }
+
+    /// A timer fires as late as this replica was held up itself, by its own work or by a machine that
+    /// is too busy. Nobody can be heard in that time, so it is no silence of the primary.
+    fn fired(&mut self, now: Instant, due: Instant) {
+        let held_up = now.since(due.max(self.watch.accounted));
+        self.watch.accounted = now;
+        self.watch.heard = (self.watch.heard + held_up).min(now);
+    }
+
     /// T_hb: the primary may have been silent for too long.
     pub(super) fn on_heartbeat_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         if self.mode != Mode::Normal || self.is_primary() {
@@ -118,12 +140,12 @@ impl Pbft {
         let silence = self
             .patience_of_views
             .stretched(self.policy.heartbeat_timeout);
-        // A timer that fires late says that this replica was held up; what the primary said in the
-        // meantime may still be on its way through the queues.
-        let held_up = now.since(self.watch.due) > silence / 2;
-        if held_up {
+        // After a long time what the primary said meanwhile may still be on its way through the
+        // queues.
+        if now.since(self.watch.due) > silence / 2 {
             self.watch.heard = now;
         }
+        self.fired(now, self.watch.due);
         if now.since(self.watch.heard) >= silence {
             self.suspect(now, Trigger::Silence, out);
         } else {

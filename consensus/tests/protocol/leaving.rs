@@ -111,6 +111,31 @@ fn a_replica_that_was_held_up_itself_hears_what_is_in_its_queues_first() {
 }
 
 #[test]
+fn time_in_which_a_replica_was_held_up_itself_is_no_silence_of_the_primary() {
+    let fixture = Fixture::strong();
+    let mut node = started(&fixture);
+    // STATUS was due after 50 ms: 150 ms went to work of its own.
+    node.wait(ms(200));
+    node.fire(Timer::Status);
+    node.wait(ms(50));
+    assert_eq!(
+        node.fire(Timer::Heartbeat),
+        ["set Heartbeat 150ms"],
+        "the primary was silent for 100 ms at most"
+    );
+    node.wait(ms(100));
+    node.fire(Timer::Status);
+    node.wait(ms(50));
+    assert_eq!(node.fire(Timer::Heartbeat), ["set Heartbeat 100ms"]);
+    // Both timers are late because of the same work; it counts once.
+    node.wait(ms(160));
+    node.fire(Timer::Status);
+    assert_eq!(node.fire(Timer::Heartbeat), ["set Heartbeat 100ms"]);
+    node.wait(ms(100));
+    assert_eq!(node.fire(Timer::Heartbeat), leaving(1, "silence"));
+}
+
+#[test]
 fn a_primary_does_not_wait_for_itself() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(0);

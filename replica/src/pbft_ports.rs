@@ -127,18 +127,20 @@ impl Disk<Record, kv::Change> for StorageDisk {
     }
 
     fn save(&mut self, checkpoint: Checkpoint<kv::Change>) {
-        let delta = StateDelta {
+        let stable = self.stable.clone();
+        // The protocol must not wait until ten thousand entries are encoded.
+        let encode = move || StateDelta {
             seq: checkpoint.seq.0,
             digest: checkpoint.digest.0,
             basis: Basis::Stored,
             changes: checkpoint.changes.iter().map(stored_change).collect(),
-            sessions: Bytes::from(checkpoint.sessions),
+            sessions: Bytes::from(checkpoint.sessions.to_bytes()),
             meta: Bytes::from(crypto::encode(&CheckpointMeta {
                 configuration: checkpoint.configuration,
-                stable: self.stable.clone(),
+                stable,
             })),
         };
-        self.writer.with(|writer| writer.submit_state(delta));
+        self.writer.with(|writer| writer.submit_unencoded(encode));
     }
 
     fn truncate(&mut self, upto: SeqNo) {
@@ -244,6 +246,7 @@ impl Describe<Wire> for QuicNetwork {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consensus::session::SessionTable;
 
     #[test]
     fn every_kind_of_message_is_counted_under_its_own_name() {
@@ -274,7 +277,7 @@ mod tests {
             seq: SeqNo(seq),
             digest: crypto::Digest::default(),
             changes: Vec::new(),
-            sessions: Vec::new(),
+            sessions: SessionTable::default(),
             configuration: vec![1, 2, 3],
         }
     }

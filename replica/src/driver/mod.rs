@@ -570,7 +570,7 @@ where
     /// Gives the state at a checkpoint to the disk: what has changed since it was last given.
     fn save(&mut self, seq: SeqNo, digest: Digest, installed: Option<Configuration>) {
         let changes = self.executor.machine_mut().take_changes();
-        let sessions = self.executor.sessions().to_bytes();
+        let sessions = self.executor.sessions().clone();
         self.observer
             .checkpoint(seq, digest, self.executor.sessions().replies());
         self.saving.push_back(Saving {

@@ -2,6 +2,7 @@
 //! transport threads, tests plug in lists.
 
 use bytes::Bytes;
+use consensus::session::SessionTable;
 use consensus::{Destination, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 
@@ -37,8 +38,8 @@ pub struct Checkpoint<C> {
     pub digest: Digest,
     /// Changes of the state machine.
     pub changes: Vec<C>,
-    /// `SessionTable::to_bytes`.
-    pub sessions: Vec<u8>,
+    /// All of it; shared, not encoded.
+    pub sessions: SessionTable,
     /// `Configuration::to_bytes`.
     pub configuration: Vec<u8>,
 }

@@ -19,6 +19,24 @@ pub(super) enum End {
     Drop,
 }
 
+/// A checkpoint as it was handed over: encoding thousands of entries is work for the thread that
+/// takes it.
+pub(super) enum Coming {
+    /// Encoded.
+    Made(StateDelta),
+    /// To be encoded; based on the state already stored.
+    ToEncode(Box<dyn FnOnce() -> StateDelta + Send>),
+}
+
+impl Coming {
+    fn make(self) -> StateDelta {
+        match self {
+            Coming::Made(delta) => delta,
+            Coming::ToEncode(encode) => encode(),
+        }
+    }
+}
+
 /// The queue.
 #[derive(Default)]
 pub(super) struct StateQueue {
@@ -28,7 +46,7 @@ pub(super) struct StateQueue {
 
 #[derive(Default)]
 struct Waiting {
-    deltas: VecDeque<StateDelta>,
+    deltas: VecDeque<Coming>,
     end: Option<End>,
     /// The thread that takes is gone.
     refused: bool,
@@ -45,20 +63,22 @@ impl Drop for Taker {
 
 impl StateQueue {
     /// Adds a delta; never blocks.
-    pub(super) fn put(&self, delta: StateDelta) -> Result<(), WriterStopped> {
+    pub(super) fn put(&self, delta: Coming) -> Result<(), WriterStopped> {
         let mut waiting = self.lock();
         if waiting.refused {
             return Err(WriterStopped);
         }
-        if delta.basis == Basis::Empty {
+        if matches!(&delta, Coming::Made(delta) if delta.basis == Basis::Empty) {
             // Nothing that came before it matters any more.
             waiting.deltas.clear();
         }
         let full = waiting.deltas.len() >= DELTAS_APART_MAX;
-        match waiting.deltas.back_mut() {
-            Some(last) if full => merge(last, delta),
-            _ => waiting.deltas.push_back(delta),
-        }
+        let last = full.then(|| waiting.deltas.pop_back()).flatten();
+        let delta = match last {
+            Some(last) => Coming::Made(merged(last.make(), delta.make())),
+            None => delta,
+        };
+        waiting.deltas.push_back(delta);
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -76,7 +96,10 @@ impl StateQueue {
         let waiting = self.changed.wait_while(self.lock(), idle);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         match (waiting.deltas.pop_front(), waiting.end) {
-            (Some(delta), _) => Ok(delta),
+            (Some(delta), _) => {
+                drop(waiting);
+                Ok(delta.make())
+            }
             (None, Some(end)) => Err(end),
             (None, None) => Err(End::Drop),
         }
@@ -89,14 +112,13 @@ impl StateQueue {
 }
 
 /// Makes one delta of two: of each key the later change.
-fn merge(into: &mut StateDelta, next: StateDelta) {
-    let earlier = std::mem::take(&mut into.changes);
-    let changes: BTreeMap<_, _> = earlier.into_iter().chain(next.changes).collect();
-    *into = StateDelta {
-        basis: into.basis,
+fn merged(earlier: StateDelta, next: StateDelta) -> StateDelta {
+    let changes: BTreeMap<_, _> = earlier.changes.into_iter().chain(next.changes).collect();
+    StateDelta {
+        basis: earlier.basis,
         changes: changes.into_iter().collect(),
         ..next
-    };
+    }
 }
 
 #[cfg(test)]
@@ -152,15 +174,21 @@ mod tests {
         let queue = StateQueue::default();
         for delta in deltas {
             one_by_one.apply(&delta).unwrap();
-            queue.put(delta).unwrap();
+            // As a replica hands them over, and as a whole state comes, in turn.
+            queue
+                .put(match delta.seq % 2 {
+                    0 => Coming::Made(delta),
+                    _ => Coming::ToEncode(Box::new(move || delta)),
+                })
+                .unwrap();
             let waiting = queue.lock();
             assert!(waiting.deltas.len() <= DELTAS_APART_MAX);
-            assert!(
-                waiting
-                    .deltas
-                    .iter()
-                    .all(|delta| delta.changes.len() <= keys.len())
-            );
+            let small = |coming: &Coming| match coming {
+                Coming::Made(delta) => delta.changes.len() <= keys.len(),
+                // What one interval changed.
+                Coming::ToEncode(_) => true,
+            };
+            assert!(waiting.deltas.iter().all(small));
         }
         let (merged, steps) = applied(&queue);
         assert_eq!(Some(merged), one_by_one.load().unwrap());
@@ -172,16 +200,24 @@ mod tests {
         let queue = StateQueue::default();
         for seq in 1..=9 {
             queue
-                .put(delta(seq, Basis::Stored, &[("old", Some("x"))]))
+                .put(Coming::Made(delta(
+                    seq,
+                    Basis::Stored,
+                    &[("old", Some("x"))],
+                )))
                 .unwrap();
         }
         queue
-            .put(delta(10, Basis::Empty, &[("new", Some("y"))]))
+            .put(Coming::Made(delta(10, Basis::Empty, &[("new", Some("y"))])))
             .unwrap();
         assert_eq!(queue.lock().deltas.len(), 1);
         for seq in 11..=19 {
             queue
-                .put(delta(seq, Basis::Stored, &[("later", Some("z"))]))
+                .put(Coming::Made(delta(
+                    seq,
+                    Basis::Stored,
+                    &[("later", Some("z"))],
+                )))
                 .unwrap();
         }
         let (state, _) = applied(&queue);
@@ -193,8 +229,12 @@ mod tests {
     #[test]
     fn nothing_is_accepted_once_the_taking_end_is_gone() {
         let queue = Arc::new(StateQueue::default());
-        queue.put(delta(1, Basis::Stored, &[])).unwrap();
+        queue
+            .put(Coming::Made(delta(1, Basis::Stored, &[])))
+            .unwrap();
         drop(Taker(Arc::clone(&queue)));
-        queue.put(delta(2, Basis::Stored, &[])).unwrap_err();
+        queue
+            .put(Coming::Made(delta(2, Basis::Stored, &[])))
+            .unwrap_err();
     }
 }

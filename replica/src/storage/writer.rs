@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::state_queue::{End, StateQueue, Taker};
+use super::state_queue::{Coming, End, StateQueue, Taker};
 use super::{Group, Pressure, RecordLog, StateDelta, StateStore, Stats, Storage, StorageError};
 
 /// Groups waiting for the log thread. The protocol's window allows far fewer.
@@ -135,6 +135,19 @@ impl Writer {
     /// Queues a checkpoint. Never blocks: it may be merged with the one queued before it, and then
     /// [`Durable::State`] names only the later of the two.
     pub fn submit_state(&self, delta: StateDelta) -> Result<(), WriterStopped> {
+        self.put_state(Coming::Made(delta))
+    }
+
+    /// As [`Writer::submit_state`], for a delta with [`super::Basis::Stored`] that the state thread
+    /// is to encode.
+    pub fn submit_unencoded(
+        &self,
+        encode: impl FnOnce() -> StateDelta + Send + 'static,
+    ) -> Result<(), WriterStopped> {
+        self.put_state(Coming::ToEncode(Box::new(encode)))
+    }
+
+    fn put_state(&self, delta: Coming) -> Result<(), WriterStopped> {
         self.state.as_ref().ok_or(WriterStopped)?.put(delta)
     }
 

@@ -357,13 +357,6 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "remove it, or use a later version",
         ),
         (
-            "[[byzantine]]\nreplica = 0\n",
-            "3:3 byzantine",
-            "`byzantine` is not available in this version: it does not know Byzantine replicas yet",
-            "not available yet",
-            "remove it, or use a later version",
-        ),
-        (
             "seed = 99999999999999999999\n",
             "3:8 99999999999999999999",
             "this integer is too large: the largest is 9223372036854775807",

@@ -52,6 +52,12 @@ Examples:
   bench scenario check mine.toml
   bench scenario explain mine.toml --set cluster.f=2";
 
+const FAULT_EXAMPLES: &str = "\
+Examples:
+  bench fault list
+  bench fault describe equivocate
+  bench fault describe slow-primary --json";
+
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
   bench simulate --seeds 0..2000
@@ -112,6 +118,9 @@ pub(super) enum Command {
     /// List, check, explain and begin scenario files
     #[command(after_long_help = SCENARIO_EXAMPLES)]
     Scenario(ScenarioArgs),
+    /// List and describe what Byzantine replicas can do
+    #[command(after_long_help = FAULT_EXAMPLES)]
+    Fault(FaultArgs),
     /// Simulate whole clusters in virtual time, one for each seed, and check every one
     #[command(after_long_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
@@ -254,6 +263,24 @@ pub(super) enum ScenarioCommand {
     },
     /// Print the JSON Schema of scenario files
     Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FaultArgs {
+    #[command(subcommand)]
+    pub(super) command: FaultCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FaultCommand {
+    /// List every behavior of Byzantine replicas, one line each
+    List,
+    /// Explain a behavior: what it does, what must hold, its arguments, an example
+    Describe {
+        /// Its name, as `bench fault list` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 #[cfg(test)]

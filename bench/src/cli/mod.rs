@@ -1,6 +1,7 @@
 //! The command line: results on stdout, messages on stderr, and an exit code that says what came of it.
 
 mod arguments;
+mod fault;
 mod logging;
 mod output;
 mod run;
@@ -41,6 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &cli.command {
         Command::Run(run) => run::execute(run, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
+        Command::Fault(arguments) => fault::execute(arguments, &output),
         Command::Simulate(arguments) => simulate::execute(arguments, &output),
         Command::Replay(arguments) => simulate::replay(arguments, &output),
     };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::byzantine::Byzantine;
 use super::fault::{Choice, Fault, FaultTarget, Strike, spoken};
 use super::schema::Scenario;
 
@@ -33,7 +34,17 @@ impl Scenario {
     /// Where the fault plan holds more than f replicas, in order. A rule such as `primary` is counted as a replica of its
     /// own: what it will hit is not known before.
     pub fn excesses(&self) -> Vec<Excess> {
-        excesses(&self.faults, self.cluster.n, self.cluster.f)
+        excesses(&self.faults, &self.lies(), self.cluster.n, self.cluster.f)
+    }
+
+    /// Byzantine replicas count while they may strike; before and after they are as honest as the others.
+    fn lies(&self) -> Vec<(Strike, FaultTarget)> {
+        let lie = |entry: &Byzantine| {
+            let (at, back_at) = entry.window();
+            let target = FaultTarget::Replicas(entry.replica.ids().to_vec());
+            (Strike { at, back_at }, target)
+        };
+        self.byzantine.iter().map(lie).collect()
     }
 }
 
@@ -51,13 +62,18 @@ impl Hold<'_> {
     }
 }
 
-fn excesses(faults: &[Fault], n: u32, f: u32) -> Vec<Excess> {
+fn excesses(faults: &[Fault], lies: &[(Strike, FaultTarget)], n: u32, f: u32) -> Vec<Excess> {
+    let lies = lies.iter().map(|(strike, target)| Hold {
+        strike: *strike,
+        target,
+    });
     let holds: Vec<Hold<'_>> = faults
         .iter()
         .flat_map(|fault| {
             let target = &fault.target;
             fault.strikes().map(move |strike| Hold { strike, target })
         })
+        .chain(lies)
         .collect();
     let times: BTreeSet<Duration> = holds
         .iter()
@@ -134,7 +150,7 @@ mod tests {
     }
 
     fn said(faults: &[Fault]) -> Vec<String> {
-        let all = excesses(faults, 5, 1);
+        let all = excesses(faults, &[], 5, 1);
         all.iter()
             .map(|one| format!("{} {}", one.faulty, one.interval()))
             .collect()
@@ -165,6 +181,25 @@ mod tests {
             kill(index(2), 4, Some(6)),
         ];
         assert_eq!(said(&touching), ["2 between 2 s and 6 s"]);
+    }
+
+    #[test]
+    fn a_liar_counts_while_it_may_strike_and_once_if_it_is_killed_as_well() {
+        let lie = |at, back| {
+            let strike = Strike {
+                at: s(at),
+                back_at: back,
+            };
+            vec![(strike, index(0))]
+        };
+        let said = |faults: &[Fault], lies: &[_]| {
+            let all = excesses(faults, lies, 5, 1);
+            all.iter().map(Excess::interval).collect::<Vec<_>>()
+        };
+        let one_down = [kill(index(1), 3, Some(6))];
+        assert_eq!(said(&one_down, &lie(0, None)), ["between 3 s and 6 s"]);
+        assert_eq!(said(&one_down, &lie(0, Some(s(3)))), [""; 0]);
+        assert_eq!(said(&[kill(index(0), 3, None)], &lie(0, None)), [""; 0]);
     }
 
     #[test]

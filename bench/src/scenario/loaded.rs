@@ -267,14 +267,19 @@ pub fn check(
         name,
         cluster,
         faults,
+        byzantine,
         ..
     } = &loaded.scenario;
     let strikes: usize = faults.iter().map(|fault| fault.strikes().count()).sum();
     let line = format!(
-        "{}: ok, {name}, n = {}, f = {}{}",
+        "{}: ok, {name}, n = {}, f = {}{}{}",
         source.name(),
         cluster.n,
         cluster.f,
+        match byzantine.len() {
+            0 => "",
+            _ => ", Byzantine",
+        },
         match strikes {
             0 => String::new(),
             1 => ", 1 fault".to_owned(),

@@ -10,6 +10,7 @@
 //! declared once, where `read` takes them; unknown keys, `explain` and the effective file all follow from that.
 
 mod budget;
+pub mod byzantine;
 mod catalog;
 mod cluster;
 mod compare;
@@ -34,6 +35,7 @@ mod workload;
 pub use catalog::{FOLDER, Listed, list, list_text, new_scenario};
 pub use json_schema::schema as json_schema;
 pub use loaded::{Loaded, check, explain, load};
+pub(crate) use nearest::nearest;
 pub use problem::{Problem, ScenarioError, Style, render};
 pub use schema::Scenario;
 pub use source::{QUICKSTART, Source, all_embedded, embedded};

@@ -1,7 +1,7 @@
 //! The right name for a misspelt one.
 
 /// The known name that was probably meant, if one is near enough.
-pub(super) fn nearest<'n>(wrong: &str, known: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(wrong: &str, known: &[&'n str]) -> Option<&'n str> {
     let wrong = wrong.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&wrong, name);
     let closest = known.iter().copied().min_by_key(|name| distance(name))?;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use super::budget::Excess;
+pub use super::byzantine::{Byzantine, Liars};
 pub use super::cluster::{
     Batch, Cluster, CommitMode, Durability, Engine, FastQuorum, Protocol, Storage, Timeouts,
 };
@@ -41,6 +42,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// How hard they press.
     pub load: Load,
+    /// Which replicas lie, and how.
+    pub byzantine: Vec<Byzantine>,
     /// What happens to the replicas meanwhile.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,

@@ -186,7 +186,14 @@ fn budget(reading: &mut Reading<'_>, scenario: &Scenario) {
             .faults
             .iter()
             .rposition(|fault| fault.strikes().any(|strike| strike.at == excess.from));
-        let path = format!("fault.{}.at", to_blame.unwrap_or_default());
+        let liar = scenario
+            .byzantine
+            .iter()
+            .rposition(|entry| entry.window().0 == excess.from);
+        let path = match (to_blame, liar) {
+            (None, Some(liar)) => format!("byzantine.{liar}.replica"),
+            (at, _) => format!("fault.{}.at", at.unwrap_or_default()),
+        };
         let label = format!("from {} on", spoken(excess.from));
         reading.warn(&[&path], problem, &label);
     }

@@ -1,5 +1,6 @@
 //! From the merged tree to the typed scenario: each table in one file, then the rules which span tables.
 
+mod byzantine;
 mod cluster;
 mod expect;
 mod fault;
@@ -39,18 +40,19 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
         cluster: root.table("cluster", cluster::read),
         workload: root.table("workload", workload::read),
         load: root.table("load", load::read),
+        byzantine: Vec::new(),
         faults: Vec::new(),
         check: root.table("check", check),
         slo: root.table("slo", slo::read),
         expect: root.table("expect", expect::read),
     };
     // In the effective file, too, lists of tables stand behind the tables.
+    scenario.byzantine = byzantine::read(&mut root);
     scenario.faults = fault::read(&mut root, scenario.load.duration);
     // Its work was done when the layers were gathered.
     let _ = root.take("extends");
     root.later(&[
         ("network", "simulated delays, losses and regions"),
-        ("byzantine", "Byzantine replicas"),
         ("sweep", "sweeps over several values"),
     ]);
     root.finish();

@@ -1,6 +1,6 @@
 //! Rules which span several tables; each names the keys, the reason and the remedy.
 
-use super::fault_rules;
+use super::{byzantine, fault_rules};
 use crate::scenario::expect::Condition;
 use crate::scenario::problem::Problem;
 use crate::scenario::reading::Reading;
@@ -15,6 +15,7 @@ pub(super) fn check(reading: &mut Reading<'_>, scenario: &Scenario) {
     request_fits_a_batch(reading, scenario);
     culprits_exist(reading, scenario);
     creates_replace_deletes(reading, scenario);
+    byzantine::check(reading, scenario);
     fault_rules::check(reading, scenario);
 }
 

@@ -1,7 +1,11 @@
 //! Requests that wait for ordering: one queue per client, served in turn, so that no client can
 //! crowd out another (docs/protocol.md R7.1, R15). Bounded per client, in number and in bytes.
+//!
+//! Room is shared as well as turns. When there is none left, whoever holds most gives way to
+//! whoever holds less: a client that floods takes room from itself, and never from those that ask
+//! for little. And a turn is worth a share of a batch's bytes, so large requests come less often.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -9,6 +13,27 @@ use crate::ids::{ClientId, RequestId};
 use crate::request::Request;
 use crate::settings::{Limits, Policy};
 use crate::time::Instant;
+
+/// What a waiting request weighs beside its bytes when it is said who holds most.
+const REQUEST_WEIGHT: usize = 256;
+/// The bytes of the pool are at least so many clients' worth.
+const CLIENTS_PER_BYTES_MAX: usize = 2;
+/// A turn is worth this part of a batch's bytes; a larger request waits for several.
+const TURNS_PER_BATCH: u32 = 64;
+
+/// Who offers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The client, while this many requests may wait in all.
+    Client {
+        /// At most the bound of the policy.
+        room: usize,
+    },
+    /// A backup, which will give the primary up if the request is never ordered. It takes the
+    /// place of the same client's newest ones if need be, so that no client can have a correct
+    /// primary suspected by filling its own share here and asking for something else there.
+    Replica,
+}
 
 /// What became of a request that was offered to the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,20 +54,47 @@ struct Entry {
     arrival: u64,
 }
 
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// The client has all that one client may have.
+    OwnShare,
+    /// All clients together have all that there is.
+    Everybody,
+}
+
+/// What one client holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    requests: usize,
+    bytes: usize,
+}
+
+impl Share {
+    fn weight(self) -> usize {
+        self.bytes + self.requests * REQUEST_WEIGHT
+    }
+}
+
 /// Pending requests.
 #[derive(Clone, Debug)]
 pub struct Pool {
     requests_max: usize,
     bytes_max: usize,
     per_client_max: usize,
+    per_client_bytes_max: usize,
     entries: BTreeMap<RequestId, Entry>,
     /// All entries in the order in which they came.
     arrivals: BTreeMap<u64, RequestId>,
     arrived: u64,
-    per_client: BTreeMap<ClientId, usize>,
+    per_client: BTreeMap<ClientId, Share>,
+    /// The clients by what they hold.
+    heaviest: BTreeSet<(usize, ClientId)>,
     queues: BTreeMap<ClientId, VecDeque<RequestId>>,
     /// Clients with queued requests, in the order in which they are served next.
     turn: VecDeque<ClientId>,
+    /// Bytes that clients have saved up for a request larger than one turn.
+    saved: BTreeMap<ClientId, usize>,
     bytes: usize,
     queued: usize,
     queued_bytes: usize,
@@ -56,12 +108,15 @@ impl Pool {
             requests_max: policy.pending_requests_max,
             bytes_max: policy.pending_bytes_max,
             per_client_max: policy.pending_per_client_max,
+            per_client_bytes_max: policy.pending_bytes_max / CLIENTS_PER_BYTES_MAX,
             entries: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             arrived: 0,
             per_client: BTreeMap::new(),
+            heaviest: BTreeSet::new(),
             queues: BTreeMap::new(),
             turn: VecDeque::new(),
+            saved: BTreeMap::new(),
             bytes: 0,
             queued: 0,
             queued_bytes: 0,
@@ -69,21 +124,33 @@ impl Pool {
         }
     }
 
-    /// Takes a verified request in, unless it is known or a bound is reached.
-    pub fn offer(&mut self, now: Instant, request: Request) -> Offer {
+    /// Takes a verified request in, unless it is known or a bound is reached. Those that gave way
+    /// to it are added to `displaced`; their clients are told as if they had found no room.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        asker: Asker,
+        request: Request,
+        displaced: &mut Vec<RequestId>,
+    ) -> Offer {
         let id = request.id;
         if self.entries.contains_key(&id) {
             return Offer::Known;
         }
         let size = request.raw().len();
-        let of_client = self.per_client.get(&id.client).copied().unwrap_or(0);
-        if self.entries.len() >= self.requests_max
-            || self.bytes.saturating_add(size) > self.bytes_max
-            || of_client >= self.per_client_max
-        {
-            return Offer::Full;
+        let mut crowded = false;
+        while let Some(obstacle) = self.obstacle(asker, id.client, size) {
+            let Some(gives_way) = self.gives_way(asker, obstacle, id.client, size) else {
+                return Offer::Full;
+            };
+            self.remove(&gives_way);
+            displaced.push(gives_way);
+            crowded = true;
         }
-        self.per_client.insert(id.client, of_client + 1);
+        self.reweigh(id.client, |share| {
+            share.requests += 1;
+            share.bytes += size;
+        });
         self.bytes += size;
         self.arrived += 1;
         self.arrivals.insert(self.arrived, id);
@@ -96,7 +163,73 @@ impl Pool {
             },
         );
         self.enqueue(now, id, size);
+        if crowded && asker == Asker::Replica {
+            self.to_front(id);
+        }
         Offer::Queued
+    }
+
+    /// The bound that another request would break.
+    fn obstacle(&self, asker: Asker, client: ClientId, size: usize) -> Option<Obstacle> {
+        let own = self.share(client);
+        let room = match asker {
+            Asker::Client { room } => room.min(self.requests_max),
+            Asker::Replica => self.requests_max,
+        };
+        let bytes = own.bytes.saturating_add(size);
+        // What is in flight cannot give way to what a backup waits for.
+        let requests_max = match asker {
+            Asker::Replica if !self.queues.contains_key(&client) => self.per_client_max * 2,
+            _ => self.per_client_max,
+        };
+        if own.requests >= requests_max || own.requests > 0 && bytes > self.per_client_bytes_max {
+            return Some(Obstacle::OwnShare);
+        }
+        let full = self.entries.len() >= room || self.bytes.saturating_add(size) > self.bytes_max;
+        full.then_some(Obstacle::Everybody)
+    }
+
+    /// The newest queued request of whoever has to give way, if anybody has to.
+    fn gives_way(
+        &self,
+        asker: Asker,
+        obstacle: Obstacle,
+        client: ClientId,
+        size: usize,
+    ) -> Option<RequestId> {
+        let would_hold = self.share(client).weight() + size + REQUEST_WEIGHT;
+        let heaviest = self.heaviest.last().copied();
+        let other = heaviest.filter(|(weight, _)| *weight > would_hold);
+        let from = match (obstacle, asker) {
+            (Obstacle::Everybody, _) if other.is_some() => other?.1,
+            (_, Asker::Replica) => client,
+            (_, Asker::Client { .. }) => return None,
+        };
+        self.queues.get(&from)?.back().copied()
+    }
+
+    fn share(&self, client: ClientId) -> Share {
+        self.per_client.get(&client).copied().unwrap_or_default()
+    }
+
+    fn reweigh(&mut self, client: ClientId, change: impl FnOnce(&mut Share)) {
+        let share = self.per_client.entry(client).or_default();
+        self.heaviest.remove(&(share.weight(), client));
+        change(share);
+        if share.requests == 0 {
+            self.per_client.remove(&client);
+        } else {
+            self.heaviest.insert((share.weight(), client));
+        }
+    }
+
+    fn to_front(&mut self, id: RequestId) {
+        if let Some(queue) = self.queues.get_mut(&id.client)
+            && queue.back() == Some(&id)
+        {
+            queue.pop_back();
+            queue.push_front(id);
+        }
     }
 
     fn enqueue(&mut self, now: Instant, id: RequestId, size: usize) {
@@ -114,10 +247,12 @@ impl Pool {
     }
 
     /// Takes the next batch: one request of each waiting client in turn, until the batch is full
-    /// or nobody waits. The requests count as in flight until [`Pool::executed`].
+    /// or nobody waits. A request larger than a turn's share of the bytes waits until its client
+    /// has had as many turns as it is worth, unless nobody else waits. The requests count as in flight until [`Pool::executed`].
     pub fn take_batch(&mut self, now: Instant, limits: &Limits) -> Vec<Request> {
         let mut batch = Vec::new();
         let mut bytes = 0usize;
+        let turn_bytes = (limits.batch_bytes_max / TURNS_PER_BATCH).max(1) as usize;
         while batch.len() < limits.batch_requests_max as usize {
             let Some(client) = self.turn.pop_front() else {
                 break;
@@ -135,10 +270,19 @@ impl Pool {
                 continue;
             };
             let size = entry.request.raw().len();
+            if size > turn_bytes && !self.turn.is_empty() {
+                let saved = self.saved.entry(client).or_default();
+                *saved += turn_bytes;
+                if *saved < size {
+                    self.turn.push_back(client);
+                    continue;
+                }
+            }
             if bytes + size > limits.batch_bytes_max as usize {
                 self.turn.push_front(client);
                 break;
             }
+            self.saved.remove(&client);
             queue.pop_front();
             entry.queued = false;
             bytes += size;
@@ -156,6 +300,7 @@ impl Pool {
             Some(queue) if !queue.is_empty() => self.turn.push_back(client),
             _ => {
                 self.queues.remove(&client);
+                self.saved.remove(&client);
             }
         }
     }
@@ -182,6 +327,8 @@ impl Pool {
         self.entries.clear();
         self.arrivals.clear();
         self.per_client.clear();
+        self.heaviest.clear();
+        self.saved.clear();
         self.queues.clear();
         self.turn.clear();
         (self.bytes, self.queued, self.queued_bytes) = (0, 0, 0);
@@ -195,12 +342,10 @@ impl Pool {
         let size = entry.request.raw().len();
         self.bytes -= size;
         self.arrivals.remove(&entry.arrival);
-        if let Some(count) = self.per_client.get_mut(&id.client) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_client.remove(&id.client);
-            }
-        }
+        self.reweigh(id.client, |share| {
+            share.requests -= 1;
+            share.bytes -= size;
+        });
         if entry.queued {
             // On a backup nobody takes batches: the queue must shrink here, or it would grow for ever.
             self.unqueue(id, size);
@@ -214,6 +359,7 @@ impl Pool {
             queue.retain(|queued| queued != id);
             if queue.is_empty() {
                 self.queues.remove(&id.client);
+                self.saved.remove(&id.client);
                 self.turn.retain(|client| *client != id.client);
             }
         }
@@ -313,28 +459,153 @@ mod tests {
     use crate::byte_list::ByteList;
     use crypto::{ClusterId, Digest, SecretKey};
 
-    fn request(number: u64) -> Request {
-        let id = RequestId {
-            client: ClientId(1),
+    const ALL: Asker = Asker::Client { room: usize::MAX };
+
+    fn id(client: u32, number: u64) -> RequestId {
+        RequestId {
+            client: ClientId(client),
             session: 1,
             number,
-        };
+        }
+    }
+
+    fn request(id: RequestId, bytes: usize) -> Request {
         let key = SecretKey::from_seed(&[1; 32]);
-        let ops = ByteList::from_iter([b"op"]);
+        let ops = ByteList::from_iter([vec![7; bytes]]);
         Request::sign(&key, &ClusterId(Digest([0; 32])), id, 0, false, &ops)
+    }
+
+    fn offer(pool: &mut Pool, number: u64) {
+        let request = request(id(1, number), 2);
+        pool.offer(Instant(number), ALL, request, &mut Vec::new());
+    }
+
+    /// A pool in which client 1 has `numbers`.
+    fn flooded(policy: &Policy, numbers: std::ops::RangeInclusive<u64>) -> Pool {
+        let mut pool = Pool::new(policy);
+        numbers.for_each(|number| offer(&mut pool, number));
+        pool
+    }
+
+    /// Numbers of a batch by client.
+    fn taken(pool: &mut Pool, limits: &Limits) -> Vec<(u32, u64)> {
+        let batch = pool.take_batch(Instant(9), limits);
+        let of = |request: &Request| (request.id.client.0, request.id.number);
+        batch.iter().map(of).collect()
+    }
+
+    #[test]
+    fn whoever_floods_gives_way_to_whoever_asks_for_little() {
+        let policy = Policy {
+            pending_requests_max: 8,
+            ..Policy::default()
+        };
+        let mut pool = flooded(&policy, 1..=9);
+        assert_eq!(pool.len(), 8);
+        let mut displaced = Vec::new();
+        let mut offered = |client, number| {
+            let request = request(id(client, number), 2);
+            pool.offer(Instant(10), ALL, request, &mut displaced)
+        };
+        for client in 2..=3 {
+            for number in 1..=4 {
+                offered(client, number);
+            }
+        }
+        assert_eq!(offered(1, 20), Offer::Full, "it holds most");
+        assert_eq!(offered(4, 1), Offer::Queued);
+        // 8 requests of 4 clients: 3 or 2 for each of those that want more.
+        assert_eq!(displaced[..3], [id(1, 8), id(1, 7), id(1, 6)], "the newest");
+        let mut held = [0; 5];
+        pool.entries
+            .keys()
+            .for_each(|id| held[id.client.0 as usize] += 1);
+        assert_eq!(held[1..].iter().sum::<usize>(), 8, "the bound holds");
+        assert!(
+            held[1..4].iter().all(|held| (2..=3).contains(held)),
+            "{held:?}"
+        );
+        assert_eq!(held[4], 1);
+    }
+
+    #[test]
+    fn what_a_backup_will_hold_against_the_primary_finds_room_and_comes_first() {
+        let policy = Policy {
+            pending_per_client_max: 3,
+            ..Policy::default()
+        };
+        let mut pool = flooded(&policy, 1..=3);
+        let mut displaced = Vec::new();
+        let mut offered = |asker, number| {
+            let request = request(id(1, number), 2);
+            pool.offer(Instant(10), asker, request, &mut displaced)
+        };
+        assert_eq!(offered(ALL, 4), Offer::Full);
+        assert_eq!(offered(Asker::Replica, 9), Offer::Queued);
+        assert_eq!(displaced, [id(1, 3)]);
+        assert_eq!(
+            taken(&mut pool, &Limits::default()),
+            [(1, 9), (1, 1), (1, 2)]
+        );
+    }
+
+    #[test]
+    fn large_requests_come_as_often_as_their_bytes_are_worth() {
+        let limits = Limits::default();
+        let mut pool = Pool::new(&Policy::default());
+        let mut fill = |client, bytes| {
+            for number in 1..=256 {
+                let request = request(id(client, number), bytes);
+                pool.offer(Instant(1), ALL, request, &mut Vec::new());
+            }
+        };
+        fill(1, 60 << 10);
+        fill(2, 100);
+        fill(3, 100);
+        let batch = taken(&mut pool, &limits);
+        let of = |client| batch.iter().filter(|(of, _)| *of == client).count();
+        // 60 KiB are four turns of 16 KiB, until only large ones are left.
+        assert_eq!(
+            batch[..9],
+            [
+                (2, 1),
+                (3, 1),
+                (2, 2),
+                (3, 2),
+                (2, 3),
+                (3, 3),
+                (1, 1),
+                (2, 4),
+                (3, 4)
+            ]
+        );
+        assert!(of(2).abs_diff(of(3)) <= 1);
+        assert!(of(1) <= 17 && of(2) > 60, "{} {}", of(1), of(2));
+        pool.clear();
+        assert!(pool.saved.is_empty() && pool.heaviest.is_empty());
+    }
+
+    #[test]
+    fn alone_a_large_request_waits_for_nobody() {
+        let mut pool = Pool::new(&Policy::default());
+        let large = request(id(1, 1), 60 << 10);
+        pool.offer(Instant(1), ALL, large, &mut Vec::new());
+        assert_eq!(taken(&mut pool, &Limits::default()), [(1, 1)]);
+        pool.executed(&id(1, 1), 0);
+        assert!(pool.is_empty() && pool.per_client.is_empty() && pool.heaviest.is_empty());
     }
 
     #[test]
     fn nothing_is_left_of_what_was_forgotten() {
         let mut pool = Pool::new(&Policy::default());
         for number in 1..=3 {
-            pool.offer(Instant(number), request(number));
+            offer(&mut pool, number);
         }
         pool.take_batch(Instant(4), &Limits::default());
         pool.clear();
         assert_eq!((pool.oldest(), pool.len(), pool.queued()), (None, 0, 0));
         // One proposed request that a new view queues again: what was forgotten stays so.
-        pool.offer(Instant(5), request(9));
+        offer(&mut pool, 9);
         pool.take_batch(Instant(5), &Limits::default());
         pool.requeue(Instant(6));
         assert_eq!(pool.queued(), 1);

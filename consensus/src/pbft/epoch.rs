@@ -25,7 +25,7 @@ use super::view_entry::Assigned;
 use crate::batch::Batch;
 use crate::configuration::{Configuration, Renew};
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
-use crate::pool::Offer;
+use crate::pool::{Asker, Offer};
 use crate::protocol::{Action, Outbox, Timer, When};
 use crate::report::Report;
 use crate::request::Request;
@@ -155,7 +155,12 @@ impl Pbft {
         for request in void.iter().flat_map(|batch| batch.requests()) {
             // The client asks again if there is no room. RENEWs of the old epoch had their turn.
             let service = request.id.client.is_service();
-            if !service && self.pool.offer(now, request.clone()) == Offer::Full {
+            if service {
+                continue;
+            }
+            let request = request.clone();
+            let asker = Asker::Replica;
+            if self.pool.offer(now, asker, request, &mut Vec::new()) == Offer::Full {
                 break;
             }
         }

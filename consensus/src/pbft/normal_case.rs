@@ -12,7 +12,7 @@ use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo, View};
 use crate::mutation::{Mutation, active};
-use crate::pool::Offer;
+use crate::pool::{Asker, Offer};
 use crate::protocol::{Action, Outbox, Timer, When};
 use crate::report::{Report, Trigger};
 use crate::request::Request;
@@ -35,27 +35,27 @@ impl Pbft {
         let forwards = from.is_none() && !self.is_primary();
         let mut forwarded: Vec<Blob> = Vec::new();
         // Backups suspect a primary for what they know of: that has room when clients have none.
-        let room = match from {
-            None if self.is_primary() => self.backlog.allowed(self.policy.request_timeout),
-            _ => usize::MAX,
+        let asker = match from {
+            Some(_) => Asker::Replica,
+            None if self.is_primary() => Asker::Client {
+                room: self.backlog.allowed(self.policy.request_timeout),
+            },
+            None => Asker::Client { room: usize::MAX },
         };
+        let mut turned_away = Vec::new();
         for request in requests {
             let (id, raw) = (request.id, request.raw().clone());
-            let offer = if self.pool.len() < room || self.pool.holds(&id) {
-                self.pool.offer(now, request)
-            } else {
-                Offer::Full
-            };
-            match offer {
+            match self.pool.offer(now, asker, request, &mut turned_away) {
                 Offer::Queued | Offer::Known if forwards => forwarded.push(Blob(raw)),
-                Offer::Full if from.is_none() => {
-                    out.push(Action::Busy {
-                        id,
-                        retry_after_ms: BUSY_RETRY_MS,
-                    });
-                }
+                Offer::Full if from.is_none() => turned_away.push(id),
                 Offer::Queued | Offer::Known | Offer::Full => {}
             }
+        }
+        for id in turned_away {
+            out.push(Action::Busy {
+                id,
+                retry_after_ms: BUSY_RETRY_MS,
+            });
         }
         self.forward(forwarded, out);
         self.propose(now, out);

@@ -164,7 +164,7 @@ impl Pool {
         );
         self.enqueue(now, id, size);
         if crowded && asker == Asker::Replica {
-            self.to_front(id);
+            self.bring_forward(id);
         }
         Offer::Queued
     }
@@ -223,7 +223,7 @@ impl Pool {
         }
     }
 
-    fn to_front(&mut self, id: RequestId) {
+    fn bring_forward(&mut self, id: RequestId) {
         if let Some(queue) = self.queues.get_mut(&id.client)
             && queue.back() == Some(&id)
         {

@@ -10,7 +10,7 @@ use consensus::pbft::record::Record;
 use consensus::{Reply, SeqNo, Term, Ticket};
 
 use crate::driver::core_loop::CoreInbox;
-use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
+use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing, Work};
 use crate::storage::{
     Basis, Durable, Group, StateDelta, Storage, StoredRecord, Writer, WriterStats, WriterStopped,
 };
@@ -238,6 +238,14 @@ impl Describe<Wire> for QuicNetwork {
             | Wire::State(_) => Lane::Bulk,
             Wire::Status(_) => Lane::Latest,
             _ => Lane::Main,
+        }
+    }
+
+    fn work(wire: &Wire) -> Work {
+        match (wire, Self::lane(wire)) {
+            (Wire::Forward(_), _) => Work::Requests,
+            (_, Lane::Bulk) => Work::Bulk,
+            _ => Work::Votes,
         }
     }
 }

@@ -1,16 +1,25 @@
 //! Verification workers: bytes in, admitted messages and requests out.
 //!
-//! A worker takes everything that has gathered while it was busy and verifies it as one batch,
-//! which costs a third of single signatures. Peers come first, and clients' signatures make a
-//! batch of their own: a client that sends bad ones makes no vote more expensive (R15).
+//! A worker takes everything that has gathered while it was busy and verifies it as batches, which
+//! costs a third of single signatures. Three kinds of work have budgets of their own, so that none
+//! holds up another (docs/protocol.md R15):
+//!
+//! ```text
+//!   votes     all that is there        ──► one batch ─┐
+//!   bulk      a few messages a round   ──► one batch ─┼──► core
+//!   requests  a few hundred a round,   ──► one batch ─┘
+//!             each client in turn      ──► suspects one by one
+//! ```
 
-use std::collections::VecDeque;
+mod lanes;
+mod peers;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use consensus::protocol::admit_all;
-use consensus::{Keyring, Misbehaviour, ReplicaId, Request};
+use consensus::{ClientId, Keyring, Misbehaviour, ReplicaId, Request, RequestId};
 use crypto::Verified;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,9 +28,10 @@ use crate::driver::ports::Describe;
 use crate::evidence::{Testify, Witness};
 use crate::inbox::{Backlog, Closed, Inbox};
 use crate::observer::Observer;
-
-/// Requests in one round of a worker: the next votes wait for them, 10 us each.
-pub const ROUND_REQUESTS_MAX: usize = 256;
+pub use lanes::{CLIENT_WAITING_MAX, ROUND_REQUESTS_MAX, ROUND_SUSPECTS_MAX};
+use lanes::{Lanes, Round, Waiting};
+use peers::PeerQueues;
+pub use peers::{ROUND_BULK_MAX, ROUND_FORWARDS_MAX};
 
 /// What waits for verification. Bounded at its sources: each peer and each client connection has
 /// a budget of bytes, whose permits travel with the bytes.
@@ -61,7 +71,10 @@ pub struct ClientRequests {
 /// The connection that a request came by.
 pub trait Source: Send + Sync {
     /// One of its requests is malformed or its signature is bad. No correct client sends such.
-    fn charge(&self, why: &str);
+    /// `client` is whose request it claimed to be, if that could be read; it may speak here.
+    fn charge(&self, client: Option<ClientId>, why: &str);
+    /// There is no room for this request of it: it is to be told so.
+    fn turn_away(&self, id: RequestId);
 }
 
 impl Backlog for Unverified {
@@ -140,52 +153,63 @@ impl<M> Worker<M> {
         P: Testify<Message = M>,
         D: Describe<P::Wire>,
     {
-        // Requests beyond a round's share, while peers' frames may have come in.
-        let mut carried = VecDeque::new();
+        // What is beyond a round's share, while more urgent things may have come in.
+        let mut requests = Lanes::default();
+        let mut from_peers = PeerQueues::default();
         loop {
-            let until = if carried.is_empty() {
-                None
-            } else {
-                Some(std::time::Instant::now())
-            };
+            let idle = requests.is_empty() && from_peers.is_empty();
+            let until = (!idle).then(std::time::Instant::now);
             let backlog = inbox.take(until)?;
-            carried.extend(backlog.clients);
-            if !backlog.peers.is_empty() {
-                self.peers::<P, D>(backlog.peers)?;
+            for arrived in backlog.clients {
+                requests.push(arrived);
             }
-            let round = next_round(&mut carried);
-            if !round.is_empty() {
-                self.clients(round)?;
+            for arrived in backlog.peers {
+                self.decode::<P, D>(arrived, &mut from_peers);
             }
+            let votes = from_peers.votes();
+            let bulk = from_peers.bulk();
+            let forwarded = from_peers.forwarded();
+            for round in [votes, bulk, forwarded] {
+                self.admit::<P>(round)?;
+            }
+            let round = requests.next_round();
+            self.clients(round, &mut requests)?;
         }
     }
 
-    fn peers<P, D>(&self, arrived: Vec<PeerFrames>) -> Result<(), Closed>
+    fn decode<P, D>(&self, arrived: PeerFrames, queues: &mut PeerQueues<P::Wire>)
     where
         P: Testify<Message = M>,
         D: Describe<P::Wire>,
     {
-        let mut wires = Vec::new();
-        let mut permits = Vec::with_capacity(arrived.len());
-        for PeerFrames {
+        let PeerFrames {
             from,
             frames,
             permit,
-        } in arrived
-        {
-            permits.push(permit);
-            for frame in frames {
-                match crypto::decode::<P::Wire>(&frame) {
-                    Ok(wire) => {
-                        self.observer.received(D::kind(&wire));
-                        wires.push((from, wire));
-                    }
-                    Err(error) => {
-                        self.observer
-                            .misbehaved(from, &Misbehaviour::Malformed(error.to_string()));
-                    }
+        } = arrived;
+        let permit = Arc::new(permit);
+        for frame in frames {
+            match crypto::decode::<P::Wire>(&frame) {
+                Ok(wire) => {
+                    self.observer.received(D::kind(&wire));
+                    queues.push(D::work(&wire), from, wire, &permit);
+                }
+                Err(error) => {
+                    self.observer
+                        .misbehaved(from, &Misbehaviour::Malformed(error.to_string()));
                 }
             }
+        }
+    }
+
+    /// Verifies a round of one kind of work.
+    fn admit<P>(&self, round: peers::Round<P::Wire>) -> Result<(), Closed>
+    where
+        P: Testify<Message = M>,
+    {
+        let peers::Round { wires, permits } = round;
+        if wires.is_empty() {
+            return Ok(());
         }
         self.observer
             .counters
@@ -207,40 +231,63 @@ impl<M> Worker<M> {
             }
             witness.see(&testimonies);
         }
-        self.core.put_with_room(|burst| {
+        let put = self.core.put_with_room(|burst| {
             if burst.messages.is_empty() {
                 burst.messages = admitted;
             } else {
                 burst.messages.extend(admitted);
             }
-        })
-        // `permits` go back only now: what waits for room in the core still counts.
+        });
+        // They go back only now: what waits for room in the core still counts.
+        drop(permits);
+        put
     }
 
-    fn clients(&self, round: Vec<ClientRequests>) -> Result<(), Closed> {
+    fn clients(&self, round: Round, lanes: &mut Lanes) -> Result<(), Closed> {
+        let Round { trusted, suspects } = round;
+        let mut good = Vec::with_capacity(trusted.len() + suspects.len());
+        if !trusted.is_empty() {
+            self.requests(trusted, lanes, &mut good);
+        }
+        // A bad signature makes the batch that it is in be verified one by one.
+        for suspect in suspects {
+            self.requests(vec![suspect], lanes, &mut good);
+        }
+        if good.is_empty() {
+            return Ok(());
+        }
+        self.core.put_with_room(|burst| burst.requests.extend(good))
+    }
+
+    /// Verifies these as one batch.
+    fn requests(
+        &self,
+        waiting: Vec<Waiting>,
+        lanes: &mut Lanes,
+        good: &mut Vec<Verified<Request>>,
+    ) {
         let limits = self.keyring.cluster().limits();
-        let mut parsed = Vec::new();
-        let mut permits = Vec::with_capacity(round.len());
-        for ClientRequests {
-            source,
-            requests,
-            permits: held,
-        } in round
-        {
-            permits.push(held);
-            for raw in requests {
-                let request = match Request::parse(raw, limits) {
-                    Ok(request) => request,
-                    Err(error) => {
-                        self.refuse(&source, &error.to_string());
-                        continue;
-                    }
-                };
-                match request.check(&self.keyring) {
-                    Some(check) => parsed.push(((Arc::clone(&source), request), vec![check])),
-                    None => self.refuse(&source, "unknown client"),
+        let mut parsed = Vec::with_capacity(waiting.len());
+        // The permits go back when all of it is verified.
+        let mut held = Vec::with_capacity(waiting.len());
+        for one in waiting {
+            let request = match Request::parse(one.raw.clone(), limits) {
+                Ok(request) => request,
+                Err(error) => {
+                    self.refuse(&one, lanes, &error.to_string());
+                    continue;
                 }
+            };
+            match request.check(&self.keyring) {
+                Some(check) => {
+                    parsed.push(((held.len(), request), vec![check]));
+                    held.push(one);
+                }
+                None => self.refuse(&one, lanes, "unknown client"),
             }
+        }
+        if parsed.is_empty() {
+            return;
         }
         self.observer
             .counters
@@ -253,33 +300,28 @@ impl<M> Worker<M> {
                 Err(item.0)
             }
         });
-        let mut requests: Vec<Verified<Request>> = Vec::with_capacity(settled.len());
         for verdict in settled {
             match verdict {
-                Ok(item) => requests.push(item.map(|(_, request)| request)),
-                Err(source) => self.refuse(&source, "invalid signature"),
+                Ok(item) => good.push(item.map(|(_, request)| request)),
+                Err(at) => {
+                    if let Some(one) = held.get(at) {
+                        self.refuse(one, lanes, "invalid signature");
+                    }
+                }
             }
         }
-        self.core
-            .put_with_room(|burst| burst.requests.extend(requests))
-    }
-
-    fn refuse(&self, source: &Arc<dyn Source>, why: &str) {
-        self.observer.counters.bad_requests.add(1);
-        source.charge(why);
-    }
-}
-
-/// Takes whole pieces from the front, up to a round's share and at least one.
-fn next_round(carried: &mut VecDeque<ClientRequests>) -> Vec<ClientRequests> {
-    let mut round = Vec::new();
-    let mut requests = 0;
-    while let Some(next) = carried.front() {
-        if requests > 0 && requests + next.requests.len() > ROUND_REQUESTS_MAX {
-            break;
+        if !lanes.nobody_is_suspect() {
+            let clients = good.iter().map(|request| request.id.client);
+            clients.for_each(|client| lanes.good(client));
         }
-        requests += next.requests.len();
-        round.extend(carried.pop_front());
     }
-    round
+
+    fn refuse(&self, one: &Waiting, lanes: &mut Lanes, why: &str) {
+        self.observer.counters.bad_requests.add(1);
+        lanes.suspect(one.client);
+        one.source.charge(Some(one.client), why);
+    }
 }
+
+#[cfg(test)]
+mod tests;

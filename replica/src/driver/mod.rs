@@ -17,6 +17,7 @@ mod certificates;
 pub mod core_loop;
 mod gate;
 pub mod ports;
+mod resends;
 mod timers;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ use consensus::transfer::message::StateMessage;
 use consensus::transfer::{Effect, Target};
 use consensus::{
     Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Lookup, Outbox,
-    Outcome, Protocol, ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Transfer,
+    Outcome, Protocol, ReplicaId, Reply, Report, Request, RequestId, SeqNo, Term, Ticket, Transfer,
     Transferable, View,
 };
 use crypto::{Digest, Verified};
@@ -42,11 +43,15 @@ use answers::{Answers, Occasion};
 use certificates::Certificates;
 use gate::Gate;
 use ports::{Checkpoint, Describe, Disk, Network, Outgoing};
+use resends::Resends;
 use timers::Timers;
 
 /// Verified messages and requests that may wait for the core; more make the verification
 /// workers wait. Two full rounds of a worker.
 pub const BURST_MAX: usize = 4096;
+
+/// Pause suggested to a client that asks for stored replies too often: a moment of `resends`.
+const RESEND_PAUSE_MS: u32 = 100;
 
 /// Everything that came in since the last turn.
 #[derive(Debug)]
@@ -117,6 +122,7 @@ pub struct Driver<P: Protocol, S: Transferable, D, N> {
     network: N,
     observer: Arc<Observer>,
     answers: Answers,
+    resends: Resends,
     /// What clients were told last.
     hinted: Term,
     timers: Timers,
@@ -199,6 +205,7 @@ where
                 n: cluster.quorums().n(),
                 term: Term::default(),
             },
+            resends: Resends::default(),
             hinted: Term::default(),
             timers: Timers::default(),
             gate: Gate::default(),
@@ -274,7 +281,7 @@ where
                 Err(message) => self.step(now, Event::Received { from, message })?,
             }
         }
-        let requests = self.take_unknown(burst.requests);
+        let requests = self.take_unknown(now, burst.requests);
         if !requests.is_empty() {
             self.step(
                 now,
@@ -309,7 +316,11 @@ where
     }
 
     /// Answers what the session table knows already; the rest is for the protocol (R6).
-    fn take_unknown(&mut self, requests: Vec<Verified<Request>>) -> Vec<Verified<Request>> {
+    fn take_unknown(
+        &mut self,
+        now: Instant,
+        requests: Vec<Verified<Request>>,
+    ) -> Vec<Verified<Request>> {
         let mut unknown = Vec::with_capacity(requests.len());
         for request in requests {
             let id = request.id;
@@ -321,6 +332,11 @@ where
                 Lookup::Done(seq, outcome) => (seq, outcome),
                 Lookup::Refused(outcome) => (SeqNo(0), outcome),
             };
+            if !self.resends.allow(id.client, &outcome, now) {
+                self.observer.counters.resends_refused.add(1);
+                self.turn_away(id, RESEND_PAUSE_MS);
+                continue;
+            }
             self.observer.counters.replies_resent.add(1);
             self.turn.replies.push(
                 self.answers
@@ -384,14 +400,7 @@ where
             }
             Action::Busy { id, retry_after_ms } => {
                 self.observer.counters.busy.add(1);
-                self.observer
-                    .overload
-                    .turned_away(std::time::Instant::now());
-                let outcome = Outcome::Busy { retry_after_ms };
-                let reply = self
-                    .answers
-                    .reply(id, SeqNo(0), outcome, Occasion::Execution);
-                self.turn.replies.push(reply);
+                self.turn_away(id, retry_after_ms);
             }
             Action::Truncate(upto) => {
                 self.turn.truncate = self.turn.truncate.max(Some(upto));
@@ -402,6 +411,16 @@ where
             Action::Halt(diagnosis) => return Err(Stop::Halted(diagnosis)),
         }
         Ok(())
+    }
+
+    fn turn_away(&mut self, id: RequestId, retry_after_ms: u32) {
+        let now = std::time::Instant::now();
+        self.observer.overload.turned_away(id.client, now);
+        let outcome = Outcome::Busy { retry_after_ms };
+        let reply = self
+            .answers
+            .reply(id, SeqNo(0), outcome, Occasion::Execution);
+        self.turn.replies.push(reply);
     }
 
     fn outgoing(&self, to: Destination, wire: &P::Wire) -> Outgoing {

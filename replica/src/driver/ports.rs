@@ -76,4 +76,23 @@ pub trait Describe<W> {
     fn kind(wire: &W) -> usize;
     /// How it travels.
     fn lane(wire: &W) -> Lane;
+    /// Which budget pays for verifying it.
+    fn work(wire: &W) -> Work {
+        match Self::lane(wire) {
+            Lane::Bulk => Work::Bulk,
+            _ => Work::Votes,
+        }
+    }
+}
+
+/// Kinds of work that verification does for peers, each from a budget of its own, so that none can
+/// hold up another (docs/protocol.md R15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Proposals, votes, and whatever else is small and urgent.
+    Votes,
+    /// View changes, decisions, state: few messages, but each may cost as much as a thousand votes.
+    Bulk,
+    /// Clients' requests that a peer passes on.
+    Requests,
 }

@@ -164,8 +164,12 @@ pub struct Counters {
     pub busy_unread: Counter,
     /// Client requests whose signature or form was bad.
     pub bad_requests: Counter,
-    /// Client connections closed for misbehaviour.
+    /// Times that a client's connection was closed and the client kept out for bad requests.
     pub clients_expelled: Counter,
+    /// Connections and attachments refused to clients that are kept out.
+    pub clients_kept_out: Counter,
+    /// Stored replies that were asked for too often, and not sent.
+    pub resends_refused: Counter,
     /// Replies that had no connection to go to, or did not fit its queue.
     pub replies_dropped: Counter,
     /// Client connections now.

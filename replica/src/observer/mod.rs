@@ -365,6 +365,8 @@ impl Observer {
             busy_unread: counters.busy_unread.total(),
             bad_requests: counters.bad_requests.total(),
             expelled: counters.clients_expelled.total(),
+            kept_out: counters.clients_kept_out.total(),
+            resends_refused: counters.resends_refused.total(),
             replies_resent: counters.replies_resent.total(),
             replies_dropped: counters.replies_dropped.total(),
             replies_held: counters.replies_held.value(),

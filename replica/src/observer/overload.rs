@@ -1,47 +1,61 @@
-//! Whether the replica is turning requests away, as the client port needs to know it.
+//! Which clients the replica is turning away, as the client port needs to know it.
 //!
-//! When the protocol's queue of requests is full, every further request would have its signature
-//! verified only to be answered with "busy". So after such an answer the client port says "busy"
-//! by itself for a moment; then some requests get through again and find out whether there is
-//! room.
+//! When the protocol has no room for a client's requests, each further one would have its
+//! signature verified only to be answered with "busy". So after such an answer the client port says
+//! "busy" to that client by itself for a moment; then some of its requests get through again and
+//! find out whether there is room. A client that keeps on coming too early is held back for longer.
+//! The others are not held back at all: that one asks for too much is no reason to turn away
+//! another (docs/protocol.md R15).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long one "busy" of the protocol stands for the requests behind it.
-const HOLD: Duration = Duration::from_millis(5);
+use consensus::ClientId;
 
-/// Shared by the driver, which reports, and the client port, which asks.
-#[derive(Debug)]
+/// How long the first "busy" of the protocol stands for the requests behind it.
+const HOLD_MIN: Duration = Duration::from_millis(5);
+/// The longest that one "busy" stands for: clients are asked to pause for no less.
+const HOLD_MAX: Duration = Duration::from_millis(80);
+
+/// Shared by the driver, which reports, and the client port, which asks. Bounded: only clients of
+/// the configuration have requests that are turned away.
+#[derive(Debug, Default)]
 pub struct Overload {
-    origin: Instant,
-    /// Nanoseconds after the origin at which requests are let through again.
-    until: AtomicU64,
+    holds: Mutex<BTreeMap<ClientId, Hold>>,
 }
 
-impl Default for Overload {
-    fn default() -> Self {
-        Overload {
-            origin: Instant::now(),
-            until: AtomicU64::new(0),
-        }
-    }
+/// How one client is held back.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    until: Instant,
+    length: Duration,
 }
 
 impl Overload {
-    /// The protocol has turned a request away.
-    pub fn turned_away(&self, now: Instant) {
-        self.until.store(self.nanos(now + HOLD), Ordering::Relaxed);
+    /// The protocol has turned a request of this client away.
+    pub fn turned_away(&self, client: ClientId, now: Instant) {
+        let mut holds = self.lock();
+        let before = holds.get(&client).copied();
+        let length = match before {
+            // Further answers to what was let through before.
+            Some(hold) if now < hold.until => return,
+            Some(hold) if now < hold.until + hold.length => (hold.length * 2).min(HOLD_MAX),
+            _ => HOLD_MIN,
+        };
+        let until = now + length;
+        holds.insert(client, Hold { until, length });
     }
 
-    /// Should requests be turned away unread?
-    pub fn holds(&self, now: Instant) -> bool {
-        self.nanos(now) < self.until.load(Ordering::Relaxed)
+    /// Should this client's requests be turned away unread?
+    pub fn holds(&self, client: ClientId, now: Instant) -> bool {
+        let holds = self.lock();
+        holds.get(&client).is_some_and(|hold| now < hold.until)
     }
 
-    fn nanos(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.origin);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    /// Each entry is whole at every moment, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientId, Hold>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,13 +63,38 @@ impl Overload {
 mod tests {
     use super::*;
 
+    const GREEDY: ClientId = ClientId(3);
+
     #[test]
-    fn one_busy_stands_for_a_moment_and_not_for_ever() {
+    fn one_busy_stands_for_a_moment_and_for_that_client_only() {
         let overload = Overload::default();
         let now = Instant::now();
-        assert!(!overload.holds(now));
-        overload.turned_away(now);
-        assert!(overload.holds(now) && overload.holds(now + HOLD / 2));
-        assert!(!overload.holds(now + HOLD));
+        assert!(!overload.holds(GREEDY, now));
+        overload.turned_away(GREEDY, now);
+        assert!(overload.holds(GREEDY, now) && overload.holds(GREEDY, now + HOLD_MIN / 2));
+        assert!(!overload.holds(GREEDY, now + HOLD_MIN));
+        assert!(!overload.holds(ClientId(4), now), "another one is not held");
+    }
+
+    #[test]
+    fn whoever_comes_too_early_again_and_again_is_held_for_longer() {
+        let overload = Overload::default();
+        let mut now = Instant::now();
+        let mut lengths = Vec::new();
+        for _ in 0..7 {
+            overload.turned_away(GREEDY, now);
+            let start = now;
+            while overload.holds(GREEDY, now) {
+                now += Duration::from_millis(1);
+            }
+            lengths.push((now - start).as_millis());
+        }
+        assert_eq!(lengths, [5, 10, 20, 40, 80, 80, 80]);
+        now += HOLD_MAX;
+        overload.turned_away(GREEDY, now);
+        assert!(
+            !overload.holds(GREEDY, now + HOLD_MIN),
+            "a pause is forgiven"
+        );
     }
 }

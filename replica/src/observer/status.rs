@@ -128,6 +128,12 @@ pub struct ClientStatus {
     pub bad_requests: u64,
     /// Connections closed for misbehaviour.
     pub expelled: u64,
+    /// Connections refused to clients that are kept out for bad requests.
+    #[serde(default)]
+    pub kept_out: u64,
+    /// Stored replies asked for too often, and not sent again.
+    #[serde(default)]
+    pub resends_refused: u64,
     /// Stored replies sent again.
     pub replies_resent: u64,
     /// Replies without a connection, or beyond its queue.

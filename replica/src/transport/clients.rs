@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,17 @@ use tokio::sync::Semaphore;
 
 use super::outbound::{Handover, MESSAGE_COST};
 use super::thread::{Endpoint, StartError};
-use super::{CLOSE_MISBEHAVIOUR, frames_at_hand};
+use super::{CLOSE_BANNED, CLOSE_MISBEHAVIOUR, frames_at_hand};
 use crate::observer::Observer;
 use crate::verify::{ClientRequests, Source, VerifyInbox};
 
+mod bans;
 mod outbox;
+mod turned_away;
+use bans::Bans;
+pub use bans::{BAD_REQUESTS_MAX, BAN_MAX, BAN_MIN};
 use outbox::Outbox;
+use turned_away::TurnedAway;
 
 /// Clients that one connection may speak for.
 pub const ATTACHED_MAX: usize = 4096;
@@ -42,8 +47,6 @@ pub const ROUTES_PER_CLIENT_MAX: usize = 4;
 pub const CONNECTION_VERIFY_BYTES_MAX: usize = 8 << 20;
 /// The same over all connections.
 pub const VERIFY_BYTES_MAX: usize = 64 << 20;
-/// Bad requests after which a connection is closed. No correct client sends a single one.
-pub const BAD_REQUESTS_MAX: u32 = 8;
 /// Pause suggested to a client whose requests were not even looked at.
 const BUSY_PAUSE_MS: u32 = 100;
 /// Shortest time between two observations on one connection.
@@ -126,6 +129,7 @@ pub fn start(
         verify,
         observer,
         budget: Arc::new(Semaphore::new(VERIFY_BYTES_MAX)),
+        bans: Arc::default(),
         table: Mutex::default(),
         next_id: AtomicU64::new(0),
     });
@@ -151,6 +155,7 @@ struct Port {
     verify: Arc<VerifyInbox>,
     observer: Arc<Observer>,
     budget: Arc<Semaphore>,
+    bans: Arc<Bans>,
     table: Mutex<Table>,
     next_id: AtomicU64,
 }
@@ -165,10 +170,13 @@ struct Table {
 /// One connection.
 struct Client {
     id: u64,
+    me: ReplicaId,
+    /// Whose key the certificate carries.
+    owner: ClientId,
     connection: Connection,
     outbox: Outbox,
     budget: Arc<Semaphore>,
-    bad: AtomicU32,
+    bans: Arc<Bans>,
     observer: Arc<Observer>,
 }
 
@@ -220,12 +228,19 @@ impl Port {
         let Some(owner) = self.by_key.get(key.as_bytes()).copied() else {
             return;
         };
+        if self.bans.holds(owner, Instant::now()) {
+            self.observer.counters.clients_kept_out.add(1);
+            connection.close(CLOSE_BANNED, b"kept out for bad requests");
+            return;
+        }
         let client = Arc::new(Client {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            me: self.me,
+            owner,
             connection: connection.clone(),
             outbox: Outbox::default(),
             budget: Arc::new(Semaphore::new(CONNECTION_VERIFY_BYTES_MAX)),
-            bad: AtomicU32::new(0),
+            bans: Arc::clone(&self.bans),
             observer: Arc::clone(&self.observer),
         });
         self.enter(&client, owner);
@@ -296,6 +311,7 @@ impl Port {
         let mut session = Session {
             speaks_for: BTreeSet::from([owner]),
             next_observation: Instant::now(),
+            turned_away: TurnedAway::default(),
         };
         loop {
             let (kind, stream) =
@@ -330,7 +346,7 @@ impl Port {
                             requests.push(raw);
                         } else {
                             self.observer.counters.bad_requests.add(1);
-                            client.charge("a request of a client that is not attached");
+                            client.charge(None, "a request of a client that is not attached");
                         }
                     }
                 }
@@ -342,6 +358,10 @@ impl Port {
                         attachment_holds(&client.connection, &self.keyring, other, signature);
                     if !holds.unwrap_or(false) {
                         return Err(ClientError::Attachment(other));
+                    }
+                    if self.bans.holds(other, Instant::now()) {
+                        self.observer.counters.clients_kept_out.add(1);
+                        return Err(ClientError::KeptOut(other));
                     }
                     if session.speaks_for.len() >= ATTACHED_MAX {
                         return Err(ClientError::TooManyAttached);
@@ -361,41 +381,33 @@ impl Port {
                 }
             }
         }
-        self.verify(client, requests);
+        let refused = self.verify(client, requests);
+        // Whoever does not heed "busy" is read from more slowly, and its own queue fills up.
+        if let Some(pause) = session.turned_away.note(refused, Instant::now()) {
+            tokio::time::sleep(pause).await;
+        }
         Ok(())
     }
 
-    /// Hands requests to verification within the budgets, or answers "busy".
-    fn verify(&self, client: &Arc<Client>, requests: Vec<Bytes>) {
+    /// Hands requests to verification within the budgets, or answers "busy"; returns how many
+    /// were answered so.
+    fn verify(&self, client: &Arc<Client>, requests: Vec<Bytes>) -> usize {
+        let now = Instant::now();
+        let overload = &self.observer.overload;
+        let held = |raw: &Bytes| claimed_id(raw).is_some_and(|id| overload.holds(id.client, now));
+        let (held, mut requests): (Vec<Bytes>, Vec<Bytes>) = requests.into_iter().partition(held);
+        self.turn_away(client, &held);
         if requests.is_empty() {
-            return;
+            return held.len();
         }
         let bytes: usize = requests.iter().map(|raw| raw.len() + MESSAGE_COST).sum();
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permits = if self.observer.overload.holds(Instant::now()) {
-            None
-        } else {
-            let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);
-            let shared = Arc::clone(&self.budget).try_acquire_many_owned(cost);
-            own.ok().zip(shared.ok())
-        };
-        let Some((own, shared)) = permits else {
-            self.observer
-                .counters
-                .busy_unread
-                .add(requests.len() as u64);
-            for id in requests.iter().filter_map(|raw| claimed_id(raw)) {
-                client.reply(Reply {
-                    term: self.observer.term(),
-                    replica: self.me,
-                    id,
-                    seq: SeqNo(0),
-                    outcome: Outcome::Busy {
-                        retry_after_ms: BUSY_PAUSE_MS,
-                    },
-                });
-            }
-            return;
+        let own = Arc::clone(&client.budget).try_acquire_many_owned(cost);
+        let shared = Arc::clone(&self.budget).try_acquire_many_owned(cost);
+        let (Ok(own), Ok(shared)) = (own, shared) else {
+            self.turn_away(client, &requests);
+            requests.extend(held);
+            return requests.len();
         };
         let source: Arc<dyn Source> = Arc::<Client>::clone(client);
         let requests = ClientRequests {
@@ -408,6 +420,13 @@ impl Port {
             .counters
             .verify_clients_high
             .raise(waiting as u64);
+        held.len()
+    }
+
+    fn turn_away(&self, client: &Client, requests: &[Bytes]) {
+        for id in requests.iter().filter_map(|raw| claimed_id(raw)) {
+            client.turn_away(id);
+        }
     }
 
     fn observation(&self, from: SeqNo) -> Bytes {
@@ -456,13 +475,27 @@ impl Client {
 }
 
 impl Source for Client {
-    fn charge(&self, why: &str) {
-        let bad = self.bad.fetch_add(1, Ordering::Relaxed) + 1;
-        if bad == BAD_REQUESTS_MAX {
-            self.observer.counters.clients_expelled.add(1);
-            tracing::warn!(connection = self.id, why, "closed a client's connection");
-            self.connection.close(CLOSE_MISBEHAVIOUR, why.as_bytes());
-        }
+    fn charge(&self, client: Option<ClientId>, why: &str) {
+        let client = client.unwrap_or(self.owner);
+        let Some(length) = self.bans.charge(client, Instant::now()) else {
+            return;
+        };
+        self.observer.counters.clients_expelled.add(1);
+        tracing::warn!(%client, ?length, why, "keeps a client out");
+        self.connection.close(CLOSE_MISBEHAVIOUR, why.as_bytes());
+    }
+
+    fn turn_away(&self, id: RequestId) {
+        self.observer.counters.busy_unread.add(1);
+        self.reply(Reply {
+            term: self.observer.term(),
+            replica: self.me,
+            id,
+            seq: SeqNo(0),
+            outcome: Outcome::Busy {
+                retry_after_ms: BUSY_PAUSE_MS,
+            },
+        });
     }
 }
 
@@ -471,6 +504,7 @@ struct Session {
     speaks_for: BTreeSet<ClientId>,
     /// When the next observation may be answered.
     next_observation: Instant,
+    turned_away: TurnedAway,
 }
 
 impl Session {
@@ -492,7 +526,7 @@ impl Session {
 }
 
 /// Whose request this claims to be: its first three fields (consensus::request).
-fn claimed_id(raw: &[u8]) -> Option<RequestId> {
+pub(crate) fn claimed_id(raw: &[u8]) -> Option<RequestId> {
     let (client, rest) = raw.split_first_chunk::<4>()?;
     let (session, rest) = rest.split_first_chunk::<8>()?;
     let (number, _) = rest.split_first_chunk::<8>()?;
@@ -514,6 +548,8 @@ enum ClientError {
     Bulk,
     #[error("the attachment of client {0} does not hold")]
     Attachment(ClientId),
+    #[error("client {0} is kept out for bad requests")]
+    KeptOut(ClientId),
     #[error("more than {ATTACHED_MAX} clients on one connection")]
     TooManyAttached,
 }

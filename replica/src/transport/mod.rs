@@ -27,6 +27,8 @@ pub(crate) const CLOSE_MISBEHAVIOUR: quinn::VarInt = quinn::VarInt::from_u32(2);
 pub(crate) const CLOSE_SUPERSEDED: quinn::VarInt = quinn::VarInt::from_u32(3);
 /// This replica stops.
 pub(crate) const CLOSE_STOPPING: quinn::VarInt = quinn::VarInt::from_u32(4);
+/// The client has sent bad requests and is kept out for a while.
+pub(crate) const CLOSE_BANNED: quinn::VarInt = quinn::VarInt::from_u32(5);
 
 /// What `future` has ready now, without waiting for it.
 async fn if_ready<F: Future>(future: F) -> Option<F::Output> {

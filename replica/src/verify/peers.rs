@@ -1,0 +1,181 @@
+//! Peers' messages that wait at one verification worker, by the kind of work that they are.
+//!
+//! Votes never wait here. Of the rest a round takes little, one message of each peer in turn: a
+//! NEW-VIEW may cost as much as a thousand votes, and requests that peers pass on are clients'
+//! traffic, whoever brings it. Bounded at the source: each peer has a budget of bytes, whose
+//! permits travel with the messages.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use consensus::ReplicaId;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::driver::ports::Work;
+
+/// Bulk messages in one round.
+pub const ROUND_BULK_MAX: usize = 8;
+/// Frames of passed-on requests in one round.
+pub const ROUND_FORWARDS_MAX: usize = 4;
+
+/// Goes back when the last message that came with it is verified.
+type Permit = Arc<Option<OwnedSemaphorePermit>>;
+
+/// Messages, and what they hold of their peers' budgets.
+pub(super) struct Round<W> {
+    pub(super) wires: Vec<(ReplicaId, W)>,
+    pub(super) permits: Vec<Permit>,
+}
+
+impl<W> Default for Round<W> {
+    fn default() -> Self {
+        Round {
+            wires: Vec::new(),
+            permits: Vec::new(),
+        }
+    }
+}
+
+impl<W> Round<W> {
+    fn add(&mut self, from: ReplicaId, (wire, permit): (W, Permit)) {
+        self.wires.push((from, wire));
+        self.permits.push(permit);
+    }
+}
+
+/// The queues of one worker.
+pub(super) struct PeerQueues<W> {
+    votes: Round<W>,
+    bulk: InTurn<W>,
+    forwarded: InTurn<W>,
+}
+
+impl<W> Default for PeerQueues<W> {
+    fn default() -> Self {
+        PeerQueues {
+            votes: Round::default(),
+            bulk: InTurn::default(),
+            forwarded: InTurn::default(),
+        }
+    }
+}
+
+impl<W> PeerQueues<W> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.votes.wires.is_empty() && self.bulk.is_empty() && self.forwarded.is_empty()
+    }
+
+    pub(super) fn push(&mut self, work: Work, from: ReplicaId, wire: W, permit: &Permit) {
+        let item = (wire, Arc::clone(permit));
+        match work {
+            Work::Votes => self.votes.add(from, item),
+            Work::Bulk => self.bulk.push(from, item),
+            Work::Requests => self.forwarded.push(from, item),
+        }
+    }
+
+    /// All votes that are here.
+    pub(super) fn votes(&mut self) -> Round<W> {
+        std::mem::take(&mut self.votes)
+    }
+
+    /// A round's share of the bulk.
+    pub(super) fn bulk(&mut self) -> Round<W> {
+        self.bulk.take(ROUND_BULK_MAX)
+    }
+
+    /// A round's share of the requests that peers pass on.
+    pub(super) fn forwarded(&mut self) -> Round<W> {
+        self.forwarded.take(ROUND_FORWARDS_MAX)
+    }
+}
+
+/// A queue for each peer; who was served last is served next after the others.
+struct InTurn<W> {
+    queues: BTreeMap<ReplicaId, VecDeque<(W, Permit)>>,
+    turn: VecDeque<ReplicaId>,
+}
+
+impl<W> Default for InTurn<W> {
+    fn default() -> Self {
+        InTurn {
+            queues: BTreeMap::new(),
+            turn: VecDeque::new(),
+        }
+    }
+}
+
+impl<W> InTurn<W> {
+    fn is_empty(&self) -> bool {
+        self.turn.is_empty()
+    }
+
+    fn push(&mut self, from: ReplicaId, item: (W, Permit)) {
+        let queue = self.queues.entry(from).or_default();
+        if queue.is_empty() {
+            self.turn.push_back(from);
+        }
+        queue.push_back(item);
+    }
+
+    fn take(&mut self, most: usize) -> Round<W> {
+        let mut round = Round::default();
+        while round.wires.len() < most {
+            let Some(from) = self.turn.pop_front() else {
+                break;
+            };
+            let Some(queue) = self.queues.get_mut(&from) else {
+                continue;
+            };
+            if let Some(item) = queue.pop_front() {
+                round.add(from, item);
+            }
+            if !queue.is_empty() {
+                self.turn.push_back(from);
+            }
+        }
+        round
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(round: Round<u32>) -> Vec<(u16, u32)> {
+        let of = |(from, wire): (ReplicaId, u32)| (from.0, wire);
+        round.wires.into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn votes_never_wait_behind_view_changes_or_requests() {
+        let mut queues = PeerQueues::default();
+        let permit = Arc::new(None);
+        for number in 0..100 {
+            queues.push(Work::Bulk, ReplicaId(1), number, &permit);
+            queues.push(Work::Requests, ReplicaId(1), 200 + number, &permit);
+        }
+        queues.push(Work::Votes, ReplicaId(2), 1000, &permit);
+        queues.push(Work::Bulk, ReplicaId(3), 1001, &permit);
+        assert_eq!(numbers(queues.votes()), [(2, 1000)]);
+        let bulk = numbers(queues.bulk());
+        assert_eq!(bulk.len(), ROUND_BULK_MAX);
+        assert_eq!(bulk[..3], [(1, 0), (3, 1001), (1, 1)], "each peer in turn");
+        let forwarded = numbers(queues.forwarded());
+        assert_eq!(forwarded, [(1, 200), (1, 201), (1, 202), (1, 203)]);
+        assert!(!queues.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_lost_and_a_peers_order_is_kept() {
+        let mut queues = PeerQueues::default();
+        let permit = Arc::new(None);
+        (0..20).for_each(|number| queues.push(Work::Bulk, ReplicaId(1), number, &permit));
+        let mut seen = Vec::new();
+        while !queues.is_empty() {
+            seen.extend(numbers(queues.bulk()).into_iter().map(|(_, number)| number));
+        }
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
+        assert_eq!(Arc::strong_count(&permit), 1, "its budget is free again");
+    }
+}

@@ -1,0 +1,156 @@
+//! What bad signatures of one client cost the others, by counting signatures.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use consensus::{ByteList, Cluster, FastQuorum, Limits};
+use crypto::{Check, ClusterId, Ed25519, Scheme, SecretKey};
+
+use super::*;
+
+/// Counts what is verified one by one and what in batches.
+#[derive(Debug, Default)]
+struct Counting {
+    single: AtomicUsize,
+    batched: AtomicUsize,
+}
+
+impl Scheme for Counting {
+    fn verify(&self, check: &Check<'_>) -> bool {
+        self.single.fetch_add(1, Ordering::Relaxed);
+        Ed25519.verify(check)
+    }
+
+    fn verify_batch(&self, checks: &[Check<'_>]) -> bool {
+        if let [check] = checks {
+            return self.verify(check);
+        }
+        self.batched.fetch_add(checks.len(), Ordering::Relaxed);
+        Ed25519.verify_batch(checks)
+    }
+}
+
+/// Who was charged.
+#[derive(Default)]
+struct Charged(Mutex<Vec<Option<ClientId>>>);
+
+impl Source for Charged {
+    fn charge(&self, client: Option<ClientId>, _why: &str) {
+        self.0.lock().unwrap().push(client);
+    }
+    fn turn_away(&self, _id: RequestId) {}
+}
+
+struct Stage {
+    scheme: Arc<Counting>,
+    worker: Worker<u32>,
+    lanes: Lanes,
+    source: Arc<Charged>,
+    cluster: ClusterId,
+}
+
+fn key(index: u8) -> SecretKey {
+    SecretKey::from_seed(&[index; 32])
+}
+
+impl Stage {
+    fn new() -> Self {
+        let replicas = (1..=4).map(|index| key(index).public()).collect();
+        let clients = (10..14).map(|index| key(index).public()).collect();
+        let limits = Limits::default();
+        let cluster = Cluster::genesis(1, FastQuorum::Off, limits, replicas, clients).unwrap();
+        let cluster = Arc::new(cluster);
+        let scheme = Arc::new(Counting::default());
+        let observer = Observer::new(
+            ReplicaId(0),
+            Arc::clone(&cluster),
+            &["message"],
+            Box::new(Default::default),
+            &crate::observer::Logs::default(),
+        );
+        Stage {
+            worker: Worker {
+                keyring: Keyring::with_scheme(
+                    Arc::clone(&cluster),
+                    Arc::<Counting>::clone(&scheme),
+                ),
+                core: Arc::default(),
+                witness: None,
+                observer: Arc::new(observer.unwrap()),
+            },
+            scheme,
+            lanes: Lanes::default(),
+            source: Arc::default(),
+            cluster: *cluster.id(),
+        }
+    }
+
+    fn push(&mut self, client: u8, numbers: std::ops::RangeInclusive<u64>, good: bool) {
+        let request = |number| {
+            let id = RequestId {
+                client: ClientId(u32::from(client)),
+                session: 1,
+                number,
+            };
+            let signer = key(if good { 10 + client } else { 99 });
+            let ops = ByteList::from_iter([b"op"]);
+            let request = Request::sign(&signer, &self.cluster, id, 0, false, &ops);
+            request.raw().clone()
+        };
+        self.lanes.push(ClientRequests {
+            source: Arc::<Charged>::clone(&self.source),
+            requests: numbers.map(request).collect(),
+            permits: [None, None],
+        });
+    }
+
+    /// One round; how many signatures were verified one by one, and how many in batches.
+    fn round(&mut self) -> (usize, usize) {
+        let round = self.lanes.next_round();
+        self.worker.clients(round, &mut self.lanes).unwrap();
+        let taken = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
+        (taken(&self.scheme.single), taken(&self.scheme.batched))
+    }
+}
+
+#[test]
+fn bad_signatures_of_one_client_spoil_the_others_batch_once_and_then_no_more() {
+    let mut stage = Stage::new();
+    stage.push(0, 1..=40, true);
+    stage.push(1, 1..=1, false);
+    assert_eq!(
+        stage.round(),
+        (41 + 1, 41),
+        "nobody was suspect: one by one"
+    );
+    for _ in 0..3 {
+        stage.push(0, 1..=40, true);
+        stage.push(1, 1..=200, false);
+        let suspects = ROUND_SUSPECTS_MAX;
+        let (single, batched) = stage.round();
+        // Each bad one is looked at twice: alone, and once more for its verdict.
+        assert!(single <= 3 * suspects, "{single}");
+        assert_eq!(batched, 40, "the others' batch holds");
+    }
+    let charged = stage.source.0.lock().unwrap();
+    assert!(charged.iter().all(|client| *client == Some(ClientId(1))));
+    assert_eq!(charged.len(), 1 + 3 * ROUND_SUSPECTS_MAX);
+}
+
+#[test]
+fn a_flood_costs_another_client_at_most_one_request_in_two() {
+    let mut stage = Stage::new();
+    stage.push(2, 1..=1000, true);
+    stage.push(3, 1..=100, true);
+    stage.round();
+    let passed = stage.worker.core.take(None).unwrap().requests;
+    let of = |client| {
+        passed
+            .iter()
+            .filter(|request| request.id.client.0 == client)
+            .count()
+    };
+    assert_eq!((of(2), of(3)), (ROUND_REQUESTS_MAX - 100, 100));
+}

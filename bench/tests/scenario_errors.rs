@@ -351,10 +351,10 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         ),
         (
             "[network]\nregions = []\n",
-            "3:2 network",
-            "`network` is not available in this version: it does not know simulated delays, losses and regions yet",
-            "not available yet",
-            "remove it, or use a later version",
+            "4:11 []",
+            "`network.regions`: the list is empty",
+            "",
+            "for example regions = [\"virginia\", \"ireland\"]",
         ),
         (
             "seed = 99999999999999999999\n",

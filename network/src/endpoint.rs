@@ -133,7 +133,7 @@ pub fn listen_over<I>(
 where
     I: Copy + Debug + Send + Sync + 'static,
 {
-    let server = server_config(identity, accepted, class, Path::of(address.ip()))?;
+    let server = server_config(identity, accepted, class, wrap.path(address.ip()))?;
     let config = endpoint_config(&identity.derived_secret("stateless reset"));
     endpoint_over(wrap, address, config, Some(server))
 }
@@ -192,7 +192,30 @@ pub async fn dial(
     expected: &PublicKey,
     class: Class,
 ) -> Result<Connection, DialError> {
-    let config = client_config(identity, expected, class, Path::of(remote.ip()))?;
+    dial_over(
+        Path::of(remote.ip()),
+        endpoint,
+        remote,
+        identity,
+        expected,
+        class,
+    )
+    .await
+}
+
+/// As [`dial`], over a path that the address does not tell.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_over(
+    path: Path,
+    endpoint: &Endpoint,
+    remote: SocketAddr,
+    identity: &Identity,
+    expected: &PublicKey,
+    class: Class,
+) -> Result<Connection, DialError> {
+    let config = client_config(identity, expected, class, path)?;
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|source| DialError::Connect { remote, source })?;

@@ -24,8 +24,8 @@ pub mod wire_client;
 pub use acceptor::{Accepted, Acceptor, Caps};
 pub use cluster_file::{ClientEntry, ClusterFile, ClusterFileError, ReplicaEntry};
 pub use endpoint::{
-    DialError, EndpointError, client_config, dial, dial_endpoint, dial_endpoint_over, listen,
-    listen_over, pinned_clients, pinned_replicas, remote_key,
+    DialError, EndpointError, client_config, dial, dial_endpoint, dial_endpoint_over, dial_over,
+    listen, listen_over, pinned_clients, pinned_replicas, remote_key,
 };
 pub use frame::{FrameError, FrameReader, FrameWriter, StreamKind};
 pub use genesis::{Addresses, Genesis, GenesisError, Keys};

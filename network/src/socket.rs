@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use quinn::{AsyncUdpSocket, Runtime as _, TokioRuntime};
+
+use crate::transport::Path;
 
 /// Asked of the kernel in each direction, which gives what its own limit allows
 /// (`net.core.rmem_max`, `net.core.wmem_max` on Linux). Half a second of 64 Mbit/s, or a full
@@ -19,18 +21,37 @@ type Wrapping = dyn FnOnce(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + S
 
 /// Makes of a bound UDP socket the one that QUIC uses: the socket itself, or whatever a caller
 /// puts around it. Runs in the thread and runtime of the endpoint.
-pub struct SocketWrap(Box<Wrapping>);
+pub struct SocketWrap {
+    wrapping: Box<Wrapping>,
+    path: Option<Path>,
+}
 
 impl SocketWrap {
     /// What `wrapping` makes of the bound socket.
     pub fn new(
         wrapping: impl FnOnce(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send + 'static,
     ) -> Self {
-        SocketWrap(Box::new(wrapping))
+        SocketWrap {
+            wrapping: Box::new(wrapping),
+            path: None,
+        }
+    }
+
+    /// Says what lies behind the socket, where the addresses do not tell.
+    pub fn over(self, path: Path) -> Self {
+        SocketWrap {
+            path: Some(path),
+            ..self
+        }
+    }
+
+    /// What lies between the socket and whoever is reached at `address`.
+    pub fn path(&self, address: IpAddr) -> Path {
+        self.path.unwrap_or_else(|| Path::of(address))
     }
 
     pub(crate) fn around(self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        (self.0)(socket)
+        (self.wrapping)(socket)
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::emulation::Links;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -14,6 +16,8 @@ pub enum ControlLine {
         /// Milliseconds since then; negative while it is still to come.
         ago_ms: i64,
     },
+    /// What the links of this replica do, all of them.
+    Links(Links),
 }
 
 impl ControlLine {
@@ -21,6 +25,7 @@ impl ControlLine {
     pub fn kind(&self) -> &'static str {
         match self {
             ControlLine::Begin { .. } => "begin",
+            ControlLine::Links(_) => "links",
         }
     }
 
@@ -33,6 +38,7 @@ impl ControlLine {
                     ago_ms: ago_ms.saturating_add(by),
                 }
             }
+            ControlLine::Links(links) => ControlLine::Links(links.clone()),
         }
     }
 

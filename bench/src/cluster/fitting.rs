@@ -6,12 +6,16 @@
 //!   standard input ─► ControlLine ───────┴─► every part that listens
 //! ```
 
+use std::sync::Arc;
+
 use consensus::pbft::Pbft;
+use network::{Class, SocketWrap};
 use replica::config::Membership;
 use replica::fitting::{Control, Fitting, QuicNetwork};
 
 use super::control::ControlLine;
 use super::member_file::MemberFile;
+use crate::emulation::Emulated;
 
 /// A part that wants to know what the run says.
 pub(super) type Listener = Box<dyn FnMut(&ControlLine) + Send>;
@@ -20,16 +24,32 @@ pub(super) type Listener = Box<dyn FnMut(&ControlLine) + Send>;
 pub(super) struct Surroundings {
     member: MemberFile,
     listeners: Vec<Listener>,
+    network: Option<Arc<Emulated>>,
 }
 
 impl Surroundings {
     pub(super) fn new(member: MemberFile) -> Self {
         let mut around = Surroundings {
+            network: member.network.as_ref().map(Emulated::new).map(Arc::new),
             member,
             listeners: Vec::new(),
         };
         around.listen(Box::new(|line| tracing::info!(?line, "the run says")));
+        if let Some(network) = around.network.clone() {
+            around.listen(Box::new(move |line| {
+                if let ControlLine::Links(links) = line {
+                    network.change(links);
+                }
+            }));
+        }
         around
+    }
+
+    fn socket(&self, who: &Membership, class: Class) -> SocketWrap {
+        match &self.network {
+            Some(network) => network.socket(class, &who.peer_addresses),
+            None => SocketWrap::default(),
+        }
     }
 
     /// Lets a part hear what was said before this replica was started, and from now on.
@@ -53,6 +73,10 @@ pub(super) struct Correct(pub(super) Surroundings);
 impl Fitting for Correct {
     type Protocol = Pbft;
     type Network = QuicNetwork;
+
+    fn socket(&mut self, who: &Membership, class: Class) -> SocketWrap {
+        self.0.socket(who, class)
+    }
 
     fn protocol(&mut self, _who: &Membership, honest: Pbft) -> Pbft {
         honest

@@ -12,6 +12,7 @@ use super::founding;
 use super::member::{COMMITTED_STEM, FirstLife, Members};
 use super::member_file::MemberFile;
 use super::process::Process;
+use crate::emulation;
 use crate::exit::Exit;
 use crate::options::RunError;
 use crate::scenario::schema::{Durability, Engine, Scenario};
@@ -79,6 +80,7 @@ impl Local {
             .map_err(|error| (RunError::new(Exit::Runtime, error.to_string()), false))?;
         let storage = &options.scenario.cluster.storage;
         let mut started = Vec::with_capacity(file.replicas.len());
+        let mesh = options.scenario.mesh();
         for id in 0..file.replicas.len() {
             let dir = directory.join(format!("replica-{id}"));
             let arguments = Arguments {
@@ -98,6 +100,12 @@ impl Local {
             let log = options.logs.join(format!("replica-{id}.log"));
             let file = MemberFile {
                 seed: options.seed,
+                network: mesh.as_ref().map(|mesh| emulation::Plan {
+                    seed: options.seed,
+                    me: u16::try_from(id).unwrap_or(u16::MAX),
+                    far: options.scenario.network.is_some(),
+                    links: mesh.of(id),
+                }),
                 told: Vec::new(),
             };
             let process = Process::start(id, &arguments, &file, &log).map_err(|error| {

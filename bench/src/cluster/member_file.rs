@@ -13,6 +13,9 @@ use super::control::ControlLine;
 pub(super) struct MemberFile {
     /// All chance around this replica derives from it.
     pub(super) seed: u64,
+    /// The network that is emulated around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) network: Option<crate::emulation::Plan>,
     /// What replicas were told since the run began: a replica that is started again begins with it.
     #[serde(default)]
     pub(super) told: Vec<ControlLine>,
@@ -50,6 +53,7 @@ mod tests {
         let path = folder.path().join("member-3.json");
         let file = MemberFile {
             seed: 7,
+            network: None,
             told: vec![ControlLine::Begin { ago_ms: 3 }],
         };
         file.write(&path).unwrap();

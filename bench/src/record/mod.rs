@@ -21,6 +21,7 @@ mod history;
 mod latency_files;
 mod live;
 mod moments;
+mod network;
 mod phase;
 mod recorder;
 mod run_json;
@@ -43,6 +44,8 @@ pub use history::{
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
 pub use live::{Live, LiveSnapshot, RecentLatency};
 pub use moments::Marks;
+pub(crate) use network::median_of;
+pub use network::{LinkFact, NetworkFacts};
 pub use phase::{Phase, Phases};
 pub use recorder::{Answer, LATE_AFTER, Outcome, Recorder, Recording, Times};
 pub use run_json::*;

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Counters, Environment, Estimate, HistoryCounts, HistoryMode, Recording};
+use super::{Counters, Environment, Estimate, HistoryCounts, HistoryMode, NetworkFacts, Recording};
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
 
@@ -97,6 +97,9 @@ pub struct Repeat {
     pub checks: Checks,
     /// The faults injected.
     pub faults: Vec<FaultFact>,
+    /// The emulated network, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkFacts>,
     /// Signed contradictions found.
     pub evidence: Vec<EvidenceFact>,
     /// How far from the hardware's bound.
@@ -196,6 +199,9 @@ pub struct FaultFact {
     pub start_s: f64,
     /// When it ended: the replica listened again, or went on.
     pub end_s: Option<f64>,
+    /// That in detail: which links, which conditions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
     /// Whether the replica's disk was lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wipe: bool,
@@ -472,11 +478,12 @@ impl FaultFact {
     /// As a sentence names it: `kill of replica 0 at 5.0 s`.
     #[must_use]
     pub fn named(&self) -> String {
-        let whom = match self.target {
-            Some(id) => format!("replica {id}"),
-            None => "nobody".to_owned(),
+        let whom = match (self.target, &self.what) {
+            (Some(id), _) => format!("of replica {id}"),
+            (None, Some(what)) => format!("({what})"),
+            (None, None) => "of nobody".to_owned(),
         };
-        format!("{} of {whom} at {:.1} s", self.kind, self.start_s)
+        format!("{} {whom} at {:.1} s", self.kind, self.start_s)
     }
 }
 

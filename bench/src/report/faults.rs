@@ -22,6 +22,9 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         if let Some(id) = fault.target {
             what.push_str(&format!(" {id}"));
         }
+        if let Some(detail) = &fault.what {
+            what.push_str(&format!(": {detail}"));
+        }
         if fault.wipe {
             what.push_str(", wiped");
         }

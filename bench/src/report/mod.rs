@@ -10,6 +10,7 @@ mod doubts;
 mod faults;
 mod markdown;
 mod measurements;
+mod network;
 mod paint;
 mod progress;
 mod setup;

@@ -3,6 +3,7 @@
 use super::document::{Document, Section, Table, Tone};
 use super::faults::faults;
 use super::measurements::{consensus, cost, latency, throughput};
+use super::network::network;
 use super::paint::Paint;
 use super::setup::{Setup, machine};
 use super::{doubts, markdown, text, units};
@@ -31,6 +32,7 @@ fn document(run: &Run, directory: &str) -> Document {
         repeats(run),
         latency(run),
         faults(run),
+        network(run),
         Some(consensus(run)),
         cost(run),
         checks(run),

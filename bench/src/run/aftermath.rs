@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::links::Network;
 use super::liveness::{Disturbed, Watched};
 use super::repeat::{Measured, Running, Target, unwritable};
 use super::{bounds, checks, facts, faults};
@@ -115,6 +116,9 @@ impl Running<'_> {
                 measured: measured.duration,
             },
         );
+        repeat.network = self.network.as_ref().map(|network| network.facts());
+        self.warnings
+            .extend(repeat.network.as_ref().and_then(Network::doubt));
         repeat.bounds = bounds::measure(
             self.scenario.cluster.n,
             self.scenario.load.ops_per_request,

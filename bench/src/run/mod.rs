@@ -7,6 +7,7 @@ mod checks;
 mod facts;
 mod faults;
 mod interrupt;
+mod links;
 mod liveness;
 mod read_back;
 mod repeat;
@@ -50,6 +51,13 @@ pub fn run(options: &RunOptions) -> Result<Finished, RunError> {
             Exit::Usage,
             "the scenario has faults, and only replicas that this program started can be killed or paused: \
              run it without --attach, or without faults: --set 'fault=[]'",
+        ));
+    }
+    if options.attach.is_some() && options.loaded.scenario.network.is_some() {
+        return Err(RunError::new(
+            Exit::Usage,
+            "the scenario has a [network], which only replicas that this program started can emulate: \
+             run it without --attach, or take the table out of the scenario",
         ));
     }
     let adopted;

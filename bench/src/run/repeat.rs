@@ -12,6 +12,7 @@ use network::ClusterFile;
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
 use super::faults::{Injected, Progressed, Standing, Timeline, TimelinePlan};
+use super::links::Network;
 use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
@@ -96,6 +97,8 @@ pub(super) struct Running<'r> {
     /// What stands before every key of this repeat in the store.
     pub(super) key_prefix: Option<String>,
     timeline: Option<Timeline>,
+    /// The links between the replicas, if they are emulated.
+    pub(super) network: Option<Arc<Network>>,
     /// How far the replicas were at each look in the measured phase.
     pub(super) progressed: Vec<Progressed>,
     /// Writes of the load phase that clients were told of.
@@ -198,6 +201,7 @@ impl<'r> Running<'r> {
             early: Mutex::default(),
             key_prefix,
             timeline: None,
+            network: scenario.mesh().map(Network::new).map(Arc::new),
             progressed: Vec::new(),
             loaded: Acknowledged::default(),
         };
@@ -407,6 +411,7 @@ impl<'r> Running<'r> {
             stop: Arc::clone(&self.context.stop),
             live: Arc::clone(&self.live),
             events: Arc::clone(&self.events),
+            network: self.network.clone(),
             poller: thread.poller(),
             seed: self.seed,
         };
@@ -457,6 +462,9 @@ impl<'r> Running<'r> {
                     samples.push(facts::sample(&snapshot, 0));
                 } else if measuring && first.is_some() && last.is_none() {
                     samples.push(facts::sample(&snapshot, at_ns));
+                    if let Some(network) = &self.network {
+                        network.sample(&snapshot);
+                    }
                 }
                 if ends {
                     *last = Some((snapshot.clone(), facts::own_process()));

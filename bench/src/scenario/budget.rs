@@ -69,10 +69,8 @@ fn excesses(faults: &[Fault], lies: &[(Strike, FaultTarget)], n: u32, f: u32) ->
     });
     let holds: Vec<Hold<'_>> = faults
         .iter()
-        .flat_map(|fault| {
-            let target = &fault.target;
-            fault.strikes().map(move |strike| Hold { strike, target })
-        })
+        .filter_map(|fault| Some((fault, fault.counted()?)))
+        .flat_map(|(fault, target)| fault.strikes().map(move |strike| Hold { strike, target }))
         .chain(lies)
         .collect();
     let times: BTreeSet<Duration> = holds

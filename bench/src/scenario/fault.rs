@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use super::partition::{LinkFault, Partition};
 use super::units::{self, Quantity as _};
 
 /// One entry of `[[fault]]`: something that happens to replicas, once or again and again.
@@ -52,6 +53,10 @@ pub enum FaultKind {
         /// Whether its disk is lost in between.
         wipe: bool,
     },
+    /// Links on which nothing gets through.
+    Partition(Partition),
+    /// Links that are slow, lossy or narrow.
+    Link(LinkFault),
 }
 
 /// Whom a fault hits.
@@ -104,7 +109,14 @@ impl FaultKind {
             Self::Kill { .. } => "kill",
             Self::Pause { .. } => "pause",
             Self::Restart { .. } => "restart",
+            Self::Partition(_) => "partition",
+            Self::Link(_) => "link",
         }
+    }
+
+    /// Whether it is about links and leaves the processes alone.
+    pub const fn is_of_the_network(&self) -> bool {
+        matches!(self, Self::Partition(_) | Self::Link(_))
     }
 
     /// Whether the data directory is lost.
@@ -139,6 +151,16 @@ impl Fault {
             FaultKind::Kill { restart_at, .. } => restart_at,
             FaultKind::Pause { resume_at } => resume_at,
             FaultKind::Restart { restart_at, .. } => Some(restart_at.unwrap_or(self.at)),
+            FaultKind::Partition(Partition { heal_at, .. })
+            | FaultKind::Link(LinkFault { heal_at, .. }) => heal_at,
+        }
+    }
+
+    /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link is no fault of a replica.
+    pub fn counted(&self) -> Option<&FaultTarget> {
+        match &self.kind {
+            FaultKind::Link(_) => None,
+            _ => Some(&self.target),
         }
     }
 
@@ -186,20 +208,21 @@ impl JsonSchema for Fault {
             schema.insert("description".to_owned(), meaning.into());
             schema
         };
-        let (at, restart_at, resume_at, every, until) = (
+        let (at, restart_at, resume_at, heal_at, every, until) = (
             time("When it strikes (first), from the beginning of the measured phase."),
             time("kill, restart: when the replica is started again."),
             time("pause: when the replica goes on."),
+            time("partition, link: when the network is as before."),
             time("From one strike to the next; absent: one strike."),
             time("No strike at this time or later; absent: until the load ends."),
         );
         let words = Choice::NAMES.map(|(name, _)| name);
-        json_schema!({
+        let mut schema = json_schema!({
             "type": "object",
             "description": "Something that happens to replicas while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart"] },
+                "kind": { "enum": ["kill", "pause", "restart", "partition", "link"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },
@@ -207,11 +230,14 @@ impl JsonSchema for Fault {
                 ] },
                 "restart_at": restart_at,
                 "resume_at": resume_at,
+                "heal_at": heal_at,
                 "wipe": { "type": "boolean", "description": "Whether the data directory is lost before the replica is started again." },
                 "every": every,
                 "until": until,
             },
-        })
+        });
+        super::partition::describe(&mut schema, generator);
+        schema
     }
 }
 

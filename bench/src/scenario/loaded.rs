@@ -12,11 +12,12 @@ use super::source::{QUICKSTART, Source, gather};
 use super::tree::{Layers, SET, SourceText, Table, apply_override, merge, parse};
 
 /// Tables that are written on one line.
-const INLINE: [&str; 4] = [
+const INLINE: [&str; 5] = [
     "workload.key",
     "workload.value",
     "workload.mix",
     "check.liveness",
+    "network.default",
 ];
 
 /// The longest line that `explain` aligns its comments behind; longer lines push theirs out.
@@ -171,7 +172,7 @@ impl Loaded {
                     origin: None,
                 });
                 lines.push(Line {
-                    text: match parent.split_once('.') {
+                    text: match parent.rsplit_once('.') {
                         Some((list, index)) if index.parse::<usize>().is_ok() => {
                             format!("[[{list}]]")
                         }

@@ -14,8 +14,11 @@ pub use super::compare::{Comparison, Relation};
 pub use super::expect::{Condition, Expect, Expectation, Fact, FactKind};
 pub use super::fault::{Again, Choice, Fault, FaultKind, FaultTarget, Strike};
 pub use super::goals::{Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, Slo};
+pub use super::link::LinkConditions;
 pub use super::load::{Arrival, Load, LoadModel};
-pub use super::units::{Rate, Share, Size};
+pub use super::network::{Distances, Network, NetworkLink};
+pub use super::partition::{LinkFault, OneWay, Partition};
+pub use super::units::{Bandwidth, Rate, Share, Size};
 pub use super::workload::{
     KeyDistribution, Mix, OpKind, Preset, ReadMode, ValueSize, Workload, WorkloadKind,
 };
@@ -38,6 +41,9 @@ pub struct Scenario {
     pub repeat: u32,
     /// What is started.
     pub cluster: Cluster,
+    /// What lies between the replicas; absent: loopback as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// What the clients ask for.
     pub workload: Workload,
     /// How hard they press.

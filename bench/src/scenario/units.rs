@@ -69,6 +69,22 @@ impl Share {
     }
 }
 
+/// Bits a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bandwidth(u64);
+
+impl Bandwidth {
+    /// From bits a second.
+    pub const fn of(bits_per_second: u64) -> Self {
+        Self(bits_per_second)
+    }
+
+    /// Bits a second.
+    pub const fn bits_per_second(self) -> u64 {
+        self.0
+    }
+}
+
 /// Units of time with their nanoseconds, the largest first.
 const TIMES: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
@@ -89,6 +105,36 @@ const SIZES: [(&str, u64); 7] = [
     ("MB", 1_000_000),
     ("kB", 1_000),
 ];
+
+/// Units of bandwidth with their bits a second, the largest first.
+const BANDWIDTHS: [(&str, u64); 4] = [
+    ("Gbit", 1_000_000_000),
+    ("Mbit", 1_000_000),
+    ("kbit", 1_000),
+    ("bit", 1),
+];
+
+impl Quantity for Bandwidth {
+    const EXAMPLE: &'static str = "200Mbit";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        scaled(
+            text,
+            "bandwidth",
+            &BANDWIDTHS,
+            "bit, kbit, Mbit or Gbit",
+            "Mbit",
+        )
+        .map(Self)
+    }
+
+    fn render(&self) -> String {
+        if self.0 == 0 {
+            return "0bit".to_owned();
+        }
+        whole(self.0, &BANDWIDTHS)
+    }
+}
 
 impl Quantity for Duration {
     const EXAMPLE: &'static str = "500ms";
@@ -320,6 +366,12 @@ macro_rules! quantity_as_text {
 
 quantity_as_text!(Size, "Size", "^[0-9][0-9_.]* *(B|KiB|MiB|GiB|kB|MB|GB)$");
 quantity_as_text!(Rate, "Rate", "^[0-9][0-9_.]* */s$");
+quantity_as_text!(Share, "Share", "^[0-9][0-9_.]* *%?$");
+quantity_as_text!(
+    Bandwidth,
+    "Bandwidth",
+    "^[0-9][0-9_.]* *(bit|kbit|Mbit|Gbit)$"
+);
 
 #[cfg(test)]
 mod tests {
@@ -357,6 +409,23 @@ mod tests {
             assert_eq!(size.bytes(), bytes, "{text}");
             assert_eq!(size.render(), written);
         }
+    }
+
+    #[test]
+    fn bandwidths_are_bits_a_second() {
+        for (text, bits, written) in [
+            ("200Mbit", 200_000_000, "200Mbit"),
+            ("0.5 Mbit", 500_000, "500kbit"),
+            ("1Gbit", 1_000_000_000, "1Gbit"),
+        ] {
+            let bandwidth = Bandwidth::parse(text).unwrap();
+            assert_eq!(bandwidth.bits_per_second(), bits, "{text}");
+            assert_eq!(bandwidth.render(), written);
+        }
+        assert_eq!(
+            Bandwidth::parse("1MB").unwrap_err(),
+            "\"MB\" is no unit of bandwidth: use bit, kbit, Mbit or Gbit"
+        );
     }
 
     #[test]

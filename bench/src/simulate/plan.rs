@@ -11,6 +11,7 @@ use std::time::Duration;
 use simulator::{Config, Faults, Signatures};
 
 use crate::cluster;
+use crate::emulation::LinkSettings;
 use crate::scenario::schema::{Choice, FaultKind, FaultTarget, LoadModel, Scenario};
 
 /// Clients that are simulated at most: more of them only take turns.
@@ -75,7 +76,7 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
         LoadModel::Open { .. } => base.outstanding,
     };
     let records = u32::try_from(scenario.workload.records).unwrap_or(u32::MAX);
-    Config {
+    let mut config = Config {
         seed,
         f: small(cluster.f),
         n: small(cluster.n),
@@ -98,6 +99,37 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
             Signatures::Fake
         },
         ..base
+    };
+    network(scenario, &mut config);
+    config
+}
+
+/// Distance and loss: the simulator has one network for all links, so the worst of each kind is taken.
+fn network(scenario: &Scenario, config: &mut Config) {
+    let Some(mesh) = scenario.mesh() else { return };
+    let pairs = || (0..mesh.n()).flat_map(|from| (0..mesh.n()).map(move |to| (from, to)));
+    let base = pairs()
+        .filter(|(from, to)| from != to)
+        .map(|(from, to)| mesh.base(from, to));
+    let worse = scenario
+        .faults
+        .iter()
+        .filter_map(|fault| match &fault.kind {
+            FaultKind::Link(link) => Some(link.conditions.change().apply(&LinkSettings::default())),
+            _ => None,
+        });
+    for link in base.chain(worse) {
+        let faults = &mut config.faults;
+        faults.loss = faults.loss.max(link.loss);
+        faults.duplication = faults.duplication.max(link.duplicate);
+        faults.spikes = faults.spikes.max(link.reorder);
+        if link.reorder > 0.0 {
+            faults.spike = faults.spike.max(link.reorder_within);
+        }
+        let longest = link.delay + link.jitter;
+        if longest > config.delay.end {
+            config.delay.end = longest;
+        }
     }
 }
 
@@ -113,6 +145,9 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
             FaultKind::Pause { .. } => faults.pauses = true,
             FaultKind::Kill { .. } | FaultKind::Restart { .. } if all => faults.power_cuts = true,
             FaultKind::Kill { .. } | FaultKind::Restart { .. } => faults.crashes = true,
+            FaultKind::Partition(_) => faults.partitions = true,
+            // For as long as anything goes wrong (`network`).
+            FaultKind::Link(_) => continue,
         }
         for strike in fault.strikes() {
             strikes += 1;

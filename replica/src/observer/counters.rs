@@ -121,6 +121,10 @@ pub struct PeerCounters {
     pub dropped: Counter,
     /// Messages of it that were refused, here or by the protocol.
     pub misbehaviour: Counter,
+    /// Round trip to it as QUIC sees it, smoothed, in microseconds; 0 before the first look.
+    pub rtt_us: Gauge,
+    /// The shortest one of the connection.
+    pub rtt_min_us: Gauge,
 }
 
 /// Everything that is counted of a replica.

@@ -384,6 +384,8 @@ impl Observer {
                     connections: peer.connections.total(),
                     dropped: peer.dropped.total(),
                     misbehaviour: peer.misbehaviour.total(),
+                    rtt_us: peer.rtt_us.value(),
+                    rtt_min_us: peer.rtt_min_us.value(),
                 }
             })
             .collect()

@@ -155,6 +155,12 @@ pub struct PeerStatus {
     pub dropped: u64,
     /// Messages of it that were refused.
     pub misbehaviour: u64,
+    /// Round trip to it as QUIC sees it, smoothed, in microseconds; 0: not known.
+    #[serde(default)]
+    pub rtt_us: u64,
+    /// The shortest one of the connection, in microseconds; 0: not known.
+    #[serde(default)]
+    pub rtt_min_us: u64,
 }
 
 /// Bytes on streams, without what QUIC and TLS add.

@@ -15,7 +15,7 @@ use crypto::PublicKey;
 use crypto::tls::Identity;
 use network::acceptor::{Acceptor, Caps};
 use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
-use network::{Class, FrameError, FrameReader, FrameWriter, SocketWrap, StreamKind};
+use network::{Class, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind};
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
@@ -44,6 +44,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// One attempt to dial. Short, because QUIC repeats the first packet to a host that is down less
 /// and less often, and one that comes up again should be met soon.
 const ATTEMPT_MAX: Duration = Duration::from_secs(1);
+/// Between two looks at how far away a peer is.
+const DISTANCE_INTERVAL: Duration = Duration::from_millis(100);
 /// A connection that lasted this long was a good one: the next dial begins without a pause.
 const GOOD_CONNECTION: Duration = Duration::from_secs(1);
 
@@ -97,16 +99,18 @@ pub fn start(
     };
     let accepted = network::pinned_replicas(&config.cluster, config.me);
     let (listen, identity) = (config.listen, config.identity.clone());
+    let path = socket.path(listen.ip());
     let endpoint = Endpoint::start(
         "net-peers",
         move || network::listen_over(socket, listen, &identity, accepted, Class::Peer),
-        move |endpoint| serve(endpoint, config, handover, verify, observer),
+        move |endpoint| serve(endpoint, path, config, handover, verify, observer),
     )?;
     Ok((endpoint, sender))
 }
 
 async fn serve(
     endpoint: quinn::Endpoint,
+    path: Path,
     config: PeersConfig,
     handover: Arc<Handover<Vec<Outgoing>>>,
     verify: Arc<VerifyInbox>,
@@ -129,7 +133,7 @@ async fn serve(
             && let Some(link) = links.get(&id)
         {
             let (endpoint, identity) = (endpoint.clone(), config.identity.clone());
-            tokio::spawn(Arc::clone(link).keep_dialling(endpoint, *address, identity, *key));
+            tokio::spawn(Arc::clone(link).keep_dialling(path, endpoint, *address, identity, *key));
         }
     }
     tokio::select! {
@@ -244,6 +248,7 @@ impl Link {
     /// Dials whenever there is no connection.
     async fn keep_dialling(
         self: Arc<Self>,
+        path: Path,
         endpoint: quinn::Endpoint,
         address: SocketAddr,
         identity: Identity,
@@ -251,7 +256,8 @@ impl Link {
     ) {
         let mut pause = BACKOFF_MIN;
         loop {
-            let attempt = network::dial(&endpoint, address, &identity, &key, Class::Peer);
+            let attempt =
+                network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
             match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
                 Ok(Ok(connection)) => {
                     let since = Instant::now();
@@ -325,12 +331,25 @@ impl Link {
         };
         let mut frames = queue.take().await;
         let mut writer = FrameWriter::open(connection, kind).await?;
+        let mut looked: Option<Instant> = None;
         loop {
+            if looked.is_none_or(|at| at.elapsed() >= DISTANCE_INTERVAL) {
+                looked = Some(Instant::now());
+                self.note_distance(connection);
+            }
             let bytes: usize = frames.iter().map(Bytes::len).sum();
             writer.write_all(&frames).await?;
             self.observer.counters.peer_traffic.sent.add(bytes as u64);
             frames = queue.take().await;
         }
+    }
+
+    fn note_distance(&self, connection: &Connection) {
+        let path = connection.stats().path;
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let counters = self.observer.peer(self.peer);
+        counters.rtt_us.set(micros(path.rtt));
+        counters.rtt_min_us.set(micros(path.min_rtt));
     }
 
     /// Reads every stream that the peer opens.

@@ -64,6 +64,7 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
             FaultFact {
                 kind: one.kind.to_owned(),
                 target: one.target.and_then(|id| u32::try_from(id).ok()),
+                what: one.what.clone(),
                 wipe: one.wiped,
                 start_s: one.start.as_secs_f64(),
                 end_s: one.end.map(|end| end.as_secs_f64()),

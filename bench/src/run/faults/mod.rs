@@ -11,6 +11,7 @@
 //! SIGSTOP still has its packets taken by the kernel.
 
 mod facts;
+mod links;
 mod target;
 mod timeline;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::super::links::Network;
 use super::super::threads::Poller;
 use super::target::{Situation, choose};
 use crate::cluster::Members;
@@ -37,6 +38,8 @@ pub(in crate::run) struct TimelinePlan {
     /// Holds the marks.
     pub(in crate::run) live: Arc<Live>,
     pub(in crate::run) events: Arc<EventLog>,
+    /// The links between the replicas, if they are emulated.
+    pub(in crate::run) network: Option<Arc<Network>>,
     /// Asks the replicas where they stand.
     pub(in crate::run) poller: Poller,
     /// The draws of random targets derive from it.
@@ -46,8 +49,10 @@ pub(in crate::run) struct TimelinePlan {
 /// A fault that struck a replica, or should have.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Injected {
-    /// `kill`, `pause` or `restart`.
+    /// As the scenario names it.
     pub(in crate::run) kind: &'static str,
+    /// That in detail.
+    pub(in crate::run) what: Option<String>,
     /// The replica; `None` if none could be chosen.
     pub(in crate::run) target: Option<usize>,
     /// Whether its disk was lost.
@@ -129,13 +134,13 @@ impl Timeline {
 }
 
 /// What the threads of the faults share.
-struct Faults {
-    plan: TimelinePlan,
-    n: usize,
+pub(super) struct Faults {
+    pub(super) plan: TimelinePlan,
+    pub(super) n: usize,
     f: usize,
     /// Replicas that a fault holds.
-    held: Mutex<BTreeSet<usize>>,
-    injected: Mutex<Vec<Injected>>,
+    pub(super) held: Mutex<BTreeSet<usize>>,
+    pub(super) injected: Mutex<Vec<Injected>>,
     say: Mutex<mpsc::Sender<String>>,
 }
 
@@ -162,6 +167,7 @@ impl Faults {
                 let start_ns = self.plan.clock.now_ns();
                 let injected = Injected {
                     kind: fault.kind.name(),
+                    what: None,
                     target: None,
                     wiped: fault.kind.wipes(),
                     start: self.since(start_ns),
@@ -176,6 +182,10 @@ impl Faults {
                         continue;
                     }
                 };
+                if fault.kind.is_of_the_network() {
+                    scope.spawn(move || self.strike_links(&targets, strike, &fault.kind, injected));
+                    continue;
+                }
                 for id in targets {
                     let injected = Injected {
                         target: Some(id),
@@ -201,6 +211,7 @@ impl Faults {
             FaultKind::Kill { .. } => members.kill(id),
             FaultKind::Pause { .. } => members.pause(id),
             FaultKind::Restart { .. } => members.stop(id),
+            FaultKind::Partition(_) | FaultKind::Link(_) => Ok(()),
         };
         let ends = match (&result, strike.back_at) {
             (Ok(()), Some(back_at)) => self.sleep_until(back_at),
@@ -214,6 +225,7 @@ impl Faults {
                     members.start(id, *wipe)
                 }
                 FaultKind::Pause { .. } => members.resume(id),
+                FaultKind::Partition(_) | FaultKind::Link(_) => Ok(()),
             };
             if back.is_ok() {
                 injected.end = Some(self.since(self.plan.clock.now_ns()));
@@ -241,7 +253,7 @@ impl Faults {
     }
 
     /// Whether the time came before the run was stopped.
-    fn sleep_until(&self, at: Duration) -> bool {
+    pub(super) fn sleep_until(&self, at: Duration) -> bool {
         let at_ns = self.plan.measured_ns + u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         loop {
             if self.plan.stop.load(Ordering::Relaxed) {
@@ -255,19 +267,20 @@ impl Faults {
         }
     }
 
-    fn since(&self, now_ns: u64) -> Duration {
+    pub(super) fn since(&self, now_ns: u64) -> Duration {
         Duration::from_nanos(now_ns.saturating_sub(self.plan.measured_ns))
     }
 
-    fn note(&self, what: &str) {
+    pub(super) fn note(&self, what: &str) {
         let at = self.since(self.plan.clock.now_ns()).as_secs_f64();
         // Nobody watches any more once the load is over.
         let _ = lock(&self.say).send(format!("{at:.1} s: {what}"));
     }
 
-    fn event(&self, event: &str, injected: &Injected, more: &[(&str, Value)]) {
+    pub(super) fn event(&self, event: &str, injected: &Injected, more: &[(&str, Value)]) {
         let mut fields = vec![("kind", Value::from(injected.kind))];
         fields.extend(injected.target.map(|id| ("replica", id.into())));
+        fields.extend(injected.what.clone().map(|what| ("what", what.into())));
         if injected.wiped {
             fields.push(("wipe", true.into()));
         }
@@ -280,6 +293,6 @@ impl Faults {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,7 @@ const TIMES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 
 const EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// Reads all entries. `load` is how long the load is measured: where `until` is not written, it ends there.
-pub(super) fn read(root: &mut Section<'_, '_>, load: Duration) -> Vec<Fault> {
+pub(super) fn read(root: &mut Section<'_, '_>, load: Duration, n: u32) -> Vec<Fault> {
     let Some(Entry { node, .. }) = root.take("fault") else {
         return Vec::new();
     };
@@ -39,7 +39,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, load: Duration) -> Vec<Fault> {
     items
         .into_iter()
         .enumerate()
-        .filter_map(|(index, item)| entry(root, index, item, load))
+        .filter_map(|(index, item)| entry(root, index, item, load, n))
         .collect()
 }
 
@@ -48,6 +48,7 @@ fn entry(
     index: usize,
     Node { value, place }: Node,
     load: Duration,
+    n: u32,
 ) -> Option<Fault> {
     let path = format!("fault.{index}");
     let table: Table = match value {
@@ -57,12 +58,13 @@ fn entry(
             return None;
         }
     };
-    for (key, example) in [
-        ("at", "at = \"5s\""),
-        ("kind", "kind = \"kill\""),
-        ("target", "target = \"primary\""),
+    let needs_target = !table.get("kind").is_some_and(is_of_the_network);
+    for (key, example, needed) in [
+        ("at", "at = \"5s\"", true),
+        ("kind", "kind = \"kill\"", true),
+        ("target", "target = \"primary\"", needs_target),
     ] {
-        if !table.contains_key(key) {
+        if needed && !table.contains_key(key) {
             let problem = Problem::new(format!("a fault has no `{key}`"))
                 .help(format!("add a line such as {example}"));
             let problem = place.blame(root.reading.layers, problem, "this one");
@@ -76,10 +78,17 @@ fn entry(
             table.ignore_rest();
             return None;
         };
-        let target = table.value("target", FaultTarget::Chosen(Choice::Primary), target);
+        let (kind, target) = match word {
+            Word::Partition | Word::Link => of_the_network(table, word, n)?,
+            _ => {
+                let default = FaultTarget::Chosen(Choice::Primary);
+                let target = table.value("target", default, target);
+                (of_kind(table, word), target)
+            }
+        };
         Some(Fault {
             at,
-            kind: of_kind(table, word),
+            kind,
             target,
             again: again(table, load),
         })
@@ -91,6 +100,31 @@ enum Word {
     Kill,
     Pause,
     Restart,
+    Partition,
+    Link,
+}
+
+/// Faults that may name links instead of a target.
+fn is_of_the_network(kind: &Entry) -> bool {
+    matches!(&kind.node.value, Value::Text(word) if word == "partition" || word == "link")
+}
+
+fn of_the_network(
+    table: &mut Section<'_, '_>,
+    word: Word,
+    n: u32,
+) -> Option<(FaultKind, FaultTarget)> {
+    let target = table.optional("target", target);
+    let found = match word {
+        Word::Link => super::partition::link(table, target, n)
+            .map(|(fault, target)| (FaultKind::Link(fault), target)),
+        _ => super::partition::partition(table, target, n)
+            .map(|(partition, target)| (FaultKind::Partition(partition), target)),
+    };
+    if found.is_none() {
+        table.ignore_rest();
+    }
+    found
 }
 
 fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
@@ -99,15 +133,17 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("kill", Word::Kill),
             ("pause", Word::Pause),
             ("restart", Word::Restart),
+            ("partition", Word::Partition),
+            ("link", Word::Link),
         ],
-        later: &["partition", "link", "disk", "client"],
+        later: &["disk", "client"],
     };
     table.value("kind", None, |value| words.read(value).map(Some))
 }
 
 fn of_kind(table: &mut Section<'_, '_>, word: Word) -> FaultKind {
     match word {
-        Word::Kill | Word::Restart => {
+        Word::Kill | Word::Restart | Word::Partition | Word::Link => {
             table.inapplicable(
                 &["resume_at"],
                 "kind",
@@ -135,7 +171,7 @@ fn of_kind(table: &mut Section<'_, '_>, word: Word) -> FaultKind {
     }
 }
 
-fn time(table: &mut Section<'_, '_>, key: &'static str) -> Option<Duration> {
+pub(super) fn time(table: &mut Section<'_, '_>, key: &'static str) -> Option<Duration> {
     table.optional(key, |value| quantity(value, key, "8s", &TIMES))
 }
 

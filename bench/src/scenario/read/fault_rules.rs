@@ -42,6 +42,7 @@ impl One<'_, '_, '_> {
         self.times_are_in_order();
         self.disks_are_there();
         self.strikes_do_not_meet();
+        self.datagrams_can_be_smaller();
     }
 
     fn blame(&mut self, key: &str, message: String, help: String, label: &str) {
@@ -84,6 +85,7 @@ impl One<'_, '_, '_> {
                 ("restart_at", restart_at)
             }
             FaultKind::Pause { resume_at } => ("resume_at", resume_at),
+            FaultKind::Partition(_) | FaultKind::Link(_) => ("heal_at", self.fault.back_at()),
         };
         if let Some(back) = back {
             self.back_is_in_order(key, back);
@@ -142,6 +144,7 @@ impl One<'_, '_, '_> {
             self.blame("wipe", message.to_owned(), help, "");
         }
         let restarts = !matches!(self.fault.kind, FaultKind::Pause { .. })
+            && !self.fault.kind.is_of_the_network()
             && self.fault.back_at().is_some()
             && !self.fault.kind.wipes();
         if restarts && self.scenario.cluster.storage.engine == Engine::Memory {
@@ -152,9 +155,24 @@ impl One<'_, '_, '_> {
         }
     }
 
+    /// On loopback QUIC sends datagrams of one size and looks for no other.
+    fn datagrams_can_be_smaller(&mut self) {
+        if let FaultKind::Link(link) = &self.fault.kind
+            && link.conditions.mtu.is_some()
+            && self.scenario.network.is_none()
+        {
+            let message =
+                "on loopback QUIC never sends smaller datagrams, so this would cut the link";
+            let help = "add a [network] table, if only an empty one: then QUIC looks for the MTU";
+            self.blame("mtu", message.to_owned(), help.to_owned(), "");
+        }
+    }
+
     /// A strike that begins before the last one is over would hit replicas that are away. Only a rule can avoid them.
     fn strikes_do_not_meet(&mut self) {
         let fixed = match self.fault.target {
+            // Links can be cut twice.
+            _ if self.fault.kind.is_of_the_network() => false,
             FaultTarget::Replicas(_) | FaultTarget::Chosen(Choice::All) => true,
             FaultTarget::Chosen(_) => false,
         };

@@ -5,7 +5,10 @@ mod cluster;
 mod expect;
 mod fault;
 mod fault_rules;
+mod link;
 mod load;
+mod network;
+mod partition;
 mod rules;
 mod slo;
 mod workload;
@@ -38,6 +41,7 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
         seed: root.integer("seed", 7, 0..=i64::MAX.unsigned_abs()),
         repeat: root.integer("repeat", 1, 1..=REPEAT_MAX),
         cluster: root.table("cluster", cluster::read),
+        network: None,
         workload: root.table("workload", workload::read),
         load: root.table("load", load::read),
         byzantine: Vec::new(),
@@ -48,13 +52,12 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
     };
     // In the effective file, too, lists of tables stand behind the tables.
     scenario.byzantine = byzantine::read(&mut root);
-    scenario.faults = fault::read(&mut root, scenario.load.duration);
+    let n = scenario.cluster.n;
+    scenario.network = network::read(&mut root, n);
+    scenario.faults = fault::read(&mut root, scenario.load.duration, n);
     // Its work was done when the layers were gathered.
     let _ = root.take("extends");
-    root.later(&[
-        ("network", "simulated delays, losses and regions"),
-        ("sweep", "sweeps over several values"),
-    ]);
+    root.later(&[("sweep", "sweeps over several values")]);
     root.finish();
     reading.judge_unknown_keys();
     if reading.problems.is_empty() {

@@ -14,6 +14,7 @@ use consensus::protocol::When;
 use consensus::{Destination, Epoch, Instant, ReplicaId, Reply, Request, RequestId, SeqNo, View};
 use crypto::Verified;
 
+use crate::behaviour::Plays;
 use crate::chance::Chance;
 use crate::forge::Forge;
 use crate::memory::Memory;
@@ -175,6 +176,7 @@ pub struct Hand<'a> {
     /// A stream of its own.
     pub chance: &'a mut Chance,
     pub(crate) trigger: &'a Trigger,
+    pub(crate) plays: Plays,
     pub(crate) place: usize,
 }
 
@@ -192,12 +194,34 @@ impl Hand<'_> {
     /// Does it strike on this occasion? Draws once from its probability.
     pub fn strikes(&mut self, seq: Option<SeqNo>) -> bool {
         let moment = self.moment(seq);
-        self.trigger.strikes(&moment, self.chance)
+        self.plays_now() && self.trigger.strikes(&moment, self.chance)
+    }
+
+    fn plays_now(&self) -> bool {
+        match self.plays {
+            Plays::Primary => self.scene.part() == Part::Primary,
+            Plays::Backup => self.scene.part() == Part::Backup,
+            Plays::Either => true,
+        }
     }
 
     /// Is this its time, chance aside?
     pub fn is_open(&self, seq: Option<SeqNo>) -> bool {
-        self.trigger.is_open(&self.moment(seq))
+        self.plays_now() && self.trigger.is_open(&self.moment(seq))
+    }
+
+    /// The same hand for an attack inside an attack; unless `open`, nothing strikes.
+    pub fn inner(&mut self, open: bool) -> Hand<'_> {
+        Hand {
+            scene: &mut *self.scene,
+            chance: &mut *self.chance,
+            trigger: match open {
+                true => self.trigger,
+                false => &NEVER,
+            },
+            plays: self.plays,
+            place: self.place,
+        }
     }
 
     /// It has done something.
@@ -205,6 +229,17 @@ impl Hand<'_> {
         self.scene.pulse.did(self.place);
     }
 }
+
+/// Of no view: it never strikes.
+const NEVER: Trigger = Trigger {
+    from: None,
+    to: None,
+    probability: None,
+    views: Some([1, 0]),
+    seqs: None,
+    part: None,
+    until_detected: false,
+};
 
 /// A way to misbehave. Every method does nothing by default.
 pub trait Attack: Send {

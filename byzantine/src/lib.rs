@@ -34,6 +34,7 @@ pub mod memory;
 pub mod plan;
 pub mod primary;
 pub mod pulse;
+pub mod retold;
 pub mod span;
 pub mod trigger;
 pub mod wrapper;

@@ -22,6 +22,7 @@ use consensus::{
 use crypto::{Check, Verified};
 
 use crate::attack::{Attack, Hand, Outgoing, Scene, Standing};
+use crate::behaviour::{Behaviour, Plays};
 use crate::chance::Chance;
 use crate::forge::Forge;
 use crate::held::{Held, weight};
@@ -39,6 +40,7 @@ const ROUNDS_MAX: usize = 4;
 pub(crate) struct Placed {
     pub(crate) attack: Box<dyn Attack>,
     trigger: Trigger,
+    plays: Plays,
     chance: Chance,
     place: usize,
 }
@@ -46,9 +48,10 @@ pub(crate) struct Placed {
 impl Placed {
     /// The attacks of a plan; `stream` tells the two places apart that call them.
     pub(crate) fn all(plan: &Plan, me: ReplicaId, stream: u64) -> Vec<Placed> {
-        let place = |(place, (behaviour, trigger)): (usize, &(_, Trigger))| Placed {
-            attack: crate::behaviour::Behaviour::attack(behaviour),
+        let place = |(place, (behaviour, trigger)): (usize, &(Behaviour, Trigger))| Placed {
+            attack: behaviour.attack(),
             trigger: trigger.clone(),
+            plays: behaviour.plays(),
             chance: Chance::about(plan.seed, &[u64::from(me.0), place as u64, stream]),
             place,
         };
@@ -60,6 +63,7 @@ impl Placed {
             scene,
             chance: &mut self.chance,
             trigger: &self.trigger,
+            plays: self.plays,
             place: self.place,
         };
         (&mut *self.attack, hand)

@@ -24,8 +24,11 @@ fn good(config: &Config, what: &str) -> Outcome {
 
 #[test]
 fn no_behaviour_of_the_catalogue_breaks_a_promise_as_primary_or_backup() {
+    let mut failures = Vec::new();
     for behaviour in Behaviour::catalogue() {
-        for (member, part) in [(0, Part::Primary), (3, Part::Backup)] {
+        // View 0 needs no opening; view 1 does, once all have been restarted.
+        let leader = u16::from(behaviour.name() == "stall-view");
+        for (member, part) in [(leader, Part::Primary), (3, Part::Backup)] {
             for seed in 1..4 {
                 let plan = Plan::of(behaviour.clone());
                 let config = Config {
@@ -33,17 +36,23 @@ fn no_behaviour_of_the_catalogue_breaks_a_promise_as_primary_or_backup() {
                     ..cluster(member, plan)
                 };
                 let what = format!("{} as {part:?}, seed {seed}", behaviour.name());
-                let outcome = good(&config, &what);
+                let outcome = run(&config);
+                if !outcome.violations.is_empty() {
+                    failures.push(format!("{what}: {:?}", outcome.violations));
+                }
                 let plays = match behaviour.plays() {
                     Plays::Primary => part == Part::Primary,
                     Plays::Backup => part == Part::Backup,
                     Plays::Either => true,
                 };
                 let deeds = outcome.stats.byzantine_deeds;
-                assert!(!plays || deeds > 0, "{what} did nothing");
+                if plays && deeds == 0 {
+                    failures.push(format!("{what} did nothing"));
+                }
             }
         }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]

@@ -1,16 +1,11 @@
 //! BP1: different batches for one view and slot.
 
-use std::collections::BTreeMap;
-
-use consensus::pbft::message::{Header, Wire};
-use consensus::{Destination, RawBatch, ReplicaId, Request, SeqNo, View};
+use consensus::ReplicaId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{Attack, Hand, Outgoing, Recipe};
-
-/// Slots of which it is remembered who was told what.
-const SLOTS_MAX: usize = 512;
+use crate::retold::{Retold, Version, own_proposal, proposal_of, requests_of};
 
 /// See [`crate::Behaviour::Equivocate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,107 +53,47 @@ impl Recipe for Equivocate {
     fn attack(&self) -> Box<dyn Attack> {
         Box::new(Equivocating {
             plan: self.clone(),
-            told: BTreeMap::new(),
+            told: Retold::default(),
         })
     }
 }
 
 struct Equivocating {
     plan: Equivocate,
-    /// What each group is told about a slot; the first is what the honest code proposed.
-    told: BTreeMap<(View, SeqNo), Vec<(Header, RawBatch)>>,
+    told: Retold,
 }
 
-impl Equivocating {
-    /// The proposals for the groups; fewer than there are groups if not enough is known.
-    fn rivals(
-        hand: &Hand<'_>,
-        groups: usize,
-        header: Header,
-        raw: &RawBatch,
-    ) -> Vec<(Header, RawBatch)> {
-        let limits = hand.scene.forge.keyring.cluster().limits();
-        let parsed = raw
-            .0
-            .iter()
-            .map(|one| Request::parse(one.0.clone(), limits));
-        let Ok(requests) = parsed.collect::<Result<Vec<_>, _>>() else {
-            return Vec::new();
+/// The proposals for that many groups; fewer if not enough is known for as many batches.
+pub(super) fn rivals(hand: &Hand<'_>, groups: usize, (header, raw): &Version) -> Vec<Version> {
+    let requests = requests_of(hand, raw);
+    let mut all = vec![(*header, raw.clone())];
+    for variant in 1..groups {
+        let Some(batch) = hand.scene.memory.rival(&requests, variant) else {
+            break;
         };
-        let mut all = vec![(header, raw.clone())];
-        for variant in 1..groups {
-            let Some(batch) = hand.scene.memory.rival(&requests, variant) else {
-                break;
-            };
-            let at = header.statement;
-            let rival = hand
-                .scene
-                .forge
-                .header(header.epoch, at.view, at.seq, batch.digest());
-            all.push((rival, batch.to_raw()));
-        }
-        all
+        all.push(proposal_of(hand, header, batch.to_raw(), batch.digest()));
     }
-
-    fn version<'a>(
-        &self,
-        hand: &Hand<'_>,
-        told: &'a [(Header, RawBatch)],
-        to: ReplicaId,
-    ) -> Option<&'a (Header, RawBatch)> {
-        let group = self.plan.group(&hand.scene.others(), to);
-        told.get(group).or(told.first())
-    }
+    all
 }
 
 impl Attack for Equivocating {
     fn leaving(&mut self, hand: &mut Hand<'_>, sent: Outgoing, leaves: &mut Vec<Outgoing>) {
-        let at = match &sent.wire {
-            Wire::PrePrepare(header, _) => header.statement,
-            Wire::Prepare(vote) => vote.statement,
-            Wire::Commit(vote) => vote.statement,
-            _ => return leaves.push(sent),
-        };
-        let place = (at.view, at.seq);
-        if let Wire::PrePrepare(header, Some(raw)) = &sent.wire
-            && sent.to == Destination::Others
-            && !self.told.contains_key(&place)
-            && hand.scene.forge.primary(header.epoch, at.view) == hand.scene.me()
+        if let Some(proposal) = own_proposal(hand, &sent)
+            && let at = proposal.0.statement
+            && !self.told.holds(&at)
             && hand.strikes(Some(at.seq))
         {
-            let told = Self::rivals(hand, self.plan.groups(), *header, raw);
-            if told.len() > 1 {
+            let versions = rivals(hand, self.plan.groups(), &proposal);
+            if versions.len() > 1 {
                 hand.did();
-                self.told.insert(place, told);
-                if self.told.len() > SLOTS_MAX {
-                    self.told.pop_first();
-                }
+                self.told.insert(at, versions);
             }
         }
-        let Some(told) = self.told.get(&place) else {
-            return leaves.push(sent);
-        };
-        // Votes for what the honest code proposed; a later view's proposal of it is not ours.
-        let is_ours = told.iter().any(|(header, _)| header.statement == at);
-        if !is_ours || (!self.plan.votes && !matches!(sent.wire, Wire::PrePrepare(..))) {
-            return leaves.push(sent);
-        }
-        let forge = &hand.scene.forge;
-        for to in hand.scene.receivers(sent.to) {
-            let Some((header, raw)) = self.version(hand, told, to) else {
-                continue;
-            };
-            let wire = match &sent.wire {
-                Wire::PrePrepare(_, body) => {
-                    Wire::PrePrepare(*header, body.as_ref().map(|_| raw.clone()))
-                }
-                Wire::Prepare(_) => Wire::Prepare(forge.prepare(forge.me, header)),
-                _ => Wire::Commit(forge.commit(forge.me, header.epoch, header.statement)),
-            };
-            leaves.push(Outgoing {
-                wire,
-                ..sent.copy_for(to)
-            });
+        let others = hand.scene.others();
+        let group = |to| self.plan.group(&others, to);
+        let votes = |to| self.plan.votes || group(to) == 0;
+        if let Some(sent) = self.told.tell(hand, sent, group, votes, leaves) {
+            leaves.push(sent);
         }
     }
 }

@@ -224,6 +224,11 @@ impl Hand<'_> {
         }
     }
 
+    /// Has the member been restarted, with promises on its disk?
+    pub fn was_restarted(&self) -> bool {
+        self.scene.pulse.was_restarted()
+    }
+
     /// It has done something.
     pub fn did(&self) {
         self.scene.pulse.did(self.place);

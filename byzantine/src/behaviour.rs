@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{Attack, Recipe};
-use crate::{backup, primary};
+use crate::{backup, collusion, primary};
 
 /// In which part a behaviour strikes. In the other it does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -136,9 +136,68 @@ catalogue! {
         "the checkpoints of the others move the watermarks";
 
     // Byzantine backup.
+    /// Votes twice where a replica has one vote: for two digests, or in a view that was left.
+    DoubleVote(backup::DoubleVote) = "double-vote", "BB1", Either,
+        "a replica counts once for each view and slot; two signed votes are proof";
     /// Withholds its votes, so that the fast quorum fails.
     WithholdVotes(backup::WithholdVotes) = "withhold-votes", "BB2", Either,
         "the slow path keeps up, and the fast path comes back when the votes do";
+    /// Votes just before the others give its vote up.
+    LateVotes(backup::LateVotes) = "late-votes", "BB3", Either,
+        "the fast timer adapts, within its bounds";
+    /// Lies about the state at checkpoints, also at those that nobody has reached.
+    LyingCheckpoints(backup::LyingCheckpoints) = "lying-checkpoints", "BB4", Either,
+        "a checkpoint is stable with a quorum of equal claims; memory is bounded for each replica";
+    /// Sends VIEW-CHANGEs with false proofs, or without what it promised.
+    BogusViewChange(backup::BogusViewChange) = "bogus-view-change", "BB5", Either,
+        "a false report is refused as a whole, the others open the view, and nothing decided is lost";
+    /// Sends one VIEW-CHANGE after the other, each for another view.
+    ViewChangeSpam(backup::ViewChangeSpam) = "view-change-spam", "BB6", Either,
+        "one is kept for each replica, nobody joins before f + 1 have left, and no view is changed";
+    /// Opens views with a NEW-VIEW that does not follow from its reports, or that are not its own.
+    ForgedNewView(backup::ForgedNewView) = "forged-new-view", "BB7", Either,
+        "an impostor is ignored; of the right primary it opens nothing, and the next view does";
+    /// Gives clients false results; colluders give the same ones.
+    CorruptReply(backup::CorruptReply) = "corrupt-reply", "BB8", Either,
+        "a client believes f + 1 equal replies only";
+    /// Serves whoever fetches the state with wrong, endless, slow, huge or old answers.
+    LyingTransfer(backup::LyingTransfer) = "lying-transfer", "BB9", Either,
+        "each part is checked against the certified digest; others are asked";
+    /// Sends old messages again: its own, others', and of another cluster.
+    Replay(backup::Replay) = "replay", "BB10", Either,
+        "they are ignored: cluster, epoch, view and slot are signed";
+    /// Flips bits in its messages.
+    BitFlips(backup::BitFlips) = "bit-flips", "BB11", Either,
+        "they are dropped and counted; no signature, no effect";
+    /// Changes a number or a digest in its messages and signs them anew.
+    Mutate(backup::Mutate) = "mutate", "BB12", Either,
+        "no two batches are committed for one slot, and progress is made";
+    /// Speaks in another replica's name.
+    Impersonate(backup::Impersonate) = "impersonate", "BB13", Either,
+        "a name counts only with its key and on its channel, and nobody else is blamed";
+    /// Signs its votes with a component of small order, about which verification rules disagree.
+    TorsionVotes(backup::TorsionVotes) = "torsion-votes", "BB14", Either,
+        "all correct replicas give the same verdict, alone and in batches";
+    /// Answers no question of those who lag behind, or those of one replica only.
+    NeverServe(backup::NeverServe) = "never-serve", "BB15", Either,
+        "others are asked, in bounded time";
+    /// Floods the others with signatures that do not hold.
+    SignatureFlood(backup::SignatureFlood) = "signature-flood", "BB16", Either,
+        "verification has a budget for each peer; who sends bad signatures is cut off";
+
+    // Collusion.
+    /// Makes exactly one correct replica decide fast, falls silent, and denies it in the view change.
+    HideFastCommit(collusion::HideFastCommit) = "hide-fast-commit", "C2", Either,
+        "what one correct replica has decided survives the view change";
+    /// Leaves correct replicas out of everything and serves them an old state when they fetch.
+    Mislead(collusion::Mislead) = "mislead", "C3", Either,
+        "only a certified state is accepted, and those who were left out catch up";
+    /// Falls silent whenever a correct replica is down.
+    StallWithTheCrashed(collusion::StallWithTheCrashed) = "stall-with-the-crashed", "C4", Either,
+        "the cluster may stop, decides nothing twice, and goes on when the replica is back";
+    /// Is correct until it has been restarted and then denies what it promised.
+    Turncoat(collusion::Turncoat) = "turncoat", "C5", Either,
+        "every acknowledged write survives, also when all replicas went down together";
 }
 
 impl Behaviour {

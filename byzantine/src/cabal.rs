@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consensus::ReplicaId;
-use crypto::Signer;
+use crypto::{SecretKey, Signer};
 
 use crate::chance::Chance;
 
@@ -13,6 +13,7 @@ use crate::chance::Chance;
 #[derive(Clone)]
 pub struct Cabal {
     keys: BTreeMap<ReplicaId, Arc<dyn Signer>>,
+    secrets: BTreeMap<ReplicaId, SecretKey>,
     seed: u64,
 }
 
@@ -21,8 +22,21 @@ impl Cabal {
     pub fn new(keys: impl IntoIterator<Item = (ReplicaId, Arc<dyn Signer>)>, seed: u64) -> Self {
         Cabal {
             keys: keys.into_iter().collect(),
+            secrets: BTreeMap::new(),
             seed,
         }
+    }
+
+    /// The same with a member's secret key as it is: for signatures that no [`Signer`] makes (BB14).
+    #[must_use]
+    pub fn with_secret(mut self, id: ReplicaId, key: SecretKey) -> Self {
+        self.secrets.insert(id, key);
+        self
+    }
+
+    /// The secret key of a member, if it was given.
+    pub fn secret(&self, id: ReplicaId) -> Option<&SecretKey> {
+        self.secrets.get(&id)
     }
 
     /// Does it have this member's key?

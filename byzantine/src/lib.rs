@@ -28,6 +28,7 @@ pub mod behaviour;
 pub mod bend;
 pub mod cabal;
 pub mod chance;
+pub mod collusion;
 pub mod forge;
 pub mod held;
 pub mod memory;

@@ -24,6 +24,8 @@ struct Words {
     view: AtomicU64,
     primary: AtomicBool,
     detected: AtomicBool,
+    started: AtomicBool,
+    restarted: AtomicBool,
     deeds: [AtomicU64; BEHAVIOURS_MAX],
 }
 
@@ -45,6 +47,22 @@ impl Pulse {
 
     pub(crate) fn note_detected(&self) {
         self.0.detected.store(true, Relaxed);
+    }
+
+    /// Has the member come back from what it had on disk?
+    pub(crate) fn was_restarted(&self) -> bool {
+        self.0.restarted.load(Relaxed)
+    }
+
+    /// A life of the member begins.
+    pub(crate) fn note_started(&self) {
+        if self.0.started.swap(true, Relaxed) {
+            self.note_restarted();
+        }
+    }
+
+    pub(crate) fn note_restarted(&self) {
+        self.0.restarted.store(true, Relaxed);
     }
 
     pub(crate) fn did(&self, place: usize) {

@@ -167,6 +167,10 @@ impl Byzantine {
                 }
                 (!requests.is_empty()).then_some(Event::Requested { from, requests })
             }
+            Event::Started => {
+                self.scene.pulse.note_started();
+                Some(Event::Started)
+            }
             other => Some(other),
         }
     }
@@ -303,6 +307,10 @@ impl Protocol for Byzantine {
     }
 
     fn restore(&mut self, record: Record) {
+        // The role alone is there before anything was promised.
+        if !matches!(record, Record::Role(_)) {
+            self.scene.pulse.note_restarted();
+        }
         self.honest.restore(record);
     }
 

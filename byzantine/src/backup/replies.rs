@@ -1,0 +1,103 @@
+//! BB8: clients are told what is not true. Colluders tell the same lie, because it follows from the
+//! truth alone.
+
+use consensus::{ByteList, Outcome, Reply, ResultBody, SeqNo, View};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::double_vote::something_else;
+use crate::attack::{Attack, Hand, Leaving, Recipe};
+
+/// What is wrong with the reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Corrupt {
+    /// Another result.
+    #[default]
+    Value,
+    /// Another place in the log.
+    Seq,
+    /// For another request.
+    Number,
+    /// Of a view that does not exist: the client would take somebody else for the primary.
+    View,
+    /// The request is said to have been refused.
+    Denied,
+    /// One of all these, by the request.
+    Any,
+}
+
+/// See [`crate::Behaviour::CorruptReply`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorruptReply {
+    /// What is wrong with the reply.
+    pub lie: Corrupt,
+}
+
+impl Recipe for CorruptReply {
+    fn attack(&self) -> Box<dyn Attack> {
+        Box::new(Corrupting(self.lie))
+    }
+}
+
+struct Corrupting(Corrupt);
+
+impl Attack for Corrupting {
+    fn replying(
+        &mut self,
+        hand: &mut Hand<'_>,
+        mut reply: Leaving<Reply>,
+        leaves: &mut Vec<Leaving<Reply>>,
+    ) {
+        if hand.strikes(Some(reply.what.seq)) {
+            hand.did();
+            falsify(self.0, &mut reply.what);
+        }
+        leaves.push(reply);
+    }
+}
+
+fn falsify(lie: Corrupt, reply: &mut Reply) {
+    match lie {
+        Corrupt::Value => {
+            reply.outcome = match &reply.outcome {
+                Outcome::Executed(ResultBody::Full(results)) => {
+                    Outcome::Executed(ResultBody::Full(changed(results)))
+                }
+                Outcome::Executed(ResultBody::Hash(digest)) => {
+                    Outcome::Executed(ResultBody::Hash(something_else(digest)))
+                }
+                _ => Outcome::Executed(ResultBody::Full(ByteList::from_iter([[0_u8]]))),
+            };
+        }
+        Corrupt::Seq => reply.seq = SeqNo(reply.seq.0.wrapping_add(1)),
+        Corrupt::Number => reply.id.number = reply.id.number.wrapping_add(1),
+        Corrupt::View => reply.term.view = View(reply.term.view.0 | 1 << 40),
+        Corrupt::Denied => reply.outcome = Outcome::Denied,
+        Corrupt::Any => {
+            let each = [
+                Corrupt::Value,
+                Corrupt::Seq,
+                Corrupt::Number,
+                Corrupt::View,
+                Corrupt::Denied,
+            ];
+            let turn = usize::try_from(reply.id.number % each.len() as u64).unwrap_or(0);
+            falsify(each[turn], reply);
+        }
+    }
+}
+
+/// The results with one bit of each flipped.
+fn changed(results: &ByteList) -> ByteList {
+    let flipped = results.iter().map(|result| {
+        let mut bytes = result.to_vec();
+        match bytes.last_mut() {
+            Some(last) => *last ^= 1,
+            None => bytes.push(1),
+        }
+        bytes
+    });
+    flipped.collect()
+}

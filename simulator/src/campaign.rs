@@ -26,6 +26,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Faults, Signatures};
+use crate::misbehaving::drawn_members;
 use crate::stats::Stats;
 
 /// The length of a round: a message that nothing holds back arrives in the one it was sent in, or
@@ -74,6 +75,8 @@ impl Config {
             ..base.policy.clone()
         };
         let rounds = rng.random_range(6..=ROUNDS_MAX);
+        let (twins, wicked) = drawn_faulty(rng, f);
+        let byzantine = drawn_members(rng, n, wicked);
         Config {
             seed,
             n,
@@ -94,7 +97,8 @@ impl Config {
             keys: 2,
             delay: Duration::from_micros(100)..Duration::from_millis(20),
             sync: Duration::from_micros(100)..Duration::from_millis(2),
-            faults: drawn_faults(rng, f),
+            faults: drawn_faults(rng, twins),
+            byzantine,
             heal_at: ROUND * rounds,
             restart_all: rng.random_ratio(1, 8),
             signatures: match seed.is_multiple_of(REAL_SIGNATURES) {
@@ -118,11 +122,21 @@ fn drawn_size(rng: &mut ChaCha8Rng) -> (u16, u16) {
     (5, 1)
 }
 
-fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
+/// Twins, and members with plans: at most f together.
+fn drawn_faulty(rng: &mut ChaCha8Rng, f: u16) -> (u16, u16) {
     let twins = match rng.random_range(0..4) {
-        0 | 1 => 0,
-        _ => rng.random_range(1..=f),
+        0 => rng.random_range(1..=f),
+        _ => 0,
     };
+    let wicked = match rng.random_range(0..8) {
+        0 | 1 => 0,
+        2 => (f - twins).min(1),
+        _ => f - twins,
+    };
+    (twins, wicked)
+}
+
+fn drawn_faults(rng: &mut ChaCha8Rng, twins: u16) -> Faults {
     Faults {
         round: Some(ROUND),
         spike: ROUND * 3,

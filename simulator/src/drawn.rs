@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Faults, Signatures};
+use crate::misbehaving::drawn_members;
 
 /// n and f, with how often a size is drawn.
 const SIZES: [(u16, u16, u32); 8] = [
@@ -80,6 +81,11 @@ impl Config {
         };
         if rng.random_ratio(1, CORNERS) {
             corner(rng, &mut config);
+        }
+        let others = f - config.faults.silent - config.faults.twins;
+        if others > 0 && rng.random_ratio(1, 2) {
+            let count = rng.random_range(1..=others);
+            config.byzantine = drawn_members(rng, n, count);
         }
         config
     }

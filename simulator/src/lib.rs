@@ -33,6 +33,7 @@ mod disk;
 mod drawn;
 mod driving;
 mod member;
+mod misbehaving;
 mod mix;
 mod nemesis;
 mod network;

@@ -36,12 +36,17 @@ enum Fault {
     Sides,
 }
 
-/// The replicas that run twice, ascending.
-pub(crate) fn drawn_twins(rng: &mut ChaCha8Rng, n: usize, count: usize) -> Vec<usize> {
+/// The replicas that run twice, ascending; none of the `wicked`, who are faulty already.
+pub(crate) fn drawn_twins(
+    rng: &mut ChaCha8Rng,
+    n: usize,
+    count: usize,
+    wicked: &[usize],
+) -> Vec<usize> {
     let mut twins = Vec::new();
-    while twins.len() < count.min(n) {
+    while twins.len() < count.min(n.saturating_sub(wicked.len())) {
         let at = rng.random_range(0..n);
-        if !twins.contains(&at) {
+        if !twins.contains(&at) && !wicked.contains(&at) {
             twins.push(at);
         }
     }

@@ -11,7 +11,7 @@ use consensus::{
     Cluster, Configuration, Destination, Executor, Instant, Keyring, Nonce, Policy, ReplicaId,
     SeqNo, Ticket, Timer, Transfer, View,
 };
-use crypto::Signer;
+use crypto::{SecretKey, Signer};
 
 use crate::clock::Clock;
 use crate::disk::{Delta, Disk};
@@ -160,10 +160,20 @@ impl Node {
         }
     }
 
-    /// Makes a Byzantine member of it; `key` gives the keys of its colluders.
-    pub(crate) fn misbehave(&mut self, plan: &Plan, key: &dyn Fn(u16) -> Arc<dyn Signer>) {
+    /// Makes a Byzantine member of it; `key` gives the keys of its colluders, `secret` is its own where
+    /// signatures are real.
+    pub(crate) fn misbehave(
+        &mut self,
+        plan: &Plan,
+        key: &dyn Fn(u16) -> Arc<dyn Signer>,
+        secret: Option<SecretKey>,
+    ) {
         let members = plan.colluders.iter().copied().chain([self.id.0]);
         let keys = members.map(|id| (ReplicaId(id), key(id)));
+        let mut cabal = Cabal::new(keys, plan.seed);
+        if let Some(secret) = secret {
+            cabal = cabal.with_secret(self.id, secret);
+        }
         let pulse = Pulse::default();
         pulse.begin();
         self.misbehaviour = Some(Misbehaviour {
@@ -171,7 +181,7 @@ impl Node {
             forge: Forge {
                 me: self.id,
                 keyring: self.keyring.clone(),
-                cabal: Arc::new(Cabal::new(keys, plan.seed)),
+                cabal: Arc::new(cabal),
             },
             pulse,
         });
@@ -188,10 +198,13 @@ impl Node {
         self.running.as_ref().is_some_and(bend)
     }
 
-    /// How often its behaviours have struck.
-    pub(crate) fn deeds(&self) -> u64 {
-        let struck = |it: &Misbehaviour| it.pulse.deeds().iter().sum();
-        self.misbehaviour.as_ref().map_or(0, struck)
+    /// What each of its behaviours has done, by name.
+    pub(crate) fn deeds(&self) -> Vec<(&'static str, u64)> {
+        let Some(Misbehaviour { plan, pulse, .. }) = &self.misbehaviour else {
+            return Vec::new();
+        };
+        let names = plan.behaviours.iter().map(|(it, _)| it.name());
+        names.zip(pulse.deeds()).collect()
     }
 
     /// Starts from what the disk holds; `nonce` names this life if it must begin as a learner.

@@ -1,6 +1,7 @@
 //! What a run reached. A sweep that never reaches a situation proves nothing about it, so every
 //! count here can be asked for as a witness.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 macro_rules! counts {
@@ -14,6 +15,8 @@ macro_rules! counts {
             pub longest_wait: Duration,
             /// Virtual time.
             pub virtual_time: Duration,
+            /// By the names of behaviours of Byzantine members: what they did.
+            pub behaviours: BTreeMap<&'static str, Tally>,
         }
 
         impl Stats {
@@ -22,6 +25,9 @@ macro_rules! counts {
                 $(self.$name += other.$name;)*
                 self.virtual_time += other.virtual_time;
                 self.longest_wait = self.longest_wait.max(other.longest_wait);
+                for (name, tally) in &other.behaviours {
+                    self.behaviours.entry(name).or_default().add(tally);
+                }
             }
 
             /// Every count by its name.
@@ -97,8 +103,6 @@ counts! {
     partitioned,
     /// Arrangements of the network: groups, one-way links, bridges.
     partitions,
-    /// Rounds of short schedules.
-    rounds,
     /// Arrangements that cut the primary off.
     primary_isolated,
     /// Crashes of one replica.
@@ -153,7 +157,36 @@ counts! {
     twin_messages,
 }
 
+/// How a behaviour fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Plans that it was in.
+    pub planned: u64,
+    /// Of these, those in which it did something.
+    pub acted: u64,
+    /// What it did in all.
+    pub deeds: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.planned += other.planned;
+        self.acted += other.acted;
+        self.deeds += other.deeds;
+    }
+}
+
 impl Stats {
+    /// A behaviour of one member did this much.
+    pub(crate) fn note_behaviour(&mut self, name: &'static str, deeds: u64) {
+        let tally = Tally {
+            planned: 1,
+            acted: u64::from(deeds > 0),
+            deeds,
+        };
+        self.behaviours.entry(name).or_default().add(&tally);
+    }
+
     /// Decided slots in a virtual second.
     pub fn slots_per_second(&self) -> f64 {
         self.slots as f64 / self.virtual_time.as_secs_f64().max(1e-9)

@@ -178,7 +178,13 @@ impl<'c> World<'c> {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let n = usize::from(config.n);
-        let twins = crate::nemesis::drawn_twins(&mut rng, n, usize::from(config.faults.twins));
+        let wicked: Vec<usize> = config
+            .byzantine
+            .iter()
+            .map(|(id, _)| usize::from(*id))
+            .collect();
+        let count = usize::from(config.faults.twins);
+        let twins = crate::nemesis::drawn_twins(&mut rng, n, count, &wicked);
         let ids = (0..n).chain(twins.iter().copied());
         let nodes: Vec<Node> = ids
             .map(|at| {
@@ -189,7 +195,9 @@ impl<'c> World<'c> {
                 if let Some((_, plan)) = config.byzantine.iter().find(|(member, _)| *member == id.0)
                 {
                     let keys = |id: u16| signer(&replica_keys[usize::from(id)]);
-                    node.misbehave(plan, &keys);
+                    let real = config.signatures == Signatures::Ed25519;
+                    let secret = real.then(|| replica_keys[at].0.clone());
+                    node.misbehave(plan, &keys, secret);
                 }
                 node
             })
@@ -287,7 +295,10 @@ impl<'c> World<'c> {
         self.stats.slots = self.ledger.end().0;
         self.stats.requests = self.ledger.requests();
         self.stats.virtual_time = self.now.since(Instant(0));
-        self.stats.byzantine_deeds = self.nodes.iter().map(Node::deeds).sum();
+        for (name, deeds) in self.nodes.iter().flat_map(Node::deeds) {
+            self.stats.byzantine_deeds += deeds;
+            self.stats.note_behaviour(name, deeds);
+        }
         let end = self.ledger.end();
         for (at, node) in self.nodes.iter_mut().enumerate() {
             let correct = !node.is_byzantine();

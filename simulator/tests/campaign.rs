@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use byzantine::Behaviour;
 use simulator::campaign::campaign;
 use simulator::{Config, run};
 
@@ -18,7 +19,7 @@ const SCHEDULES: Range<u64> = if cfg!(debug_assertions) {
 /// Campaigns of at least this many schedules reach every witness; shorter ones prove nothing by it.
 const REACHES_ALL: u64 = 4_000;
 /// What a campaign is for: each of these has to happen.
-const WITNESSES: [&str; 24] = [
+const WITNESSES: [&str; 27] = [
     "slots",
     "fast",
     "slow",
@@ -43,7 +44,12 @@ const WITNESSES: [&str; 24] = [
     "pauses",
     "renewed_votes",
     "twin_messages",
+    "byzantine_deeds",
+    "byzantine_refused",
+    "left_by_bad_primary",
 ];
+/// Behaviours that few short schedules have room for, or none: real signatures are rare in them.
+const RARE: [&str; 2] = ["lying-transfer", "torsion-votes"];
 
 fn schedules() -> Range<u64> {
     let Ok(text) = std::env::var("SCHEDULES") else {
@@ -95,6 +101,14 @@ fn every_short_schedule_is_safe_and_live_and_the_campaign_reaches_what_it_is_for
         return;
     }
     let counts = stats.counts();
+    for behaviour in Behaviour::catalogue() {
+        let name = behaviour.name();
+        let acted = stats.behaviours.get(name).map_or(0, |tally| tally.acted);
+        assert!(
+            acted > 0 || RARE.contains(&name),
+            "{name} never did anything"
+        );
+    }
     for what in WITNESSES {
         let reached = counts
             .iter()

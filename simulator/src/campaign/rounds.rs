@@ -26,7 +26,6 @@ impl World<'_> {
         if self.healed {
             return;
         }
-        self.stats.rounds += 1;
         self.weather();
         self.redraw_sides();
         self.strike_someone(round);

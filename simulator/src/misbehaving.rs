@@ -1,0 +1,140 @@
+//! Byzantine members drawn at random: who, which behaviours of the catalogue, with which arguments,
+//! when, and who acts together.
+
+use byzantine::backup::{Bogus, Claimed, Corrupt, Doubling, Forged, Jump, Origin, Phases, Serving};
+use byzantine::{Behaviour, Part, Plan, Span, Trigger};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// Most behaviours of one member; more hide each other.
+const BEHAVIOURS_MAX: usize = 3;
+/// One behaviour in this many strikes in one part only, and as many by chance only.
+const CHOOSY: u32 = 4;
+/// One pair of members in this many acts alone, each for itself.
+const STRANGERS: u32 = 4;
+
+/// `count` members of n, each with a plan.
+pub(crate) fn drawn_members(rng: &mut ChaCha8Rng, n: u16, count: u16) -> Vec<(u16, Plan)> {
+    let mut ids: Vec<u16> = Vec::new();
+    while ids.len() < usize::from(count.min(n)) {
+        let id = rng.random_range(0..n);
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids.sort_unstable();
+    let seed = rng.random();
+    let together = !rng.random_ratio(1, STRANGERS);
+    // Colluders have the first behaviour in common.
+    let common = drawn_behaviour(rng);
+    let plan = |id: u16, rng: &mut ChaCha8Rng| {
+        let first = match together {
+            true => common.clone(),
+            false => drawn_behaviour(rng),
+        };
+        let mut plan = Plan {
+            seed,
+            colluders: ids
+                .iter()
+                .copied()
+                .filter(|other| together && *other != id)
+                .collect(),
+            ..Plan::of(first)
+        };
+        for _ in 1..rng.random_range(1..=BEHAVIOURS_MAX) {
+            let trigger = drawn_trigger(rng);
+            plan = plan.and(drawn_behaviour(rng), trigger);
+        }
+        plan
+    };
+    ids.iter().map(|id| (*id, plan(*id, rng))).collect()
+}
+
+fn drawn_trigger(rng: &mut ChaCha8Rng) -> Trigger {
+    let part = match rng.random_range(0..2 * CHOOSY) {
+        0 => Some(Part::Primary),
+        1 => Some(Part::Backup),
+        _ => None,
+    };
+    let by_chance = rng.random_ratio(1, CHOOSY);
+    Trigger {
+        part,
+        probability: by_chance.then(|| pick(rng, &[0.1, 0.5])),
+        ..Trigger::default()
+    }
+}
+
+/// A behaviour with arguments.
+fn drawn_behaviour(rng: &mut ChaCha8Rng) -> Behaviour {
+    let all = Behaviour::catalogue();
+    let mut it = all[rng.random_range(0..all.len())].clone();
+    match &mut it {
+        Behaviour::DoubleVote(args) => {
+            args.way = pick(
+                rng,
+                &[Doubling::Halves, Doubling::Both, Doubling::OtherView],
+            );
+        }
+        Behaviour::WithholdVotes(args) => {
+            args.phases = pick(rng, &[Phases::Prepare, Phases::Commit, Phases::Both]);
+        }
+        Behaviour::LyingCheckpoints(args) => {
+            args.claim = pick(
+                rng,
+                &[
+                    Claimed::WrongDigest,
+                    Claimed::TwoDigests,
+                    Claimed::NeverExecuted,
+                    Claimed::FarFuture,
+                ],
+            );
+        }
+        Behaviour::BogusViewChange(args) => {
+            args.lie = pick(rng, &[Bogus::Any, Bogus::OmitAll, Bogus::OmitPrepared]);
+            args.split = rng.random_bool(0.5);
+        }
+        Behaviour::ViewChangeSpam(args) => {
+            args.every = Span::millis(20);
+            args.jump = pick(rng, &[Jump::Next, Jump::Last, Jump::Same, Jump::Random]);
+        }
+        Behaviour::ForgedNewView(args) => {
+            args.lie = pick(
+                rng,
+                &[
+                    Forged::WrongSlot,
+                    Forged::OtherSlots,
+                    Forged::TooFew,
+                    Forged::Twice,
+                    Forged::FalseReport,
+                    Forged::Impostor,
+                ],
+            );
+        }
+        Behaviour::CorruptReply(args) => args.lie = pick(rng, &[Corrupt::Value, Corrupt::Any]),
+        Behaviour::LyingTransfer(args) => {
+            args.way = pick(
+                rng,
+                &[
+                    Serving::WrongParts,
+                    Serving::WrongManifest,
+                    Serving::Endless,
+                    Serving::Slow,
+                    Serving::Old,
+                    Serving::Unavailable,
+                ],
+            );
+        }
+        Behaviour::Replay(args) => {
+            args.every = Span::millis(20);
+            args.origin = pick(rng, &[Origin::All, Origin::Own]);
+        }
+        // As many as it can make would be all that a simulated second consists of.
+        Behaviour::SignatureFlood(args) => args.per_second = 500,
+        _ => {}
+    }
+    it
+}
+
+fn pick<T: Copy>(rng: &mut ChaCha8Rng, choices: &[T]) -> T {
+    choices[rng.random_range(0..choices.len())]
+}

@@ -18,6 +18,8 @@ pub struct Pulse(Arc<Words>);
 #[derive(Debug, Default)]
 struct Words {
     begun: AtomicBool,
+    /// Nanoseconds from the beginning to that first step, as far as they were told.
+    ago: AtomicU64,
     /// The instant of the first step after the beginning, plus 1; 0: not yet.
     zero: AtomicU64,
     epoch: AtomicU64,
@@ -33,6 +35,13 @@ impl Pulse {
     /// The measured phase begins. The member's own clock is read at its next step.
     pub fn begin(&self) {
         self.0.begun.store(true, Relaxed);
+    }
+
+    /// The measured phase began this long ago: for a member that is started again.
+    pub fn began(&self, ago: Duration) {
+        let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+        self.0.ago.store(ago, Relaxed);
+        self.begin();
     }
 
     /// How often each behaviour of the plan has struck, in its order.
@@ -79,7 +88,9 @@ impl Pulse {
         let mark = now.0.saturating_add(1);
         let known = self.0.zero.compare_exchange(0, mark, Relaxed, Relaxed);
         let zero = known.map_or_else(|set| set, |_| mark);
-        Some(Duration::from_nanos(mark.saturating_sub(zero)))
+        let since = mark.saturating_sub(zero);
+        let ago = self.0.ago.load(Relaxed);
+        Some(Duration::from_nanos(since.saturating_add(ago)))
     }
 
     pub(crate) fn stands(&self, epoch: Epoch, view: View, part: Part) {
@@ -110,5 +121,19 @@ mod tests {
         assert_eq!(pulse.measured(Instant(70)), Some(Duration::ZERO));
         let other = pulse.clone();
         assert_eq!(other.measured(Instant(75)), Some(Duration::from_nanos(5)));
+    }
+
+    #[test]
+    fn a_member_that_is_started_again_knows_how_long_ago_that_was() {
+        let pulse = Pulse::default();
+        pulse.began(Duration::from_nanos(1_000));
+        assert_eq!(
+            pulse.measured(Instant(70)),
+            Some(Duration::from_nanos(1_000))
+        );
+        assert_eq!(
+            pulse.measured(Instant(75)),
+            Some(Duration::from_nanos(1_005))
+        );
     }
 }

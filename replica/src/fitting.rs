@@ -23,6 +23,7 @@ use consensus::pbft::record::Record;
 use network::{Class, SocketWrap};
 
 use crate::config::Membership;
+use crate::driver::core_loop::Clock;
 use crate::driver::ports::{Describe, Network};
 pub use crate::pbft_ports::QuicNetwork;
 use crate::storage::Storage;
@@ -50,8 +51,8 @@ pub trait Fitting {
     /// The protocol, which has been given its durable records.
     fn protocol(&mut self, who: &Membership, honest: Pbft) -> Self::Protocol;
 
-    /// What leaves: encoded messages to peers, and replies.
-    fn network(&mut self, who: &Membership, honest: QuicNetwork) -> Self::Network;
+    /// What leaves: encoded messages to peers, and replies. The protocol's time is that of `clock`.
+    fn network(&mut self, who: &Membership, clock: Clock, honest: QuicNetwork) -> Self::Network;
 
     /// Who takes what the process that started this one says on standard input, line by line. Asked for with
     /// [`Options::exit_with_stdin`](crate::Options::exit_with_stdin) only.
@@ -72,7 +73,7 @@ impl Fitting for Honest {
         honest
     }
 
-    fn network(&mut self, _who: &Membership, honest: QuicNetwork) -> QuicNetwork {
+    fn network(&mut self, _who: &Membership, _clock: Clock, honest: QuicNetwork) -> QuicNetwork {
         honest
     }
 }

@@ -12,7 +12,7 @@ use crypto::tls::Identity;
 use network::Class;
 
 use crate::config::{Membership, Options, durability_name};
-use crate::driver::core_loop::{self, CoreInbox};
+use crate::driver::core_loop::{self, Clock, CoreInbox};
 use crate::driver::ports::Describe as _;
 use crate::driver::{Driver, Stop};
 use crate::evidence::Witness;
@@ -117,13 +117,14 @@ impl Replica {
             peers: peer_sender,
             clients: client_sender,
         };
+        let clock = Clock::start();
         let mut driver = Driver::new(
             who.me,
             &who.cluster,
             fitting.protocol(&who, restored.protocol),
             restored.executor,
             StorageDisk::new(writer.clone(), restored.stable),
-            fitting.network(&who, network),
+            fitting.network(&who, clock, network),
             Arc::clone(&observer),
         );
         let core = std::thread::Builder::new()
@@ -131,7 +132,7 @@ impl Replica {
             .spawn({
                 let (inbox, observer) = (Arc::clone(&core_inbox), Arc::clone(&observer));
                 move || {
-                    let stop = core_loop::run(&mut driver, &inbox, &observer);
+                    let stop = core_loop::run(&mut driver, &inbox, &observer, clock);
                     // Nobody takes from the inbox any more, so nobody may wait for room in it.
                     inbox.close();
                     stopped();

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use replica::Engine;
 use replica::storage::Durability;
+use replica::{Engine, ExitReason};
 
 use super::fitting::{Correct, Surroundings};
+use super::lying::Lying;
 use super::member_file::MemberFile;
 
 /// The hidden subcommand that makes `bench` a replica.
@@ -119,9 +120,21 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(member) => member,
         Err(error) => return failed(&error),
     };
-    match replica::run_fitted(&options, Correct(Surroundings::new(member))) {
+    match run(&options, member) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
+    }
+}
+
+fn run(options: &replica::Options, member: MemberFile) -> anyhow::Result<ExitReason> {
+    let plan = member.byzantine.clone();
+    let around = Surroundings::new(member);
+    match plan {
+        None => replica::run_fitted(options, Correct(around)),
+        Some(plan) => {
+            let lying = Lying::new(around, plan, &options.directory)?;
+            replica::run_fitted(options, lying)
+        }
     }
 }
 

@@ -56,6 +56,43 @@ impl ControlLine {
     }
 }
 
+/// What a Byzantine replica says on its standard output: how often each behaviour of its plan has struck since its process
+/// began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deeds {
+    /// In the order of the plan.
+    pub counts: Vec<u64>,
+    /// Whether it knows that it has been found out.
+    pub detected: bool,
+}
+
+/// The first word of the line.
+const DEEDS: &str = "deeds ";
+
+impl Deeds {
+    /// As it travels, without an end of line.
+    pub fn to_line(&self) -> String {
+        let json = serde_json::to_string(self).expect("deeds have no key that is not text");
+        format!("{DEEDS}{json}")
+    }
+
+    /// What a replica said, if it is about its deeds.
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line.strip_prefix(DEEDS)?).ok()
+    }
+
+    /// With those of another life.
+    pub fn and(mut self, other: &Deeds) -> Self {
+        self.counts
+            .resize(self.counts.len().max(other.counts.len()), 0);
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.detected |= other.detected;
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +110,19 @@ mod tests {
         ] {
             assert!(ControlLine::parse(unknown).is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn deeds_of_several_lives_add_up() {
+        let deeds = |counts: &[u64], detected| Deeds {
+            counts: counts.to_vec(),
+            detected,
+        };
+        let first = deeds(&[3], false);
+        assert_eq!(Deeds::parse(&first.to_line()), Some(first.clone()));
+        assert_eq!(Deeds::parse("ready {}"), None);
+        let both = first.and(&deeds(&[1, 2], true));
+        assert_eq!(both, deeds(&[4, 2], true));
     }
 
     #[test]

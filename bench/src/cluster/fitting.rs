@@ -11,7 +11,9 @@ use std::sync::Arc;
 use consensus::pbft::Pbft;
 use network::{Class, SocketWrap};
 use replica::config::Membership;
+use replica::driver::core_loop::Clock;
 use replica::fitting::{Control, Fitting, QuicNetwork};
+use replica::storage::Storage;
 
 use super::control::ControlLine;
 use super::member_file::MemberFile;
@@ -45,7 +47,8 @@ impl Surroundings {
         around
     }
 
-    fn socket(&self, who: &Membership, class: Class) -> SocketWrap {
+    /// The socket under an endpoint.
+    pub(super) fn socket(&self, who: &Membership, class: Class) -> SocketWrap {
         match &self.network {
             Some(network) => network.socket(class, &who.peer_addresses),
             None => SocketWrap::default(),
@@ -58,7 +61,12 @@ impl Surroundings {
         self.listeners.push(listener);
     }
 
-    fn control(&mut self) -> Control {
+    /// The stores under the writer.
+    pub(super) fn storage(&self, opened: Storage) -> Storage {
+        opened
+    }
+
+    pub(super) fn control(&mut self) -> Control {
         let mut listeners = std::mem::take(&mut self.listeners);
         Box::new(move |line| match ControlLine::parse(line) {
             Ok(line) => listeners.iter_mut().for_each(|listener| listener(&line)),
@@ -78,11 +86,15 @@ impl Fitting for Correct {
         self.0.socket(who, class)
     }
 
+    fn storage(&mut self, _who: &Membership, opened: Storage) -> Storage {
+        self.0.storage(opened)
+    }
+
     fn protocol(&mut self, _who: &Membership, honest: Pbft) -> Pbft {
         honest
     }
 
-    fn network(&mut self, _who: &Membership, honest: QuicNetwork) -> QuicNetwork {
+    fn network(&mut self, _who: &Membership, _clock: Clock, honest: QuicNetwork) -> QuicNetwork {
         honest
     }
 

@@ -106,6 +106,7 @@ impl Local {
                     far: options.scenario.network.is_some(),
                     links: mesh.of(id),
                 }),
+                byzantine: options.scenario.byzantine_plan(id as u32, options.seed),
                 told: Vec::new(),
             };
             let process = Process::start(id, &arguments, &file, &log).map_err(|error| {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
 
 use super::child::Arguments;
-use super::control::ControlLine;
+use super::control::{ControlLine, Deeds};
 use super::member_file::MemberFile;
 use super::process::Process;
 
@@ -33,6 +33,8 @@ struct Member {
     log: PathBuf,
     /// What it was told last of each kind, and when.
     told: BTreeMap<&'static str, (Instant, ControlLine)>,
+    /// What its processes have done, if it is Byzantine.
+    deeds: Vec<Arc<Mutex<Deeds>>>,
     /// Times that it was started.
     lives: usize,
     state: State,
@@ -68,6 +70,7 @@ impl Members {
                 file: first.file,
                 log: first.log,
                 told: BTreeMap::new(),
+                deeds: vec![first.process.deeds()],
                 lives: 1,
                 state: State::Up(first.process),
             })
@@ -101,6 +104,15 @@ impl Members {
             State::Up(process) | State::Paused(process) => process.tell(line),
             State::Away => Ok(()),
         }
+    }
+
+    /// What a Byzantine replica has done in all its lives.
+    pub fn deeds(&self, id: usize) -> Deeds {
+        let member = self.member(id);
+        let lives = member.deeds.iter();
+        lives.fold(Deeds::default(), |all, life| {
+            all.and(&life.lock().unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// SIGKILL.
@@ -186,6 +198,7 @@ impl Members {
             .wait_ready(Instant::now() + RESTART_PATIENCE)
             .map_err(|failed| failed.message)?;
         let mut member = self.member(id);
+        member.deeds.push(process.deeds());
         let mut meanwhile = member.told.values().filter(|(at, _)| *at >= spawned);
         let told = meanwhile.try_for_each(|(at, line)| process.tell(line.later(at.elapsed())));
         member.state = State::Up(process);

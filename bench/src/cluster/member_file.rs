@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use byzantine::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::control::ControlLine;
@@ -16,6 +17,9 @@ pub(super) struct MemberFile {
     /// The network that is emulated around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) network: Option<crate::emulation::Plan>,
+    /// What it does, if it is Byzantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) byzantine: Option<Plan>,
     /// What replicas were told since the run began: a replica that is started again begins with it.
     #[serde(default)]
     pub(super) told: Vec<ControlLine>,
@@ -54,6 +58,7 @@ mod tests {
         let file = MemberFile {
             seed: 7,
             network: None,
+            byzantine: Some(Plan::default()),
             told: vec![ControlLine::Begin { ago_ms: 3 }],
         };
         file.write(&path).unwrap();

@@ -7,6 +7,7 @@ pub mod control;
 mod fitting;
 mod founding;
 mod local;
+mod lying;
 mod member;
 mod member_file;
 mod observe;

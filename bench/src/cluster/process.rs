@@ -5,14 +5,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use replica::Ready;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::Arguments;
-use super::control::ControlLine;
+use super::control::{ControlLine, Deeds};
 use super::member_file::MemberFile;
 
 /// Bytes of a replica's log that an error message quotes.
@@ -29,6 +29,7 @@ pub(super) struct Process {
     /// Its end is the end of the replica; the thread behind it writes one line after the other.
     orders: mpsc::SyncSender<ControlLine>,
     log: PathBuf,
+    deeds: Arc<Mutex<Deeds>>,
     ready: mpsc::Receiver<Ready>,
 }
 
@@ -57,6 +58,8 @@ impl Process {
         let orders = pass_on(id, child.stdin.take())?;
         let stdout = child.stdout.take();
         let (found, ready) = mpsc::channel();
+        let deeds = Arc::new(Mutex::new(Deeds::default()));
+        let done = Arc::clone(&deeds);
         std::thread::Builder::new()
             .name(format!("stdout-{id}"))
             .spawn(move || {
@@ -64,6 +67,9 @@ impl Process {
                     .into_iter()
                     .flat_map(|stdout| BufReader::new(stdout).lines());
                 for line in lines.map_while(Result::ok) {
+                    if let Some(deeds) = Deeds::parse(&line) {
+                        *done.lock().unwrap_or_else(PoisonError::into_inner) = deeds;
+                    }
                     let parsed = line
                         .strip_prefix("ready ")
                         .and_then(|json| serde_json::from_str(json).ok());
@@ -78,6 +84,7 @@ impl Process {
             child,
             orders,
             log: log.to_owned(),
+            deeds,
             ready,
         })
     }
@@ -93,6 +100,11 @@ impl Process {
                 self.id
             )
         })
+    }
+
+    /// What it has done, if it is Byzantine; goes on with it.
+    pub(super) fn deeds(&self) -> Arc<Mutex<Deeds>> {
+        Arc::clone(&self.deeds)
     }
 
     /// Waits until the replica listens on both ports.

@@ -205,6 +205,12 @@ pub struct FaultFact {
     /// Whether the replica's disk was lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wipe: bool,
+    /// What a Byzantine replica does (kind `byzantine`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<String>,
+    /// How often it did so in the whole run, as it says itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acted: Option<u64>,
     /// From its beginning to the first answer to an operation that was sent at or after it; `None` if there was none.
     pub first_commit_ms: Option<f64>,
     /// From its beginning to the first 500 ms with at least 95 % of the throughput of the 2 s before it; `None` if there
@@ -483,7 +489,8 @@ impl FaultFact {
             (None, Some(what)) => format!("({what})"),
             (None, None) => "of nobody".to_owned(),
         };
-        format!("{} {whom} at {:.1} s", self.kind, self.start_s)
+        let kind = self.behavior.as_ref().unwrap_or(&self.kind);
+        format!("{kind} {whom} at {:.1} s", self.start_s)
     }
 }
 

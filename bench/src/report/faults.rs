@@ -18,7 +18,7 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         return None;
     }
     let row = |(repeat, fault): &(usize, &FaultFact)| {
-        let mut what = fault.kind.clone();
+        let mut what = fault.behavior.clone().unwrap_or_else(|| fault.kind.clone());
         if let Some(id) = fault.target {
             what.push_str(&format!(" {id}"));
         }
@@ -27,6 +27,9 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         }
         if fault.wipe {
             what.push_str(", wiped");
+        }
+        if let Some(acted) = fault.acted {
+            what.push_str(&format!(", {acted} times"));
         }
         if several {
             what.push_str(&format!(" (repeat {repeat})"));

@@ -85,8 +85,10 @@ impl Running<'_> {
         let mut repeat =
             Repeat::measured(self.seed, measured.duration.as_secs_f64(), recording, facts);
         repeat.key_prefix = self.key_prefix.clone();
+        let liars = self.scenario.byzantine_replicas();
         repeat.consensus = measured
             .ends
+            .without(&liars)
             .consensus(&logs, self.scenario.cluster.storage.checkpoint_interval);
         repeat.resources = measured
             .ends
@@ -163,19 +165,21 @@ impl Running<'_> {
         }
     }
 
-    /// Requests executed by the replica that got furthest. Each accepted answer has f + 1 replicas
+    /// Requests executed by the correct replica that got furthest. Each accepted answer has f + 1 replicas
     /// behind it, so among any n - f there is one that has executed all that was answered; fewer, or
     /// old news, prove nothing. Replicas count from the start of their process, and only what they
     /// executed themselves: those that were restarted or fetched a state do not know.
     fn executed_requests(&mut self) -> Option<u64> {
         let cluster = &self.scenario.cluster;
         let enough = (cluster.n - cluster.f) as usize;
+        let liars = self.scenario.byzantine_replicas();
         for _ in 0..EXECUTED_ASKED_MAX {
             let snapshot = self.poll();
             let answers = snapshot.replicas.iter().zip(&snapshot.answered);
             let fresh: Vec<&ReplicaStatus> = answers
                 .filter(|(_, answered)| **answered)
                 .filter_map(|(status, _)| status.as_ref())
+                .filter(|status| !liars.contains(&u32::from(status.replica)))
                 .collect();
             let furthest = fresh.iter().map(|status| status.last_executed).max();
             let knows = |status: &&&ReplicaStatus| {
@@ -201,7 +205,7 @@ impl Running<'_> {
         }
     }
 
-    /// The replicas' committed logs, copied into the results and parsed.
+    /// The replicas' committed logs, copied into the results; those of correct replicas are parsed.
     fn committed_logs(
         &mut self,
         collected: Option<Vec<String>>,
@@ -231,6 +235,10 @@ impl Running<'_> {
                 .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
             crate::record::write_file(&folder.join("committed.jsonl"), text.as_bytes())
                 .map_err(|error| self.unwritable(&error))?;
+            // What a liar writes about itself proves nothing.
+            if self.scenario.byzantine_replicas().contains(&id) {
+                continue;
+            }
             match parse_committed(id, &text) {
                 Ok(log) => logs.push(log),
                 Err(error) => self.warnings.push(error.to_string()),

@@ -1,5 +1,7 @@
 //! From the replicas' status pages at the ends of the measured phase to the facts of run.json.
 
+use std::collections::BTreeSet;
+
 use replica::observer::status::ReplicaStatus;
 
 use crate::check::CommittedLog;
@@ -16,6 +18,23 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// What is left when some replicas are not believed.
+    pub(super) fn without(&self, liars: &BTreeSet<u32>) -> Ends {
+        let honest = |snapshot: &Snapshot| {
+            let mut snapshot = snapshot.clone();
+            for liar in liars {
+                if let Some(said) = snapshot.replicas.get_mut(*liar as usize) {
+                    *said = None;
+                }
+            }
+            snapshot
+        };
+        Ends {
+            first: honest(&self.first),
+            last: honest(&self.last),
+        }
+    }
+
     /// Both reports of each replica that gave two. Counters run from the start of the process: one that was restarted in
     /// between has counted from zero again.
     fn pairs(&self) -> impl Iterator<Item = (&ReplicaStatus, &ReplicaStatus)> {

@@ -46,7 +46,15 @@ const AUTHENTICATION: &str =
 /// If nothing could be measured. Nothing is left running, and no results directory is left behind
 /// that looks like a result.
 pub fn run(options: &RunOptions) -> Result<Finished, RunError> {
-    if options.attach.is_some() && !options.loaded.scenario.faults.is_empty() {
+    let scenario = &options.loaded.scenario;
+    if options.attach.is_some() && !scenario.byzantine.is_empty() {
+        return Err(RunError::new(
+            Exit::Usage,
+            "the scenario has Byzantine replicas, and the binary `replica` contains nothing that could lie: \
+             run it without --attach, or without liars: --set 'byzantine=[]'",
+        ));
+    }
+    if options.attach.is_some() && !scenario.faults.is_empty() {
         return Err(RunError::new(
             Exit::Usage,
             "the scenario has faults, and only replicas that this program started can be killed or paused: \

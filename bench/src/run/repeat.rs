@@ -542,7 +542,10 @@ impl<'r> Running<'r> {
 
     fn note_progress(&mut self, snapshot: &Snapshot) {
         let now_ns = self.clock.now_ns();
-        if self.measured_ns == 0 || now_ns < self.measured_ns || self.scenario.faults.is_empty() {
+        if self.measured_ns == 0
+            || now_ns < self.measured_ns
+            || (self.scenario.faults.is_empty() && self.scenario.byzantine.is_empty())
+        {
             return;
         }
         let answers = snapshot.replicas.iter().zip(&snapshot.answered);

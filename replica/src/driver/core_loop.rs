@@ -17,6 +17,7 @@ pub fn run<P, S, D, N>(
     driver: &mut Driver<P, S, D, N>,
     inbox: &Arc<CoreInbox<P::Message>>,
     observer: &crate::observer::Observer,
+    clock: Clock,
 ) -> Stop
 where
     P: Protocol,
@@ -24,9 +25,6 @@ where
     D: Disk<P::Record, S::Change>,
     N: Network + Describe<P::Wire>,
 {
-    let clock = Clock {
-        start: Instant::now(),
-    };
     let outcome = driver.start(clock.now());
     if let Err(stop) = outcome {
         return stop;
@@ -44,13 +42,22 @@ where
     }
 }
 
-/// Protocol time: nanoseconds since the core started.
-struct Clock {
+/// Protocol time: nanoseconds since it was started, by the machine's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    fn now(&self) -> consensus::Instant {
+    /// A clock that begins now.
+    pub fn start() -> Self {
+        Clock {
+            start: Instant::now(),
+        }
+    }
+
+    /// The time on it.
+    pub fn now(&self) -> consensus::Instant {
         consensus::Instant::default() + self.start.elapsed()
     }
 

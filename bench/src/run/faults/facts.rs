@@ -66,6 +66,8 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 target: one.target.and_then(|id| u32::try_from(id).ok()),
                 what: one.what.clone(),
                 wipe: one.wiped,
+                behavior: one.behavior.map(str::to_owned),
+                acted: one.acted,
                 start_s: one.start.as_secs_f64(),
                 end_s: one.end.map(|end| end.as_secs_f64()),
                 first_commit_ms: after.map(ms),

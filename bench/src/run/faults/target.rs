@@ -16,6 +16,8 @@ pub(super) struct Situation<'s> {
     pub(super) f: usize,
     /// Replicas that faults hold.
     pub(super) held: &'s BTreeSet<usize>,
+    /// Replicas that are Byzantine.
+    pub(super) liars: &'s BTreeSet<usize>,
     /// What the replicas said just now.
     pub(super) snapshot: &'s Snapshot,
 }
@@ -35,9 +37,11 @@ pub(super) fn choose(
         FaultTarget::Chosen(Choice::All) => Ok((0..n).collect()),
         FaultTarget::Chosen(Choice::Random) => Ok(vec![random.random_range(0..n)]),
         FaultTarget::Chosen(Choice::RandomCorrect) => {
-            let free: Vec<usize> = (0..n).filter(|id| !held.contains(id)).collect();
+            let free: Vec<usize> = (0..n)
+                .filter(|id| !held.contains(id) && !situation.liars.contains(id))
+                .collect();
             if free.is_empty() {
-                return Err("every replica is held by a fault already".to_owned());
+                return Err("every correct replica is held by a fault already".to_owned());
             }
             Ok(vec![free[random.random_range(0..free.len())]])
         }
@@ -53,6 +57,7 @@ fn primary(situation: &Situation<'_>) -> Result<usize, String> {
         f,
         held,
         snapshot,
+        ..
     } = *situation;
     let fresh = || {
         let answers = snapshot.replicas.iter().zip(&snapshot.answered);
@@ -105,6 +110,7 @@ mod tests {
             n: 5,
             f: 1,
             held: &held.iter().copied().collect(),
+            liars: &BTreeSet::from([4]),
             snapshot: &snapshot(views),
         };
         let mut random = ChaCha8Rng::seed_from_u64(7);
@@ -138,8 +144,9 @@ mod tests {
     fn a_correct_replica_is_drawn_among_those_that_no_fault_holds() {
         let views = [Some(0); 5];
         assert_eq!(
-            chosen(Choice::RandomCorrect, views, &[0, 1, 2, 4]),
-            Ok(vec![3])
+            chosen(Choice::RandomCorrect, views, &[0, 1, 2]),
+            Ok(vec![3]),
+            "4 lies"
         );
         assert!(chosen(Choice::RandomCorrect, views, &[0, 1, 2, 3, 4]).is_err());
         assert_eq!(chosen(Choice::All, views, &[0]).map(|all| all.len()), Ok(5));

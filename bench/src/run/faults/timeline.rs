@@ -1,6 +1,6 @@
 //! The thread that lets faults strike when their time has come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::load::Clock;
 use crate::options::RunError;
 use crate::record::{EventLog, Live};
-use crate::scenario::schema::{Fault, FaultKind, Scenario, Strike};
+use crate::scenario::schema::{Byzantine, Fault, FaultKind, Scenario, Strike};
 use crate::workload::fault_stream;
 
 /// Between two looks at whether the run was stopped.
@@ -25,6 +25,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// down, and whoever asks all the time (the run, every 0.2 s) has done so within 0.7 s.
 const RECENT: Duration = Duration::from_secs(1);
 const NS: f64 = 1e9;
+/// The kind of fault that a lying replica is in run.json.
+const BYZANTINE: &str = "byzantine";
+/// A Byzantine replica says what it did every 100 ms.
+const DEEDS_LATE: Duration = Duration::from_millis(250);
 
 /// What a timeline works with.
 pub(in crate::run) struct TimelinePlan {
@@ -49,7 +53,7 @@ pub(in crate::run) struct TimelinePlan {
 /// A fault that struck a replica, or should have.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Injected {
-    /// As the scenario names it.
+    /// As the scenario names it; `byzantine` for a replica that lies.
     pub(in crate::run) kind: &'static str,
     /// That in detail.
     pub(in crate::run) what: Option<String>,
@@ -57,6 +61,10 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) target: Option<usize>,
     /// Whether its disk was lost.
     pub(in crate::run) wiped: bool,
+    /// What a Byzantine replica does.
+    pub(in crate::run) behavior: Option<&'static str>,
+    /// How often it did so, as it says itself.
+    pub(in crate::run) acted: Option<u64>,
     /// Into the measured phase: when it struck.
     pub(in crate::run) start: Duration,
     /// When the replica listened again or went on; `None`: not before the end of the load.
@@ -82,7 +90,7 @@ impl Timeline {
         scenario: &Scenario,
         plan: TimelinePlan,
     ) -> Result<Option<Self>, RunError> {
-        if scenario.faults.is_empty() {
+        if scenario.faults.is_empty() && scenario.byzantine.is_empty() {
             return Ok(None);
         }
         let mut strikes: Vec<(Strike, Fault)> = Vec::new();
@@ -91,7 +99,11 @@ impl Timeline {
         }
         // Stable: what strikes at the same time does so in the order of the file.
         strikes.sort_by_key(|(strike, _)| strike.at);
+        let lies = scenario.byzantine.clone();
+        let liars = scenario.byzantine_replicas();
+        let liars = liars.into_iter().map(|id| id as usize).collect();
         let (n, f) = (scenario.cluster.n as usize, scenario.cluster.f as usize);
+        let measured = scenario.load.duration;
         let (say, notes) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("faults".to_owned())
@@ -100,11 +112,13 @@ impl Timeline {
                     plan,
                     n,
                     f,
+                    measured,
                     held: Mutex::default(),
+                    liars,
                     injected: Mutex::default(),
                     say: Mutex::new(say),
                 };
-                faults.run(&strikes);
+                faults.run(&strikes, &lies);
                 faults
                     .injected
                     .into_inner()
@@ -138,17 +152,30 @@ pub(super) struct Faults {
     pub(super) plan: TimelinePlan,
     pub(super) n: usize,
     f: usize,
+    /// Length of the measured phase.
+    measured: Duration,
     /// Replicas that a fault holds.
     pub(super) held: Mutex<BTreeSet<usize>>,
+    /// Replicas that lie, which no rule calls correct.
+    pub(super) liars: BTreeSet<usize>,
     pub(super) injected: Mutex<Vec<Injected>>,
     say: Mutex<mpsc::Sender<String>>,
 }
 
 impl Faults {
     /// Lets each strike begin in its turn; returns when all that end have ended, or the run is stopped.
-    fn run(&self, strikes: &[(Strike, Fault)]) {
+    fn run(&self, strikes: &[(Strike, Fault)], lies: &[Byzantine]) {
         let mut random = fault_stream(self.plan.seed);
         std::thread::scope(|scope| {
+            let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+            for lie in lies {
+                for id in lie.replica.ids().iter().map(|id| *id as usize) {
+                    let place = places.entry(id).or_default();
+                    let behaviour = *place;
+                    *place += 1;
+                    scope.spawn(move || self.lie(lie, id, behaviour));
+                }
+            }
             for (strike, fault) in strikes {
                 if !self.sleep_until(strike.at) {
                     return;
@@ -160,6 +187,7 @@ impl Faults {
                         n: self.n,
                         f: self.f,
                         held: &lock(&self.held),
+                        liars: &self.liars,
                         snapshot: &snapshot,
                     },
                     &mut random,
@@ -170,6 +198,8 @@ impl Faults {
                     what: None,
                     target: None,
                     wiped: fault.kind.wipes(),
+                    behavior: None,
+                    acted: None,
                     start: self.since(start_ns),
                     end: None,
                     mark: self.plan.live.marks().set(start_ns),
@@ -243,6 +273,43 @@ impl Faults {
         lock(&self.injected).push(injected);
     }
 
+    /// The time in which a replica may misbehave in one way; `place` is that of the behaviour in the replica's plan.
+    fn lie(&self, lie: &Byzantine, id: usize, place: usize) {
+        let (from, to) = lie.window();
+        if !self.sleep_until(from) {
+            return;
+        }
+        let start_ns = self.plan.clock.now_ns();
+        let behavior = lie.behavior.name();
+        let mut injected = Injected {
+            kind: BYZANTINE,
+            what: None,
+            target: Some(id),
+            wiped: false,
+            behavior: Some(behavior),
+            acted: None,
+            start: self.since(start_ns),
+            end: None,
+            mark: self.plan.live.marks().set(start_ns),
+            failed: None,
+        };
+        self.note(&format!("replica {id}: {behavior}"));
+        self.event("fault", &injected, &[]);
+        let last = to.unwrap_or(self.measured);
+        if self.sleep_until(last) && to.is_some() {
+            injected.end = Some(self.since(self.plan.clock.now_ns()));
+            self.event("fault-end", &injected, &[]);
+        }
+        // What was done just now is told a moment later.
+        std::thread::sleep(DEEDS_LATE);
+        let acted = self.plan.members.deeds(id).counts.get(place).copied();
+        injected.acted = Some(acted.unwrap_or_default());
+        if injected.acted == Some(0) {
+            injected.failed = Some(format!("replica {id} found no occasion for {behavior}"));
+        }
+        lock(&self.injected).push(injected);
+    }
+
     fn skip(&self, injected: Injected, why: String) {
         self.note(&format!("no {}: {why}", injected.kind));
         self.event("fault-skipped", &injected, &[("why", why.clone().into())]);
@@ -281,6 +348,7 @@ impl Faults {
         let mut fields = vec![("kind", Value::from(injected.kind))];
         fields.extend(injected.target.map(|id| ("replica", id.into())));
         fields.extend(injected.what.clone().map(|what| ("what", what.into())));
+        fields.extend(injected.behavior.map(|name| ("behavior", name.into())));
         if injected.wiped {
             fields.push(("wipe", true.into()));
         }

@@ -32,6 +32,7 @@ impl Recipe for StallWithTheCrashed {
     fn attack(&self) -> Box<dyn Attack> {
         Box::new(Stalling {
             after: self.after,
+            since: None,
             heard: BTreeMap::new(),
         })
     }
@@ -39,6 +40,8 @@ impl Recipe for StallWithTheCrashed {
 
 struct Stalling {
     after: Span,
+    /// Its first step: nobody was silent for longer.
+    since: Option<Instant>,
     /// When each of the others was last heard.
     heard: BTreeMap<ReplicaId, Instant>,
 }
@@ -60,10 +63,11 @@ impl Attack for Stalling {
                 | Wire::NewView(_)
         );
         let now = hand.scene.now;
+        let since = *self.since.get_or_insert(now);
         let victims = hand.scene.victims();
         let somebody_is_down = victims.iter().any(|id| {
-            let heard = self.heard.get(id);
-            heard.is_some_and(|heard| now.since(*heard) >= self.after.0)
+            let heard = *self.heard.get(id).unwrap_or(&since);
+            now.since(heard) >= self.after.0
         });
         if counts && somebody_is_down && hand.strikes(slot_of(&sent.wire)) {
             return hand.did();

@@ -11,6 +11,7 @@
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod disk;
 pub mod emulation;
 pub mod exit;
 pub mod judge;

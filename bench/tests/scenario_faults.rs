@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use bench::scenario::schema::{Again, Choice, Fault, FaultKind, FaultTarget};
+use bench::scenario::schema::{
+    Again, Choice, DataFile, DiskAttack, Extent, Fault, FaultKind, FaultTarget, Size, Store,
+};
 use bench::scenario::{Loaded, Problem, ScenarioError, Source, json_schema, load};
 
 /// A load of 30 s; the fault begins at line 5.
@@ -104,11 +106,11 @@ fn a_wrong_fault_is_named_with_its_place_and_remedy() {
         ),
         (
             "at = \"5s\"\nkind = \"client\"\nheal_at = \"6s\"\ntarget = 0\n",
-            "7:8 \"client\": `fault.0.kind`: \"client\" is not available yet in this version (it is one of kill, pause, restart, partition, link)",
+            "7:8 \"client\": `fault.0.kind`: \"client\" is not available yet in this version (it is one of kill, pause, restart, partition, link, memory, disk)",
         ),
         (
             "at = \"5s\"\nkind = \"kil\"\ntarget = 0\n",
-            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link)",
+            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk)",
         ),
         (
             "at = \"5s\"\nkind = \"kill\"\ntarget = 0\nrestat_at = \"6s\"\n",
@@ -263,9 +265,138 @@ fn the_json_schema_knows_the_keys_of_a_fault_and_no_others() {
         "restart_at",
         "resume_at",
         "wipe",
+        "cap",
+        "attack",
+        "heal_at",
+        "cut_at",
         "every",
         "until",
     ] {
         assert!(fault["properties"].get(key).is_some(), "{key}");
     }
+}
+
+#[test]
+fn every_attack_on_a_disk_is_read_with_its_defaults_and_its_keys() {
+    let disk = |lines: &str| {
+        let fault = only(&format!(
+            "at = \"5s\"\nkind = \"disk\"\ntarget = 3\n{lines}\n"
+        ));
+        let back_at = fault.back_at();
+        let FaultKind::Disk { attack, .. } = fault.kind else {
+            panic!("{:?}", fault.kind)
+        };
+        (attack, back_at)
+    };
+    let log = Store::Log;
+    assert_eq!(
+        disk("attack = \"fsync-error\""),
+        (DiskAttack::FsyncError { store: log }, None)
+    );
+    let (files, cut_at) = (Extent::Everything, s(9));
+    assert_eq!(
+        disk("attack = \"fsync-lies\"\nfiles = \"everything\"\ncut_at = \"9s\""),
+        (DiskAttack::FsyncLies { files, cut_at }, Some(s(9)))
+    );
+    let (file, flips) = (DataFile::StateWal, 3);
+    assert_eq!(
+        disk("attack = \"bit-flip\"\nfile = \"state-wal\"\nflips = 3"),
+        (DiskAttack::BitFlip { file, flips }, Some(s(5))),
+        "it is started again at once"
+    );
+    let (key, flips) = (DataFile::Key, 1);
+    assert_eq!(
+        disk("attack = \"bit-flip\"\nfile = \"key\""),
+        (DiskAttack::BitFlip { file: key, flips }, None),
+        "nobody puts the key right"
+    );
+    assert_eq!(
+        disk("attack = \"disk-full\"\nheal_at = \"8s\""),
+        (DiskAttack::DiskFull, Some(s(8)))
+    );
+    let delay = Duration::from_millis(500);
+    assert_eq!(
+        disk("attack = \"slow-disk\""),
+        (DiskAttack::SlowDisk { delay }, None)
+    );
+    assert_eq!(
+        disk("attack = \"swapped\"\nfrom = 1\nheal_at = \"8s\""),
+        (DiskAttack::Swapped { from: 1 }, Some(s(8)))
+    );
+    for name in DiskAttack::NAMES {
+        let more = match name {
+            "fsync-lies" | "stale-restore" => "\ncut_at = \"8s\"",
+            _ => "",
+        };
+        let (attack, _) = disk(&format!("attack = \"{name}\"{more}"));
+        assert_eq!(attack.name(), name);
+    }
+}
+
+#[test]
+fn a_wrong_attack_on_a_disk_is_named_with_its_place_and_remedy() {
+    let disk = |lines: &str| {
+        refused(&format!(
+            "at = \"5s\"\nkind = \"disk\"\ntarget = 3\n{lines}\n"
+        ))
+    };
+    for (lines, diagnosis) in [
+        (
+            "heal_at = \"6s\"",
+            "7:8 \"disk\": a disk fault has no `attack` (add a line such as attack = \"bit-flip\")",
+        ),
+        (
+            "attack = \"bitflip\"",
+            "9:10 \"bitflip\": `fault.0.attack`: \"bitflip\" is unknown (it is one of fsync-error, fsync-lies, torn-write, bit-flip, disk-full, wiped, stale-restore, slow-disk, swapped, read-only, file-times)",
+        ),
+        (
+            "attack = \"stale-restore\"",
+            "9:10 \"stale-restore\": a disk fault has no `cut_at` (add a line such as cut_at = \"8s\")",
+        ),
+        (
+            "attack = \"disk-full\"\nflips = 2",
+            "10:1 flips: `fault.0.flips` does not apply: attack = \"disk-full\" does not have it (remove it)",
+        ),
+        (
+            "attack = \"fsync-lies\"\ncut_at = \"8s\"\nheal_at = \"9s\"",
+            "11:1 heal_at: `fault.0.heal_at` does not apply: a disk that lied or is old is found out at cut_at, and stays what it is (remove it)",
+        ),
+        (
+            "attack = \"fsync-lies\"\ncut_at = \"4s\"",
+            "10:10 \"4s\": `fault.0.cut_at`: 4s is not after `at` (5s) (it is a time like `at`, not a distance from it)",
+        ),
+        (
+            "attack = \"swapped\"\nfrom = 3",
+            "10:8 3: `fault.0.from`: replica 3 would get its own data (name another replica)",
+        ),
+        (
+            "attack = \"swapped\"\nfrom = 7",
+            "10:8 7: `fault.0.from`: there is no replica 7 among 5 (replicas are 0 to 4)",
+        ),
+    ] {
+        assert_eq!(disk(lines), diagnosis, "{lines}");
+    }
+    let in_memory = read(
+        "[cluster.storage]\nengine = \"memory\"\n[[fault]]\nat = \"5s\"\nkind = \"disk\"\nattack = \"disk-full\"\ntarget = 0\n",
+    );
+    let error = in_memory.unwrap_err().to_string();
+    assert!(error.contains("keep nothing on disk"), "{error}");
+}
+
+#[test]
+fn a_cap_on_memory_has_a_size() {
+    let fault =
+        only("at = \"5s\"\nkind = \"memory\"\ncap = \"64MiB\"\ntarget = 3\nrestart_at = \"8s\"\n");
+    let (cap, restart_at) = (Size::of(64 << 20), Some(s(8)));
+    assert_eq!(fault.kind, FaultKind::Memory { cap, restart_at });
+}
+
+#[test]
+fn an_attack_on_a_disk_is_written_as_it_was_read() {
+    let loaded =
+        fault("at = \"5s\"\nkind = \"disk\"\nattack = \"bit-flip\"\nfile = \"log\"\ntarget = 3\n")
+            .unwrap();
+    let text = loaded.effective_toml();
+    let expected = "\n[[fault]]\nat = \"5s\"\nkind = \"disk\"\ntarget = 3\nattack = \"bit-flip\"\nfile = \"log\"\nflips = 1\n";
+    assert!(text.ends_with(expected), "{text}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Condition;
 use crate::emulation::Links;
 
 /// One line.
@@ -18,6 +19,8 @@ pub enum ControlLine {
     },
     /// What the links of this replica do, all of them.
     Links(Links),
+    /// How the replica's disk is.
+    Disk(Condition),
 }
 
 impl ControlLine {
@@ -26,6 +29,7 @@ impl ControlLine {
         match self {
             ControlLine::Begin { .. } => "begin",
             ControlLine::Links(_) => "links",
+            ControlLine::Disk(_) => "disk",
         }
     }
 
@@ -39,6 +43,7 @@ impl ControlLine {
                 }
             }
             ControlLine::Links(links) => ControlLine::Links(links.clone()),
+            ControlLine::Disk(condition) => ControlLine::Disk(*condition),
         }
     }
 

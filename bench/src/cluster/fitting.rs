@@ -17,6 +17,7 @@ use replica::storage::Storage;
 
 use super::control::ControlLine;
 use super::member_file::MemberFile;
+use crate::disk::Disk;
 use crate::emulation::Emulated;
 
 /// A part that wants to know what the run says.
@@ -27,6 +28,7 @@ pub(super) struct Surroundings {
     member: MemberFile,
     listeners: Vec<Listener>,
     network: Option<Arc<Emulated>>,
+    disk: Disk,
 }
 
 impl Surroundings {
@@ -35,6 +37,7 @@ impl Surroundings {
             network: member.network.as_ref().map(Emulated::new).map(Arc::new),
             member,
             listeners: Vec::new(),
+            disk: Disk::default(),
         };
         around.listen(Box::new(|line| tracing::info!(?line, "the run says")));
         if let Some(network) = around.network.clone() {
@@ -44,6 +47,12 @@ impl Surroundings {
                 }
             }));
         }
+        let disk = around.disk.clone();
+        around.listen(Box::new(move |line| {
+            if let ControlLine::Disk(condition) = line {
+                disk.set(*condition);
+            }
+        }));
         around
     }
 
@@ -61,9 +70,9 @@ impl Surroundings {
         self.listeners.push(listener);
     }
 
-    /// The stores under the writer.
+    /// The stores, on a disk that fails when the run says so.
     pub(super) fn storage(&self, opened: Storage) -> Storage {
-        opened
+        self.disk.under(opened)
     }
 
     pub(super) fn control(&mut self) -> Control {

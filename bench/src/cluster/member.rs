@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
-
 use super::child::Arguments;
 use super::control::{ControlLine, Deeds};
 use super::member_file::MemberFile;
-use super::process::Process;
+use super::process::{NotReady, Process};
+use crate::disk::{Image, lose};
+use crate::scenario::schema::Extent;
 
 /// Names of committed logs begin with it.
-pub(super) const COMMITTED_STEM: &str = "committed";
+pub(crate) const COMMITTED_STEM: &str = "committed";
 /// A replica that is started again must listen after this long: it reads what it has on disk first.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
+/// What a replica says at its start when it has lost its vote.
+const LEARNER_SAYS: &str = "has no vote until it is renewed";
+/// What stands before the sentence with which a replica ends by itself.
+const LAST_WORDS: &str = "replica: ";
 /// A replica has this long to stop in good order.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -38,6 +42,8 @@ struct Member {
     /// Times that it was started.
     lives: usize,
     state: State,
+    /// Whether it may end by itself: a fault is about to make it stop.
+    may_end: bool,
 }
 
 /// A replica that was just started for the first time.
@@ -57,6 +63,18 @@ enum State {
     Away,
 }
 
+/// What came of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It listens.
+    Up {
+        /// It has found that promises may be lost, and so has no vote.
+        learner: bool,
+    },
+    /// It ended at once and said why.
+    Refused(String),
+}
+
 /// Why a fault could not strike or end as planned: a sentence.
 pub type Failed = String;
 
@@ -73,6 +91,7 @@ impl Members {
                 deeds: vec![first.process.deeds()],
                 lives: 1,
                 state: State::Up(first.process),
+                may_end: false,
             })
         };
         Members(started.into_iter().enumerate().map(member).collect())
@@ -178,31 +197,108 @@ impl Members {
     /// # Errors
     /// If it does not come back: with the end of its log.
     pub fn start(&self, id: usize, wipe: bool) -> Result<(), Failed> {
+        if wipe {
+            if !matches!(self.member(id).state, State::Away) {
+                return Err(format!("replica {id} runs already"));
+            }
+            let home = self.home(id);
+            lose(&home, Extent::Everything)
+                .map_err(|error| format!("cannot wipe {}: {error}", home.display()))?;
+        }
+        let (_, ready) = self.launch(id)?;
+        ready.map_err(|failed| failed.message)
+    }
+
+    /// Starts a replica that is away and whose disk was tampered with; returns when it listens, or has refused to.
+    ///
+    /// # Errors
+    /// If it does neither, or ends without saying why.
+    pub fn try_start(&self, id: usize) -> Result<Started, Failed> {
+        let (said, ready) = self.launch(id)?;
+        match (ready, last_words(&said)) {
+            (Ok(()), _) => Ok(Started::Up {
+                learner: said.contains(LEARNER_SAYS),
+            }),
+            (Err(NotReady { code: Some(1), .. }), Some(words)) => Ok(Started::Refused(words)),
+            (Err(failed), _) => Err(failed.message),
+        }
+    }
+
+    /// What the new process said, and whether it listens.
+    fn launch(&self, id: usize) -> Result<(String, Result<(), NotReady>), Failed> {
         let (arguments, file, log) = {
             let mut member = self.member(id);
             if !matches!(member.state, State::Away) {
                 return Err(format!("replica {id} runs already"));
             }
             member.lives += 1;
+            member.may_end = false;
             let arguments = member.arguments_of(member.lives);
             (arguments, member.file_now(), member.log.clone())
         };
-        if wipe {
-            lose_disk(&arguments.dir)
-                .map_err(|error| format!("cannot wipe {}: {error}", arguments.dir.display()))?;
-        }
         let spawned = Instant::now();
         let mut process = Process::start(id, &arguments, &file, &log)
             .map_err(|error| format!("cannot start replica {id} again: {error}"))?;
-        process
-            .wait_ready(Instant::now() + RESTART_PATIENCE)
-            .map_err(|failed| failed.message)?;
+        let ready = process.wait_ready(Instant::now() + RESTART_PATIENCE);
+        let said = process.said();
+        if ready.is_ok() {
+            let mut member = self.member(id);
+            member.deeds.push(process.deeds());
+            let mut meanwhile = member.told.values().filter(|(at, _)| *at >= spawned);
+            let told = meanwhile.try_for_each(|(at, line)| process.tell(line.later(at.elapsed())));
+            member.state = State::Up(process);
+            told?;
+        }
+        Ok((said, ready.map(|_| ())))
+    }
+
+    /// From now on until it is started again this replica may end by itself.
+    pub fn allow_end(&self, id: usize) {
+        self.member(id).may_end = true;
+    }
+
+    /// What a replica said when it ended by itself; `None` if it has not. After this it is away by plan.
+    ///
+    /// The inner error is that of a replica that ended and did not say why.
+    pub fn take_ended(&self, id: usize) -> Option<Result<String, Failed>> {
         let mut member = self.member(id);
-        member.deeds.push(process.deeds());
-        let mut meanwhile = member.told.values().filter(|(at, _)| *at >= spawned);
-        let told = meanwhile.try_for_each(|(at, line)| process.tell(line.later(at.elapsed())));
-        member.state = State::Up(process);
-        told
+        let State::Up(process) = &mut member.state else {
+            return None;
+        };
+        let status = process.ended()?;
+        let words = last_words(&process.said())
+            .filter(|_| status.code() == Some(1))
+            .ok_or_else(|| format!("replica {id} ended ({status}){}", process.tail()));
+        member.state = State::Away;
+        Some(words)
+    }
+
+    /// The directory of a replica.
+    pub fn home(&self, id: usize) -> PathBuf {
+        self.member(id).arguments.dir.clone()
+    }
+
+    /// Copies what a replica wrote, which stands still for as long as that takes. `number` tells its copies apart.
+    ///
+    /// # Errors
+    /// If it is away, or the copy cannot be made.
+    pub fn copy(&self, id: usize, number: usize) -> Result<Image, Failed> {
+        self.pause(id)?;
+        let home = self.home(id);
+        let place = home.with_extension(format!("copy-{number}"));
+        let taken = Image::take(&home, place)
+            .map_err(|error| format!("cannot copy {}: {error}", home.display()));
+        self.resume(id)?;
+        taken
+    }
+
+    /// Bytes of memory that a replica holds; `None` if it does not run.
+    pub fn resident_bytes(&self, id: usize) -> Option<u64> {
+        let mut member = self.member(id);
+        let State::Up(process) = &mut member.state else {
+            return None;
+        };
+        process.resident_bytes()
     }
 
     /// Whether every start of this replica was its first.
@@ -214,6 +310,9 @@ impl Members {
     pub(super) fn fallen(&self) -> Vec<(usize, String)> {
         let fallen = |mut member: MutexGuard<'_, Member>| {
             let id = member.id;
+            if member.may_end {
+                return None;
+            }
             let State::Up(process) = &mut member.state else {
                 return None;
             };
@@ -310,25 +409,11 @@ impl Member {
     }
 }
 
-/// Removes all that a replica ever wrote, also what it keeps beside its data to notice their loss. Who it is (its key and
-/// the cluster file) is restored with the machine, and the committed logs belong to the run.
-fn lose_disk(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if [CLUSTER_FILE, REPLICA_KEY].contains(&name) || name.starts_with(COMMITTED_STEM) {
-            continue;
-        }
-        if path.is_dir() {
-            std::fs::remove_dir_all(&path)?;
-        } else {
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
+/// The sentence with which a replica ended, if it is one that names a cause and not a bug.
+fn last_words(said: &str) -> Option<String> {
+    let line = said.trim_end().lines().next_back()?;
+    let words = line.strip_prefix(LAST_WORDS)?;
+    (!words.contains("is a bug")).then(|| words.to_owned())
 }
 
 fn of_life(path: &Path, life: usize) -> PathBuf {
@@ -344,31 +429,20 @@ fn not_stopped(id: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn a_lost_disk_leaves_who_the_replica_is_and_what_the_run_needs() {
-        let dir = tempfile::tempdir().unwrap();
-        let kept = [
-            CLUSTER_FILE,
-            REPLICA_KEY,
-            "committed.jsonl",
-            "committed.2.jsonl",
-        ];
-        for name in kept.into_iter().chain(["LOCK", "anchor", "founding"]) {
-            std::fs::write(dir.path().join(name), b"x").unwrap();
-        }
-        std::fs::create_dir_all(dir.path().join("data/deep")).unwrap();
-        lose_disk(dir.path()).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        left.sort_unstable();
-        let mut expected = kept.map(str::to_owned);
-        expected.sort_unstable();
-        assert_eq!(left, expected);
+    fn a_replica_that_says_why_it_ends_is_told_from_one_that_breaks() {
+        let said = "WARN something\nreplica: no space left for log.db\n";
+        assert_eq!(
+            last_words(said).as_deref(),
+            Some("no space left for log.db")
+        );
+        assert_eq!(last_words("thread 'core' panicked\n"), None);
+        assert_eq!(last_words(""), None);
+        let bug =
+            "replica: stopped by the panic above, which is a bug; its data is as after a crash";
+        assert_eq!(last_words(bug), None);
     }
 
     #[test]

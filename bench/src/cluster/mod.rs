@@ -18,7 +18,8 @@ pub use control::ControlLine;
 pub use founding::client_pace;
 pub(crate) use founding::{fast_quorum, limits, policy};
 pub use local::{Local, LocalOptions};
-pub use member::{Failed, Members};
+pub(crate) use member::COMMITTED_STEM;
+pub use member::{Failed, Members, Started};
 pub use observe::{Observer, Snapshot};
 
 use std::path::{Path, PathBuf};

@@ -19,6 +19,8 @@ use super::member_file::MemberFile;
 const LOG_TAIL: usize = 600;
 /// Lines that may wait for a replica which does not read: a timeline says far fewer while one stands still.
 const UNREAD_MAX: usize = 256;
+/// Bytes of what a process said that are looked at.
+const SAID_MAX: usize = 64 << 10;
 /// Between two looks at whether a process has ended.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -30,6 +32,8 @@ pub(super) struct Process {
     orders: mpsc::SyncSender<ControlLine>,
     log: PathBuf,
     deeds: Arc<Mutex<Deeds>>,
+    /// Where in the log this process began.
+    log_from: u64,
     ready: mpsc::Receiver<Ready>,
 }
 
@@ -46,6 +50,7 @@ impl Process {
             .create(true)
             .append(true)
             .open(log)?;
+        let log_from = stderr.metadata()?.len();
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments.to_command_line())
             .stdin(Stdio::piped())
@@ -85,6 +90,7 @@ impl Process {
             orders,
             log: log.to_owned(),
             deeds,
+            log_from,
             ready,
         })
     }
@@ -181,6 +187,23 @@ impl Process {
         }
         let killed = self.child.kill().is_ok();
         (self.child.wait().ok(), killed)
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn resident_bytes(&mut self) -> Option<u64> {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kib * 1024)
+    }
+
+    /// What this process wrote to its log so far, or the end of it.
+    pub(super) fn said(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let from = usize::try_from(self.log_from).unwrap_or(usize::MAX);
+        let own = log.get(from..).unwrap_or_default();
+        let end = own.get(own.len().saturating_sub(SAID_MAX)..);
+        String::from_utf8_lossy(end.unwrap_or_default()).into_owned()
     }
 
     /// The last lines of its log, for an error message.

@@ -97,6 +97,18 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
             |fault| fault.end_s.is_some(),
             |fault| fault.voting_ms,
         ),
+        Fact::ThroughputKept => {
+            let kept = |fault: &FaultFact| fault.throughput_kept;
+            match repeat.faults.iter().filter_map(kept).reduce(f64::min) {
+                Some(least) => met(condition.admits_number(least), || {
+                    format!("{:.2}%", least * 100.0)
+                }),
+                None => Err("nothing: there was no fault with anything to compare with".to_owned()),
+            }
+        }
+        Fact::Stopped => hit(condition, repeat, |fault| fault.stopped.is_some()),
+        Fact::Refused => hit(condition, repeat, |fault| fault.refused.is_some()),
+        Fact::Learners => hit(condition, repeat, |fault| fault.learner),
         Fact::FinalEpoch => report(facts.final_epoch),
         Fact::LongestStallMs => match repeat
             .checks
@@ -150,6 +162,19 @@ fn longest(
         return Err("nothing: there was no such fault".to_owned());
     };
     met(condition.admits_number(ms), || format!("{ms:.1}"))
+}
+
+/// The replicas to which something happened because of a fault.
+fn hit(condition: &Condition, repeat: &Repeat, happened: fn(&FaultFact) -> bool) -> Met {
+    let mut hit: Vec<u32> = repeat
+        .faults
+        .iter()
+        .filter(|fault| happened(fault))
+        .filter_map(|fault| fault.target)
+        .collect();
+    hit.sort_unstable();
+    hit.dedup();
+    met(condition.admits_replicas(&hit), || replicas(&hit))
 }
 
 /// What a reader must know about how a fact was judged.

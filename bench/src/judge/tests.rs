@@ -81,6 +81,7 @@ fn good() -> Repeat {
                 end_s: Some(3.0),
                 first_commit_ms: Some(650.0),
                 recovered_95_ms: Some(900.0),
+                throughput_kept: Some(0.9),
                 caught_up_ms: Some(400.0),
                 voting_ms: Some(1_500.0),
                 ..FaultFact::default()
@@ -91,6 +92,9 @@ fn good() -> Repeat {
                 start_s: 5.0,
                 first_commit_ms: Some(3.5),
                 recovered_95_ms: Some(0.0),
+                stopped: Some("no space left".to_owned()),
+                refused: Some("belongs to replica 2".to_owned()),
+                learner: true,
                 ..FaultFact::default()
             },
         ],
@@ -189,6 +193,10 @@ fn every_fact_is_met_and_missed() {
         ("recovered_95_ms", "\"<= 900\"", "\"< 900\"", "< 900 900.0"),
         ("caught_up_ms", "\"<= 400\"", "\"< 400\"", "< 400 400.0"),
         ("voting_ms", "\"<= 1500\"", "\"< 1500\"", "< 1500 1500.0"),
+        ("throughput_kept", "\">= 90%\"", "\"> 90%\"", "> 90% 90.00%"),
+        ("stopped", "[4]", "[]", "[] [4]"),
+        ("refused", "[4]", "[0]", "[0] [4]"),
+        ("learners", "[4]", "[0, 4]", "[0, 4] [4]"),
         ("final_epoch", "1", "0", "= 0 1"),
         ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
         ("culprits", "[3]", "[]", "[] [3]"),

@@ -18,15 +18,25 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         return None;
     }
     let row = |(repeat, fault): &(usize, &FaultFact)| {
-        let mut what = fault.behavior.clone().unwrap_or_else(|| fault.kind.clone());
+        let mut what = fault.kind_in_full();
         if let Some(id) = fault.target {
             what.push_str(&format!(" {id}"));
         }
-        if let Some(detail) = &fault.what {
+        // Which bytes of a file were struck is for run.json.
+        if let Some(detail) = fault.what.as_ref().filter(|_| fault.attack.is_none()) {
             what.push_str(&format!(": {detail}"));
         }
-        if fault.wipe {
+        if fault.wipe && fault.attack.is_none() {
             what.push_str(", wiped");
+        }
+        for (word, happened) in [
+            ("stopped", fault.stopped.is_some()),
+            ("refused", fault.refused.is_some()),
+            ("learner", fault.learner),
+        ] {
+            if happened {
+                what.push_str(&format!(", {word}"));
+            }
         }
         if let Some(acted) = fault.acted {
             what.push_str(&format!(", {acted} times"));

@@ -8,8 +8,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use super::disk::DiskAttack;
 use super::partition::{LinkFault, Partition};
-use super::units::{self, Quantity as _};
+use super::units::{self, Quantity as _, Size};
 
 /// One entry of `[[fault]]`: something that happens to replicas, once or again and again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -57,6 +58,23 @@ pub enum FaultKind {
     Partition(Partition),
     /// Links that are slow, lossy or narrow.
     Link(LinkFault),
+    /// SIGKILL as soon as its resident memory exceeds a cap, as the system does where memory runs out.
+    Memory {
+        /// Resident memory that it may have.
+        cap: Size,
+        /// When it is started again, and watched no longer; `None`: never.
+        #[serde(serialize_with = "optional", skip_serializing_if = "Option::is_none")]
+        restart_at: Option<Duration>,
+    },
+    /// Something happens to its disk, or to what is on it.
+    Disk {
+        /// What.
+        #[serde(flatten)]
+        attack: DiskAttack,
+        /// When the disk is well again, and a replica that stopped or was refused is started again; `None`: never.
+        #[serde(serialize_with = "optional", skip_serializing_if = "Option::is_none")]
+        heal_at: Option<Duration>,
+    },
 }
 
 /// Whom a fault hits.
@@ -111,6 +129,16 @@ impl FaultKind {
             Self::Restart { .. } => "restart",
             Self::Partition(_) => "partition",
             Self::Link(_) => "link",
+            Self::Memory { .. } => "memory",
+            Self::Disk { .. } => "disk",
+        }
+    }
+
+    /// The word of what happens to a disk.
+    pub const fn attack(&self) -> Option<&'static str> {
+        match self {
+            Self::Disk { attack, .. } => Some(attack.name()),
+            _ => None,
         }
     }
 
@@ -123,7 +151,12 @@ impl FaultKind {
     pub const fn wipes(&self) -> bool {
         matches!(
             self,
-            Self::Kill { wipe: true, .. } | Self::Restart { wipe: true, .. }
+            Self::Kill { wipe: true, .. }
+                | Self::Restart { wipe: true, .. }
+                | Self::Disk {
+                    attack: DiskAttack::Wiped { .. },
+                    ..
+                }
         )
     }
 }
@@ -153,6 +186,16 @@ impl Fault {
             FaultKind::Restart { restart_at, .. } => Some(restart_at.unwrap_or(self.at)),
             FaultKind::Partition(Partition { heal_at, .. })
             | FaultKind::Link(LinkFault { heal_at, .. }) => heal_at,
+            FaultKind::Memory { restart_at, .. } => restart_at,
+            FaultKind::Disk {
+                ref attack,
+                heal_at,
+            } => match attack.cut_at() {
+                Some(cut_at) => Some(cut_at),
+                None if attack.is_live() || attack.is_refused() => heal_at,
+                // It is started again at once, with what it has now.
+                None => Some(heal_at.unwrap_or(self.at)),
+            },
         }
     }
 
@@ -208,11 +251,17 @@ impl JsonSchema for Fault {
             schema.insert("description".to_owned(), meaning.into());
             schema
         };
-        let (at, restart_at, resume_at, heal_at, every, until) = (
+        let (at, restart_at, resume_at, heal_at, cut_at, delay, every, until) = (
             time("When it strikes (first), from the beginning of the measured phase."),
-            time("kill, restart: when the replica is started again."),
+            time("kill, restart, memory: when the replica is started again."),
             time("pause: when the replica goes on."),
-            time("partition, link: when the network is as before."),
+            time(
+                "partition, link: when the network is as before. disk: when the disk is well again, and a replica that stopped is started again.",
+            ),
+            time(
+                "disk, fsync-lies and stale-restore: when the replica is killed and finds what its disk really holds.",
+            ),
+            time("disk, slow-disk: what a sync takes."),
             time("From one strike to the next; absent: one strike."),
             time("No strike at this time or later; absent: until the load ends."),
         );
@@ -222,7 +271,7 @@ impl JsonSchema for Fault {
             "description": "Something that happens to replicas while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart", "partition", "link"] },
+                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "memory", "disk"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },
@@ -232,6 +281,16 @@ impl JsonSchema for Fault {
                 "resume_at": resume_at,
                 "heal_at": heal_at,
                 "wipe": { "type": "boolean", "description": "Whether the data directory is lost before the replica is started again." },
+                "cap": { "type": "string", "description": "memory: resident memory above which the replica is killed." },
+                "attack": { "enum": DiskAttack::NAMES, "description": "disk: what happens to it." },
+                "store": { "enum": ["log", "state"], "description": "disk, fsync-error: whose write fails." },
+                "files": { "enum": ["data", "databases", "everything"], "description": "disk: how much is lost or replaced." },
+                "file": { "enum": ["log", "log-wal", "state", "state-wal", "log-anchor", "key", "any"], "description": "disk: which file." },
+                "flips": { "type": "integer", "minimum": 1, "maximum": 64, "description": "disk, bit-flip: how many bits." },
+                "from": { "type": "integer", "minimum": 0, "description": "disk, swapped: whose data it is." },
+                "delay": delay,
+                "cut_at": cut_at,
+                "heal_at": heal_at,
                 "every": every,
                 "until": until,
             },

@@ -14,6 +14,7 @@ pub mod byzantine;
 mod catalog;
 mod cluster;
 mod compare;
+mod disk;
 mod expect;
 mod fault;
 mod goals;

@@ -11,6 +11,7 @@ pub use super::cluster::{
     Batch, Cluster, CommitMode, Durability, Engine, FastQuorum, Protocol, Storage, Timeouts,
 };
 pub use super::compare::{Comparison, Relation};
+pub use super::disk::{DataFile, DiskAttack, Extent, Store};
 pub use super::expect::{Condition, Expect, Expectation, Fact, FactKind};
 pub use super::fault::{Again, Choice, Fault, FaultKind, FaultTarget, Strike};
 pub use super::goals::{Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, Slo};

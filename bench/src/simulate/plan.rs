@@ -144,10 +144,13 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
         match fault.kind {
             FaultKind::Pause { .. } => faults.pauses = true,
             FaultKind::Kill { .. } | FaultKind::Restart { .. } if all => faults.power_cuts = true,
-            FaultKind::Kill { .. } | FaultKind::Restart { .. } => faults.crashes = true,
+            FaultKind::Kill { .. } | FaultKind::Restart { .. } | FaultKind::Memory { .. } => {
+                faults.crashes = true;
+            }
             FaultKind::Partition(_) => faults.partitions = true,
             // For as long as anything goes wrong (`network`).
             FaultKind::Link(_) => continue,
+            FaultKind::Disk { .. } => faults.disks = true,
         }
         for strike in fault.strikes() {
             strikes += 1;

@@ -11,6 +11,7 @@
 mod attached;
 mod command;
 mod commands;
+mod disks;
 mod ends;
 mod faults;
 mod history;

@@ -61,6 +61,13 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 let (id, end) = back?;
                 Some(ms(at(seen.progress, id, end)?.saturating_sub(end)))
             };
+            let (caught_up_ms, voting_ms) = (since_back(caught_up_at), since_back(voting_at));
+            let disturbed_until = match (one.end, caught_up_ms, voting_ms) {
+                (Some(end), Some(caught_up), Some(voting)) => {
+                    end + Duration::from_secs_f64(caught_up.max(voting) / 1e3)
+                }
+                _ => until,
+            };
             FaultFact {
                 kind: one.kind.to_owned(),
                 target: one.target.and_then(|id| u32::try_from(id).ok()),
@@ -68,13 +75,18 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 wipe: one.wiped,
                 behavior: one.behavior.map(str::to_owned),
                 acted: one.acted,
+                attack: one.attack.map(str::to_owned),
+                stopped: one.stopped.clone(),
+                refused: one.refused.clone(),
+                learner: one.learner,
                 start_s: one.start.as_secs_f64(),
                 end_s: one.end.map(|end| end.as_secs_f64()),
                 first_commit_ms: after.map(ms),
                 recovered_95_ms: recovered(&answered, one.start, seen.measured).map(ms),
                 longest_stall_ms: ms(seen.recording.longest_stall(one.start, until)),
-                caught_up_ms: since_back(caught_up_at),
-                voting_ms: since_back(voting_at),
+                throughput_kept: kept(&answered, one.start, disturbed_until.min(until)),
+                caught_up_ms,
+                voting_ms,
                 failed: one.failed.clone(),
             }
         })
@@ -103,6 +115,22 @@ fn recovered(answered: &[u64], start: Duration, measured: Duration) -> Option<Du
     let first = (struck..(end + 1).saturating_sub(window)).find(is_back)?;
     let begin = BUCKET * u32::try_from(first).ok()?;
     Some(begin.saturating_sub(start))
+}
+
+/// The mean throughput from one time to another, as a share of that before the first.
+fn kept(answered: &[u64], start: Duration, until: Duration) -> Option<f64> {
+    let bucket = |time: Duration| usize::try_from(time.as_nanos() / BUCKET.as_nanos()).ok();
+    let (struck, end) = (bucket(start)?, bucket(until)?);
+    let mean = |range: std::ops::Range<usize>| {
+        let of = |bucket| answered.get(bucket).copied().unwrap_or_default();
+        range.clone().map(of).sum::<u64>() as f64 / range.len() as f64
+    };
+    let before = struck.saturating_sub(bucket(BEFORE_MAX)?)..struck;
+    if before.len() < bucket(BEFORE_MIN)? || end <= struck {
+        return None;
+    }
+    let before = mean(before);
+    (before > 0.0).then(|| mean(struck..end) / before)
 }
 
 /// When the replica was seen for the first time, after the end of its fault, to have executed what the replica in the
@@ -163,6 +191,17 @@ mod tests {
         assert_eq!(back(&[(50..95, 0)], 5_000), Some(ms(4_500)));
         assert_eq!(back(&[], 400), None, "nothing to compare with");
         assert_eq!(back(&[(0..50, 0)], 5_000), None, "nothing before");
+    }
+
+    #[test]
+    fn what_is_kept_is_the_mean_until_the_end_over_the_mean_before() {
+        let share = |planted: &[_], start, until| kept(&series(planted), ms(start), ms(until));
+        assert_eq!(share(&[], 5_000, 9_000), Some(1.0));
+        assert_eq!(share(&[(50..60, 5)], 5_000, 7_000), Some(0.75));
+        assert_eq!(share(&[(50..60, 5)], 5_000, 6_000), Some(0.5));
+        assert_eq!(share(&[], 400, 6_000), None, "nothing to compare with");
+        assert_eq!(share(&[(0..50, 0)], 5_000, 6_000), None, "nothing before");
+        assert_eq!(share(&[], 5_000, 5_000), None, "over at once");
     }
 
     /// What replicas have executed, and whether they vote.

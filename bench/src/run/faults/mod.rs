@@ -7,9 +7,10 @@
 //!   load workers ─► Recording (answers after each mark, time series) ─────────────────────► facts ◄─────────┘
 //! ```
 //!
-//! What this cannot express: faults of the network and of the disk below a running process; a process that is stopped by
-//! SIGSTOP still has its packets taken by the kernel.
+//! What this cannot express: a process that is stopped by SIGSTOP still has its packets taken by the kernel, and no
+//! replica's clock can be set: it is the monotonic one of the machine, so the simulator does that (docs/simulator.md).
 
+mod disk;
 mod facts;
 mod links;
 mod target;

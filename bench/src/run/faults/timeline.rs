@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::links::Network;
 use super::super::threads::Poller;
 use super::target::{Situation, choose};
-use crate::cluster::Members;
+use crate::cluster::{Failed, Members};
 use crate::exit::Exit;
 use crate::load::Clock;
 use crate::options::RunError;
@@ -20,7 +20,7 @@ use crate::scenario::schema::{Byzantine, Fault, FaultKind, Scenario, Strike};
 use crate::workload::fault_stream;
 
 /// Between two looks at whether the run was stopped.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
 /// What the replicas said within this time decides who the primary is: to ask again would mean to wait for those that are
 /// down, and whoever asks all the time (the run, every 0.2 s) has done so within 0.7 s.
 const RECENT: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub(in crate::run) struct TimelinePlan {
 pub(in crate::run) struct Injected {
     /// As the scenario names it; `byzantine` for a replica that lies.
     pub(in crate::run) kind: &'static str,
-    /// That in detail.
+    /// That in detail: which links, which file.
     pub(in crate::run) what: Option<String>,
     /// The replica; `None` if none could be chosen.
     pub(in crate::run) target: Option<usize>,
@@ -65,6 +65,14 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) behavior: Option<&'static str>,
     /// How often it did so, as it says itself.
     pub(in crate::run) acted: Option<u64>,
+    /// What was done to its disk.
+    pub(in crate::run) attack: Option<&'static str>,
+    /// The words with which the replica stopped because of it.
+    pub(in crate::run) stopped: Option<String>,
+    /// The words with which it refused to start because of it.
+    pub(in crate::run) refused: Option<String>,
+    /// Whether it came back without a vote.
+    pub(in crate::run) learner: bool,
     /// Into the measured phase: when it struck.
     pub(in crate::run) start: Duration,
     /// When the replica listened again or went on; `None`: not before the end of the load.
@@ -153,7 +161,7 @@ pub(super) struct Faults {
     pub(super) n: usize,
     f: usize,
     /// Length of the measured phase.
-    measured: Duration,
+    pub(super) measured: Duration,
     /// Replicas that a fault holds.
     pub(super) held: Mutex<BTreeSet<usize>>,
     /// Replicas that lie, which no rule calls correct.
@@ -200,6 +208,10 @@ impl Faults {
                     wiped: fault.kind.wipes(),
                     behavior: None,
                     acted: None,
+                    attack: fault.kind.attack(),
+                    stopped: None,
+                    refused: None,
+                    learner: false,
                     start: self.since(start_ns),
                     end: None,
                     mark: self.plan.live.marks().set(start_ns),
@@ -234,36 +246,25 @@ impl Faults {
 
     /// One fault of one replica, from its beginning to its end.
     fn hold(&self, id: usize, strike: &Strike, kind: &FaultKind, mut injected: Injected) {
-        self.note(&format!("{} replica {id}", kind.name()));
+        self.note(&match kind.attack() {
+            Some(attack) => format!("{} {attack} replica {id}", kind.name()),
+            None => format!("{} replica {id}", kind.name()),
+        });
         self.event("fault", &injected, &[]);
-        let members = &self.plan.members;
-        let mut result = match kind {
-            FaultKind::Kill { .. } => members.kill(id),
-            FaultKind::Pause { .. } => members.pause(id),
-            FaultKind::Restart { .. } => members.stop(id),
+        let result = match kind {
+            FaultKind::Disk { attack, .. } => self.strike_disk(id, strike, attack, &mut injected),
+            FaultKind::Memory { cap, .. } => {
+                self.cap_memory(id, strike, cap.bytes(), &mut injected)
+            }
+            FaultKind::Kill { .. } | FaultKind::Pause { .. } | FaultKind::Restart { .. } => {
+                self.strike_process(id, strike, kind, &mut injected)
+            }
             FaultKind::Partition(_) | FaultKind::Link(_) => Ok(()),
         };
-        let ends = match (&result, strike.back_at) {
-            (Ok(()), Some(back_at)) => self.sleep_until(back_at),
-            // A replica that did not stop in good order is started again all the same.
-            (Err(_), Some(_)) => matches!(kind, FaultKind::Restart { .. }),
-            (_, None) => false,
-        };
-        if ends {
-            let back = match kind {
-                FaultKind::Kill { wipe, .. } | FaultKind::Restart { wipe, .. } => {
-                    members.start(id, *wipe)
-                }
-                FaultKind::Pause { .. } => members.resume(id),
-                FaultKind::Partition(_) | FaultKind::Link(_) => Ok(()),
-            };
-            if back.is_ok() {
-                injected.end = Some(self.since(self.plan.clock.now_ns()));
-                lock(&self.held).remove(&id);
-                self.note(&format!("replica {id} is back"));
-                self.event("fault-end", &injected, &[]);
-            }
-            result = result.and(back);
+        if injected.end.is_some() {
+            lock(&self.held).remove(&id);
+            self.note(&format!("replica {id} is back"));
+            self.event("fault-end", &injected, &[]);
         }
         if let Err(why) = result {
             self.note(&why);
@@ -288,6 +289,10 @@ impl Faults {
             wiped: false,
             behavior: Some(behavior),
             acted: None,
+            attack: None,
+            stopped: None,
+            refused: None,
+            learner: false,
             start: self.since(start_ns),
             end: None,
             mark: self.plan.live.marks().set(start_ns),
@@ -308,6 +313,39 @@ impl Faults {
             injected.failed = Some(format!("replica {id} found no occasion for {behavior}"));
         }
         lock(&self.injected).push(injected);
+    }
+
+    /// A signal, and the end of it if it ends.
+    fn strike_process(
+        &self,
+        id: usize,
+        strike: &Strike,
+        kind: &FaultKind,
+        injected: &mut Injected,
+    ) -> Result<(), Failed> {
+        let members = &self.plan.members;
+        let struck = match kind {
+            FaultKind::Pause { .. } => members.pause(id),
+            FaultKind::Restart { .. } => members.stop(id),
+            _ => members.kill(id),
+        };
+        let ends = match (&struck, strike.back_at) {
+            (Ok(()), Some(back_at)) => self.sleep_until(back_at),
+            // A replica that did not stop in good order is started again all the same.
+            (Err(_), Some(_)) => matches!(kind, FaultKind::Restart { .. }),
+            (_, None) => false,
+        };
+        if !ends {
+            return struck;
+        }
+        let back = match kind {
+            FaultKind::Pause { .. } => members.resume(id),
+            _ => members.start(id, injected.wiped),
+        };
+        if back.is_ok() {
+            injected.end = Some(self.now());
+        }
+        struck.and(back)
     }
 
     fn skip(&self, injected: Injected, why: String) {
@@ -338,6 +376,11 @@ impl Faults {
         Duration::from_nanos(now_ns.saturating_sub(self.plan.measured_ns))
     }
 
+    /// Into the measured phase.
+    pub(super) fn now(&self) -> Duration {
+        self.since(self.plan.clock.now_ns())
+    }
+
     pub(super) fn note(&self, what: &str) {
         let at = self.since(self.plan.clock.now_ns()).as_secs_f64();
         // Nobody watches any more once the load is over.
@@ -347,8 +390,16 @@ impl Faults {
     pub(super) fn event(&self, event: &str, injected: &Injected, more: &[(&str, Value)]) {
         let mut fields = vec![("kind", Value::from(injected.kind))];
         fields.extend(injected.target.map(|id| ("replica", id.into())));
-        fields.extend(injected.what.clone().map(|what| ("what", what.into())));
         fields.extend(injected.behavior.map(|name| ("behavior", name.into())));
+        let words = [
+            ("attack", injected.attack.map(str::to_owned)),
+            ("what", injected.what.clone()),
+            ("stopped", injected.stopped.clone()),
+            ("refused", injected.refused.clone()),
+        ];
+        for (name, word) in words {
+            fields.extend(word.map(|word| (name, word.into())));
+        }
         if injected.wiped {
             fields.push(("wipe", true.into()));
         }

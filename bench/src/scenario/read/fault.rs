@@ -8,15 +8,21 @@ use crate::scenario::problem::Problem;
 use crate::scenario::refusal::{Refusal, Words, integer, quantity};
 use crate::scenario::section::Section;
 use crate::scenario::tree::{Entry, Node, Table, Value};
+use crate::scenario::units::Size;
 
 /// Entries at most; each may strike many times.
 const FAULTS_MAX: usize = 100;
 
 /// Times of a fault: a run lasts a day at most.
-const TIMES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+pub(super) const TIMES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 
 /// The shortest time between two strikes of one fault.
 const EVERY_MIN: Duration = Duration::from_millis(100);
+
+/// What a replica's memory may be capped at.
+const CAPS: RangeInclusive<Size> = Size::of(1 << 20)..=Size::of(1 << 40);
+/// The bound for every replica in every scenario (SECURITY.md).
+const CAP_DEFAULT: Size = Size::of(256 << 20);
 
 /// Reads all entries. `load` is how long the load is measured: where `until` is not written, it ends there.
 pub(super) fn read(root: &mut Section<'_, '_>, load: Duration, n: u32) -> Vec<Fault> {
@@ -83,7 +89,7 @@ fn entry(
             _ => {
                 let default = FaultTarget::Chosen(Choice::Primary);
                 let target = table.value("target", default, target);
-                (of_kind(table, word), target)
+                (of_kind(table, word)?, target)
             }
         };
         Some(Fault {
@@ -102,6 +108,8 @@ enum Word {
     Restart,
     Partition,
     Link,
+    Memory,
+    Disk,
 }
 
 /// Faults that may name links instead of a target.
@@ -135,14 +143,16 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("restart", Word::Restart),
             ("partition", Word::Partition),
             ("link", Word::Link),
+            ("memory", Word::Memory),
+            ("disk", Word::Disk),
         ],
-        later: &["disk", "client"],
+        later: &["client"],
     };
     table.value("kind", None, |value| words.read(value).map(Some))
 }
 
-fn of_kind(table: &mut Section<'_, '_>, word: Word) -> FaultKind {
-    match word {
+fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
+    Some(match word {
         Word::Kill | Word::Restart | Word::Partition | Word::Link => {
             table.inapplicable(
                 &["resume_at"],
@@ -168,7 +178,15 @@ fn of_kind(table: &mut Section<'_, '_>, word: Word) -> FaultKind {
                 resume_at: time(table, "resume_at"),
             }
         }
-    }
+        Word::Memory => FaultKind::Memory {
+            cap: table.quantity("cap", CAP_DEFAULT, CAPS),
+            restart_at: time(table, "restart_at"),
+        },
+        Word::Disk => {
+            let (attack, heal_at) = super::disk::read(table)?;
+            FaultKind::Disk { attack, heal_at }
+        }
+    })
 }
 
 pub(super) fn time(table: &mut Section<'_, '_>, key: &'static str) -> Option<Duration> {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::scenario::disk::DiskAttack;
 use crate::scenario::fault::{Choice, Fault, FaultKind, FaultTarget, spoken};
 use crate::scenario::problem::Problem;
 use crate::scenario::reading::Reading;
@@ -86,6 +87,14 @@ impl One<'_, '_, '_> {
             }
             FaultKind::Pause { resume_at } => ("resume_at", resume_at),
             FaultKind::Partition(_) | FaultKind::Link(_) => ("heal_at", self.fault.back_at()),
+            FaultKind::Memory { restart_at, .. } => ("restart_at", restart_at),
+            FaultKind::Disk {
+                ref attack,
+                heal_at,
+            } => match attack.cut_at() {
+                Some(cut_at) => ("cut_at", Some(cut_at)),
+                None => ("heal_at", heal_at),
+            },
         };
         if let Some(back) = back {
             self.back_is_in_order(key, back);
@@ -143,6 +152,11 @@ impl One<'_, '_, '_> {
             let help = "add restart_at, or remove wipe".to_owned();
             self.blame("wipe", message.to_owned(), help, "");
         }
+        if let FaultKind::Disk { attack, .. } = &self.fault.kind {
+            let (name, attack) = (attack.name(), attack.clone());
+            self.disk_can_be_struck(name, &attack);
+            return;
+        }
         let restarts = !matches!(self.fault.kind, FaultKind::Pause { .. })
             && !self.fault.kind.is_of_the_network()
             && self.fault.back_at().is_some()
@@ -152,6 +166,26 @@ impl One<'_, '_, '_> {
                 "a replica that keeps its records in memory has none when it is started again";
             let help = "write wipe = true, or cluster.storage.engine = \"sqlite\"".to_owned();
             self.blame("kind", message.to_owned(), help, "");
+        }
+    }
+
+    fn disk_can_be_struck(&mut self, name: &str, attack: &DiskAttack) {
+        if self.scenario.cluster.storage.engine == Engine::Memory {
+            let message = format!("{name} strikes a disk, and these replicas keep nothing on disk");
+            let help = "write cluster.storage.engine = \"sqlite\"".to_owned();
+            self.blame("attack", message, help, "");
+        }
+        let DiskAttack::Swapped { from } = *attack else {
+            return;
+        };
+        let n = self.scenario.cluster.n;
+        if from >= n {
+            let message = format!("there is no replica {from} among {n}");
+            let help = format!("replicas are 0 to {}", n - 1);
+            self.blame("from", message, help, "");
+        } else if self.fault.target == FaultTarget::Replicas(vec![from]) {
+            let message = format!("replica {from} would get its own data");
+            self.blame("from", message, "name another replica".to_owned(), "");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod byzantine;
 mod cluster;
+mod disk;
 mod expect;
 mod fault;
 mod fault_rules;

@@ -1,0 +1,75 @@
+//! Disks that fail under real processes: what each replica makes of it, and what the run says.
+
+use serde_json::Value;
+
+use super::{local, results};
+
+/// The fault of this attack, which was to strike this replica.
+fn fault<'f>(faults: &'f [Value], attack: &str, target: u64) -> &'f Value {
+    let found = faults
+        .iter()
+        .find(|fault| fault["attack"] == attack && fault["target"] == target);
+    found.unwrap_or_else(|| panic!("no {attack} of {target}: {faults:?}"))
+}
+
+fn says(fault: &Value, field: &str, words: &str) {
+    let said = fault[field].as_str().unwrap_or_default();
+    assert!(said.contains(words), "{field}: {fault}");
+}
+
+#[test]
+fn replicas_stop_or_refuse_and_say_why_and_who_lost_promises_has_no_vote() {
+    let directory = local::directory();
+    let faults = r#"fault=[
+        { at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "900ms" },
+        { at = "1300ms", kind = "disk", attack = "swapped", from = 0, target = 1, heal_at = "1900ms" },
+        { at = "2300ms", kind = "disk", attack = "file-times", target = 2 },
+        { at = "2900ms", kind = "disk", attack = "stale-restore", target = 3, cut_at = "3300ms" },
+    ]"#;
+    let ended = local::run(
+        directory.path(),
+        &local::set(&[
+            faults,
+            "load.duration=4s",
+            // Who comes back learns from the next STATUS, five to a heartbeat, what it missed.
+            "cluster.timeouts.heartbeat=2s",
+            "check.liveness.after_heal=60s",
+            "expect.lost_operations=0",
+            "expect.stopped=[4]",
+            "expect.refused=[1]",
+            "expect.learners=[3]",
+        ]),
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    let faults = json["repeats"][0]["faults"].as_array().unwrap();
+    let failed = faults.iter().find(|fault| fault.get("failed").is_some());
+    assert_eq!(failed, None);
+    says(fault(faults, "fsync-error", 4), "stopped", "input/output");
+    says(fault(faults, "swapped", 1), "refused", "belongs to");
+    says(fault(faults, "stale-restore", 3), "what", "is gone");
+    assert_eq!(fault(faults, "stale-restore", 3)["learner"], true);
+    assert!(fault(faults, "file-times", 2).get("learner").is_none());
+    for (attack, target) in [("fsync-error", 4), ("swapped", 1), ("file-times", 2)] {
+        let fault = fault(faults, attack, target);
+        assert!(fault["end_s"].is_number(), "it came back: {fault}");
+    }
+    results::assert_nothing_secret_left(directory.path());
+    for words in ["disk fsync-error 4, stopped", "disk swapped 1, refused"] {
+        assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_replica_that_does_not_do_what_its_disk_demands_is_a_missed_expectation() {
+    let directory = local::directory();
+    let ended = local::run(
+        directory.path(),
+        &local::set(&[
+            r#"fault=[{ at = "200ms", kind = "disk", attack = "slow-disk", delay = "1ms", target = 4, heal_at = "500ms" }]"#,
+            "expect.stopped=[4]",
+        ]),
+    );
+    assert_eq!(ended.code, Some(3), "{}", ended.stdout);
+    assert!(ended.stdout.contains("stopped"), "{}", ended.stdout);
+}

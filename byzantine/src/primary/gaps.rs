@@ -97,8 +97,10 @@ impl Leaping {
         let stable = hand.scene.standing.stable.0;
         let window = hand.scene.forge.keyring.cluster().limits().log_window;
         let seq = match self.plan.gap {
-            Gap::Above => stable + window + 1 + hand.chance.below(window),
-            Gap::Below => hand.chance.below(stable + 1),
+            // Above the windows of those who are ahead, too: inside one it would be equivocation.
+            Gap::Above => stable + 2 * window + 1 + hand.chance.below(window),
+            // Below the windows of those who are behind.
+            Gap::Below => hand.chance.below(stable.saturating_sub(2 * window) + 1),
             Gap::Skip | Gap::Jump => return None,
         };
         let at = header.statement;

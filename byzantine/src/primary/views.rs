@@ -29,6 +29,7 @@ impl Recipe for AbsurdViews {
         Box::new(Absurd {
             rounds: self.rounds,
             count: 0,
+            batch: None,
         })
     }
 }
@@ -36,6 +37,8 @@ impl Recipe for AbsurdViews {
 struct Absurd {
     rounds: u16,
     count: u64,
+    /// Always the same: two in one view and slot would be proof against it.
+    batch: Option<Batch>,
 }
 
 /// The first view at or below, or else above, this one of which the member is the primary.
@@ -51,12 +54,15 @@ impl Attack for Absurd {
     fn leaving(&mut self, hand: &mut Hand<'_>, sent: Outgoing, leaves: &mut Vec<Outgoing>) {
         let heartbeat = matches!(sent.wire, Wire::Status(_));
         leaves.push(sent);
-        let known = hand.scene.memory.requests().next_back().cloned();
-        let Some(known) = known.filter(|_| heartbeat && hand.strikes(None)) else {
+        if !heartbeat || !hand.strikes(None) {
             return;
-        };
+        }
+        if self.batch.is_none() {
+            let known = hand.scene.memory.requests().next().cloned();
+            self.batch = known.map(|known| Batch::new(vec![known]));
+        }
+        let Some(batch) = &self.batch else { return };
         hand.did();
-        let batch = Batch::new(vec![known]);
         let standing = hand.scene.standing;
         let now = standing.view.0;
         for _ in 0..self.rounds {

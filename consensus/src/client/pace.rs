@@ -30,6 +30,9 @@ impl Default for Pace {
 /// primary that only pretends to be busy must not keep a request from the others (R15).
 pub(super) const BUSY_PATIENCE: u32 = 6;
 
+/// Nor for longer than this many first waits for a result, however long its pauses are.
+pub(super) const BUSY_WAITS: u32 = 2;
+
 /// The first wait for a result is at least this many times what results usually take.
 const PATIENCE: u32 = 3;
 

@@ -7,7 +7,7 @@ use crate::reply::Outcome;
 use crate::time::Instant;
 
 use super::action::{Completed, Standing, TimedOut};
-use super::pace::{BUSY_PATIENCE, Jitter, Pace};
+use super::pace::{BUSY_PATIENCE, BUSY_WAITS, Jitter, Pace};
 use super::primary::Presumed;
 use super::tally::{Candidate, Tally, keepsake};
 
@@ -103,11 +103,14 @@ impl Pending {
         }
         self.reacted = true;
         self.busy_streak = self.busy_streak.saturating_add(1);
-        if self.busy_streak <= BUSY_PATIENCE {
+        let patient = now.since(self.sent_at) < pace.retransmit_after * BUSY_WAITS;
+        let pause = if patient && self.busy_streak <= BUSY_PATIENCE {
             self.next = Next::Primary;
             self.wait = pace.retransmit_after;
-        }
-        let pause = pace.busy_pause(retry_after_ms, self.busy_streak);
+            pace.busy_pause(retry_after_ms, self.busy_streak)
+        } else {
+            pace.busy_pause(retry_after_ms, 1)
+        };
         self.resend_at = now + jitter.stretch(pause);
         true
     }

@@ -106,6 +106,24 @@ fn a_busy_primary_is_given_growing_pauses_but_not_for_ever() {
 }
 
 #[test]
+fn a_primary_that_pretends_to_be_busy_keeps_a_request_from_the_others_for_two_waits() {
+    let mut world = World::new();
+    world.send();
+    let began = world.now;
+    loop {
+        world.reply(0, 1, 0, busy(400));
+        if sent(&world.fire()) == [To::All] {
+            break;
+        }
+    }
+    let waited = world.now.since(began);
+    assert!(
+        waited > T_CLI * pace::BUSY_WAITS && waited < T_CLI * 4,
+        "{waited:?}"
+    );
+}
+
+#[test]
 fn a_busy_backup_is_only_counted() {
     let mut world = World::new();
     world.send();

@@ -81,7 +81,8 @@ impl Lying {
         Forge {
             me: who.me,
             keyring: Keyring::new(Arc::clone(&who.cluster)),
-            cabal: Arc::new(Cabal::new(keys, self.plan.seed)),
+            // Signatures that no honest signer makes take the key itself (BB14).
+            cabal: Arc::new(Cabal::new(keys, self.plan.seed).with_secret(who.me, who.key.clone())),
         }
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod attached;
+mod byzantine;
 mod command;
 mod commands;
 mod disks;

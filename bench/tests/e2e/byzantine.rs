@@ -1,0 +1,76 @@
+//! Replicas that lie, as real processes: what they did is reported, and the others go on and agree.
+
+use serde_json::Value;
+
+use super::command::replicas_in;
+use super::{local, results};
+
+/// Runs the small scenario with these liars; the facts of the only repeat.
+fn attacked(byzantine: &str, duration: &str, more: &[&str]) -> Value {
+    let directory = local::directory();
+    let (byzantine, duration) = (
+        format!("byzantine={byzantine}"),
+        format!("load.duration={duration}"),
+    );
+    let mut values = vec![
+        byzantine.as_str(),
+        duration.as_str(),
+        "expect.lost_operations=0",
+    ];
+    values.extend(more);
+    let ended = local::run(directory.path(), &local::set(&values));
+    let json = results::assert_passed(&local::latest(directory.path()), &ended);
+    assert_eq!(replicas_in(directory.path()), []);
+    json["repeats"][0].clone()
+}
+
+#[test]
+fn a_primary_that_equivocates_is_replaced_by_its_own_signatures() {
+    // No time-out is as short as this run: nothing but the proof ends its view.
+    let repeat = attacked(
+        r#"[{ replica = "primary", behavior = "equivocate" }]"#,
+        "2s",
+        &["expect.final_view=>= 1", "expect.faults=1"],
+    );
+    let fault = &repeat["faults"][0];
+    assert_eq!(
+        (&fault["kind"], &fault["behavior"]),
+        (&"byzantine".into(), &"equivocate".into())
+    );
+    assert_eq!(
+        (&fault["target"], &fault["end_s"]),
+        (&0.into(), &Value::Null)
+    );
+    assert!(fault["acted"].as_u64() >= Some(1), "{fault}");
+}
+
+#[test]
+fn clients_believe_no_single_liar_and_checks_rest_on_the_others() {
+    let repeat = attacked(
+        r#"[{ replica = 4, behavior = "corrupt-reply", when = { from = "200ms", to = "1500ms" } }]"#,
+        "2s",
+        &["expect.view_changes=0"],
+    );
+    let fault = &repeat["faults"][0];
+    assert!(fault["acted"].as_u64() >= Some(1), "{fault}");
+    let (start, end) = (
+        fault["start_s"].as_f64().unwrap(),
+        fault["end_s"].as_f64().unwrap(),
+    );
+    assert!((0.2..end).contains(&start) && end >= 1.5, "{fault}");
+    assert_eq!(repeat["checks"]["linearizable"]["verdict"], "pass");
+}
+
+#[test]
+fn a_liar_that_finds_no_occasion_is_no_attack() {
+    let directory = local::directory();
+    // A backup makes no proposals that it could contradict.
+    let byzantine = r#"byzantine=[{ replica = 4, behavior = "equivocate" }]"#;
+    let ended = local::run(directory.path(), &local::set(&[byzantine]));
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("no occasion for equivocate"),
+        "{}",
+        ended.stdout
+    );
+}

@@ -70,7 +70,8 @@ impl Pulse {
         }
     }
 
-    pub(crate) fn note_restarted(&self) {
+    /// The member comes back from what it had on disk.
+    pub fn note_restarted(&self) {
         self.0.restarted.store(true, Relaxed);
     }
 

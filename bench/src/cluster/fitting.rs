@@ -64,6 +64,11 @@ impl Surroundings {
         }
     }
 
+    /// Whether this replica was started before.
+    pub(super) fn was_restarted(&self) -> bool {
+        self.member.restarted
+    }
+
     /// Lets a part hear what was said before this replica was started, and from now on.
     pub(super) fn listen(&mut self, mut listener: Listener) {
         self.member.told.iter().for_each(&mut listener);

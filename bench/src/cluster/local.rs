@@ -106,6 +106,7 @@ impl Local {
                     far: options.scenario.network.is_some(),
                     links: mesh.of(id),
                 }),
+                restarted: false,
                 byzantine: options.scenario.byzantine_plan(id as u32, options.seed),
                 told: Vec::new(),
             };

@@ -61,6 +61,9 @@ impl Lying {
             keys.push((ReplicaId(*colluder), Arc::new(key)));
         }
         let pulse = Pulse::default();
+        if around.was_restarted() {
+            pulse.note_restarted();
+        }
         let begun = pulse.clone();
         around.listen(Box::new(move |line| {
             if let ControlLine::Begin { ago_ms } = line {

@@ -395,6 +395,7 @@ impl Member {
         let told = self.told.values();
         MemberFile {
             told: told.map(|(at, line)| line.later(at.elapsed())).collect(),
+            restarted: true,
             ..self.file.clone()
         }
     }

@@ -17,6 +17,9 @@ pub(super) struct MemberFile {
     /// The network that is emulated around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) network: Option<crate::emulation::Plan>,
+    /// Whether it was started before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) restarted: bool,
     /// What it does, if it is Byzantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byzantine: Option<Plan>,
@@ -58,6 +61,7 @@ mod tests {
         let file = MemberFile {
             seed: 7,
             network: None,
+            restarted: true,
             byzantine: Some(Plan::default()),
             told: vec![ControlLine::Begin { ago_ms: 3 }],
         };

@@ -5,6 +5,7 @@
 //!                         ├────► load      clients, by the workload's streams
 //!                         ├────► record    histograms, history, files
 //!                         └────► check ──► judge ──► report
+//!   cli ──► verify ────► check, over the files of a run
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
 
@@ -22,4 +23,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod simulate;
+pub mod verify;
 pub mod workload;

@@ -9,11 +9,20 @@ use std::collections::BTreeMap;
 use super::CheckResult;
 use super::register::{ABSENT, ValueId, Values, action_of};
 use super::search::{Found, Step, search};
+use super::shrink::{Core, shrink};
 use crate::record::{HistoryLine, HistoryResult, LineStatus};
 use crate::workload::OperationKind;
 
 /// Violations spelled out in the detail; the rest is only counted.
 const VIOLATIONS_SHOWN_MAX: usize = 3;
+/// Choices remembered for one key before the search gives up undecided.
+const CHOICES_MAX: usize = 1_000_000;
+/// Keys whose violations are reduced to the operations that show them.
+const REDUCED_MAX: u64 = 3;
+/// Operations of a reduced history that are shown.
+const OPERATIONS_SHOWN_MAX: usize = 16;
+/// Threads that search keys.
+const THREADS_MAX: usize = 16;
 
 /// What the checker found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +37,10 @@ pub struct LinearizableReport {
     pub keys_undecided: u64,
     /// One sentence for each key that has no linearization.
     pub violations: Vec<String>,
+    /// Of the first of these keys: the fewest operations that no order explains, whatever the others did.
+    pub counterexample: Vec<HistoryLine>,
+    /// The others are those that were called by this time.
+    pub counterexample_until: u64,
 }
 
 /// Checks a history that begins with an empty map; the order of the lines does not matter.
@@ -41,45 +54,92 @@ pub fn check_linearizable(lines: &[HistoryLine]) -> LinearizableReport {
             _ => keys.entry(&line.key).or_default().push(index),
         }
     }
-    for (key, indices) in keys {
+    let keys: Vec<(&str, Vec<usize>)> = keys.into_iter().collect();
+    let mut reduced = 0;
+    for ((key, indices), found) in keys.iter().zip(check_keys(lines, &keys)) {
         report.keys += 1;
         report.operations += indices.len() as u64;
-        match check_key(lines, &indices) {
-            Ok(true) => {}
-            Ok(false) => report.keys_undecided += 1,
-            Err(violation) => report.violations.push(format!("key {key}: {violation}")),
+        match found {
+            Checked::Linearizable => {}
+            Checked::Undecided => report.keys_undecided += 1,
+            Checked::Impossible(violation) => {
+                report.violations.push(format!("key {key}: {violation}"));
+            }
+            Checked::Violation(mut violation, steps, values) => {
+                reduced += 1;
+                if reduced <= REDUCED_MAX {
+                    let core = shrink(&steps, values);
+                    violation += &reason(lines, &core);
+                    if report.counterexample.is_empty() {
+                        let line = |step: &Step| lines[step.line].clone();
+                        report.counterexample = core.steps.iter().map(line).collect();
+                        report.counterexample_until = core.until;
+                    }
+                }
+                report.violations.push(format!("key {key}: {violation}"));
+            }
         }
     }
     report
 }
 
-/// `Ok(false)`: undecided.
-fn check_key(lines: &[HistoryLine], indices: &[usize]) -> Result<bool, String> {
+/// What came of one key.
+enum Checked {
+    Linearizable,
+    Undecided,
+    /// An operation that no execution explains.
+    Impossible(String),
+    /// No order explains these steps; the number is that of their values.
+    Violation(String, Vec<Step>, usize),
+}
+
+/// Searches all keys, several at a time: none has to do with another.
+fn check_keys(lines: &[HistoryLine], keys: &[(&str, Vec<usize>)]) -> Vec<Checked> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = threads.min(THREADS_MAX).min(keys.len()).max(1);
+    let mut found: Vec<(usize, Checked)> = std::thread::scope(|scope| {
+        let search = |thread: usize| {
+            let mine = keys.iter().enumerate().skip(thread).step_by(threads);
+            mine.map(|(index, (_, indices))| (index, check_key(lines, indices)))
+                .collect::<Vec<_>>()
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || search(thread)))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a search does not panic"))
+            .collect()
+    });
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, checked)| checked).collect()
+}
+
+fn check_key(lines: &[HistoryLine], indices: &[usize]) -> Checked {
     let mut values = Values::default();
     let mut steps = Vec::with_capacity(indices.len());
     for &index in indices {
         let line = &lines[index];
-        if let Some(action) = action_of(line, &mut values)
-            .map_err(|problem| format!("{problem} ({})", describe(line)))?
-        {
-            let ret = if line.status == LineStatus::Unknown {
-                None
-            } else {
-                line.ret
-            };
-            steps.push(Step {
-                call: line.call,
-                ret,
-                action,
-                seq: line.seq,
-                line: index,
-            });
-        }
+        let action = match action_of(line, &mut values) {
+            Ok(Some(action)) => action,
+            Ok(None) => continue,
+            Err(problem) => {
+                return Checked::Impossible(format!("{problem} ({})", describe(line)));
+            }
+        };
+        let ret = line.ret.filter(|_| line.status != LineStatus::Unknown);
+        steps.push(Step {
+            call: line.call,
+            ret,
+            action,
+            seq: line.seq,
+            line: index,
+        });
     }
     let total = steps.len();
-    match search(steps.clone(), values.count()) {
-        Found::Linearizable => Ok(true),
-        Found::Undecided => Ok(false),
+    match search(steps.clone(), values.count(), CHOICES_MAX) {
+        Found::Linearizable => Checked::Linearizable,
+        Found::Undecided => Checked::Undecided,
         Found::Violation {
             placed,
             state,
@@ -100,9 +160,28 @@ fn check_key(lines: &[HistoryLine], indices: &[usize]) -> Result<bool, String> {
             {
                 text += &format!(", which {} saw", describe(&lines[line]));
             }
-            Err(text)
+            Checked::Violation(text, steps, values.count())
         }
     }
+}
+
+/// The operations that show it, as a sentence.
+fn reason(lines: &[HistoryLine], core: &Core) -> String {
+    let mut shown: Vec<String> = core
+        .steps
+        .iter()
+        .take(OPERATIONS_SHOWN_MAX)
+        .map(|step| describe(&lines[step.line]))
+        .collect();
+    let more = core.steps.len().saturating_sub(OPERATIONS_SHOWN_MAX);
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    format!(
+        "; whatever the others did that were called by {} ns, no order explains {}",
+        core.until,
+        shown.join(" + ")
+    )
 }
 
 fn fits(steps: &[Step], line: usize, state: ValueId) -> bool {
@@ -150,6 +229,8 @@ impl LinearizableReport {
             scans_skipped,
             keys_undecided,
             violations,
+            counterexample,
+            counterexample_until,
         } = self;
         let scans = if *scans_skipped > 0 {
             format!("; {scans_skipped} scans not checked")
@@ -181,6 +262,12 @@ impl LinearizableReport {
             CheckResult::pass(format!(
                 "{operations} operations on {keys} keys, each key linearizable{scans}"
             ))
+        };
+        let result = match serde_json::to_value(counterexample) {
+            Ok(lines) if !counterexample.is_empty() => result
+                .with("counterexample", lines)
+                .with("counterexample_until_ns", *counterexample_until),
+            _ => result,
         };
         result
             .with("operations", *operations)

@@ -12,7 +12,7 @@ pub(super) type ValueId = u32;
 pub(super) const ABSENT: ValueId = 0;
 
 /// What an operation that took effect (or failed) demands of the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Demand {
     /// The state is this one.
     Is(ValueId),

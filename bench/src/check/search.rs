@@ -1,12 +1,13 @@
 //! The search for a linearization of one key's history (Wing and Gong 1993, Lowe 2017): put the operations into an order that respects real time and that the key
 //! could have executed one after the other.
 //!
-//! The search takes, again and again, one of the operations that may come next: those called before any other open operation returned. Three things keep
+//! The search takes, again and again, one of the operations that may come next: those called before any other open operation returned. Four things keep
 //! it short.
 //!
 //! - *Forced steps.* An operation which holds now and changes nothing may always go first. So may a plain write (put, update) whose readers may all follow at once, while
 //!   the present value has no readers left, and no delete or failed cas is left that could tell the difference. Neither needs a second thought.
 //! - *Unique values.* A value that is gone never comes back, so nothing may overwrite it while one of its readers is still to come.
+//! - *Likeness.* Of writes of unknown outcome that ask for the same and leave what nobody looks at, one is as good as another: only the one called first is tried.
 //! - *Memory.* A set of done operations together with a value is searched once. The set is remembered as the sum (xor) of a random 128-bit number for each
 //!   operation: two different sets coincide with a chance of about 2^-88 even among a million.
 //!
@@ -14,11 +15,8 @@
 
 use std::collections::HashSet;
 
-use super::register::{ABSENT, Action, ValueId};
+use super::register::{ABSENT, Action, Demand, ValueId};
 use crate::workload::spread;
-
-/// Choices remembered for one key before the search gives up undecided.
-pub(super) const CHOICES_MAX: usize = 1_000_000;
 
 /// One operation of the key.
 #[derive(Debug, Clone, Copy)]
@@ -44,18 +42,19 @@ pub(super) enum Found {
         state: ValueId,
         stuck: usize,
     },
-    /// More than [`CHOICES_MAX`] choices.
+    /// More choices than allowed.
     Undecided,
 }
 
-/// Searches for an order of `steps`, starting from an absent key; `values` is one more than the largest value.
-pub(super) fn search(mut steps: Vec<Step>, values: usize) -> Found {
+/// Searches for an order of `steps`, starting from an absent key; `values` is one more than the largest value. Gives up when
+/// more than `choices_max` choices are remembered.
+pub(super) fn search(mut steps: Vec<Step>, values: usize, choices_max: usize) -> Found {
     let unique = written_once(&steps, values);
     if unique {
         settle_observed(&mut steps, values);
     }
     steps.sort_by_key(|step| step.call);
-    Search::new(steps, values, unique).run()
+    Search::new(steps, values, unique).run(choices_max)
 }
 
 fn written_once(steps: &[Step], values: usize) -> bool {
@@ -164,7 +163,7 @@ impl Search {
         search
     }
 
-    fn run(mut self) -> Found {
+    fn run(mut self, choices_max: usize) -> Found {
         let mut seen: HashSet<(u128, ValueId)> = HashSet::new();
         let mut choices: Vec<Choice> = Vec::new();
         loop {
@@ -173,7 +172,7 @@ impl Search {
                 return Found::Linearizable;
             }
             if seen.insert((self.done, self.state)) {
-                if seen.len() > CHOICES_MAX {
+                if seen.len() > choices_max {
                     return Found::Undecided;
                 }
                 self.note_progress();
@@ -267,6 +266,7 @@ impl Search {
             0
         };
         let mut alternatives = Vec::new();
+        let mut alike: Vec<(Demand, bool)> = Vec::new();
         let mut cursor = self.by_call.first();
         while let Some(index) = cursor {
             let step = &self.steps[index];
@@ -277,6 +277,12 @@ impl Search {
             // Its own demand may be the last one for the present value.
             let own = u32::from(step.ret.is_some() && step.action.observes() == Some(self.state));
             if step.action.writes.is_some() && step.action.holds(self.state) && waiting == own {
+                if let Some(kind) = self.kind_of_unseen(step) {
+                    if alike.contains(&kind) {
+                        continue;
+                    }
+                    alike.push(kind);
+                }
                 alternatives.push(index);
             }
         }
@@ -285,6 +291,16 @@ impl Search {
             (step.ret.is_none(), step.seq.unwrap_or(u64::MAX), step.call)
         });
         alternatives
+    }
+
+    /// What a write of unknown outcome asks for, and whether it deletes, if nobody can tell its value from another one.
+    fn kind_of_unseen(&self, step: &Step) -> Option<(Demand, bool)> {
+        let value = step.action.writes.filter(|_| step.ret.is_none())?;
+        let deletes = value == ABSENT;
+        let looked_at = self.open.observers[value as usize]
+            + self.open.cas[value as usize]
+            + self.open.failed_cas;
+        (deletes || (self.unique && looked_at == 0)).then_some((step.action.demand, deletes))
     }
 
     fn place(&mut self, index: usize) {

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::record::HistoryMode;
 use crate::simulate::Seeds;
+use crate::verify::Named;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -20,6 +21,7 @@ Examples:
   bench run                                  five replicas here, 12 seconds
   bench run overload --set load.clients=128  a scenario, one value changed
   bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
+  bench verify                               the newest run judged again, from its files
   bench scenario list                        the scenarios at hand
   bench simulate --seeds 0..2000             clusters in virtual time, faults on
 
@@ -45,6 +47,16 @@ A SCENARIO is a file, or the name of one that the program carries: see
 `bench scenario list`. Several are run one after the other; the gravest end
 decides the exit code. Results are in DIR/<time>_<name>_<4 hex>; DIR/latest
 is the newest.";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  bench verify
+  bench verify results/latest
+  bench verify @2 --check state,evidence --json
+
+Histories, logs, contents, proofs and samples are read again; every signature is
+verified. What run.json says is shown where it differs. Exit code 4: a safety
+violation; 5: only standstills; 3: only a replica that needed too much.";
 
 const SCENARIO_EXAMPLES: &str = "\
 Examples:
@@ -115,6 +127,9 @@ pub(super) enum Command {
     /// Run scenarios: start a cluster, load it, measure, check, and leave results
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Judge a run once more, from its files alone
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// List, check, explain and begin scenario files
     #[command(after_long_help = SCENARIO_EXAMPLES)]
     Scenario(ScenarioArgs),
@@ -161,6 +176,19 @@ pub(super) struct RunArgs {
     /// One progress line a second, also on a terminal
     #[arg(long)]
     pub(super) plain: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// A directory of results, an id or the beginning of one, or @1 for the newest
+    #[arg(value_name = "RUN", default_value = "@1")]
+    pub(super) run: String,
+    /// Only these checks
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub(super) check: Vec<Named>,
+    /// Where results are looked for
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@ mod output;
 mod run;
 mod scenario;
 mod simulate;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run::execute(run, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
+        Command::Verify(arguments) => verify::execute(arguments, &output),
         Command::Simulate(arguments) => simulate::execute(arguments, &output),
         Command::Replay(arguments) => simulate::replay(arguments, &output),
     };

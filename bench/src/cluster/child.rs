@@ -26,6 +26,9 @@ pub struct Arguments {
     /// File for the committed log.
     #[arg(long)]
     pub committed: PathBuf,
+    /// File for the contents of what it executes, if it is to keep them.
+    #[arg(long)]
+    pub executed: Option<PathBuf>,
     /// What else it is: written by `bench` for this very process.
     #[arg(long)]
     pub member: PathBuf,
@@ -66,7 +69,7 @@ impl Arguments {
                 .map(|value| value.get_name().to_owned())
                 .unwrap_or_default()
         };
-        vec![
+        let mut line = vec![
             SUBCOMMAND.into(),
             "--dir".into(),
             self.dir.clone().into(),
@@ -80,7 +83,11 @@ impl Arguments {
             name(&|| self.storage.to_possible_value()).into(),
             "--log".into(),
             self.log.clone().into(),
-        ]
+        ];
+        if let Some(path) = &self.executed {
+            line.extend(["--executed".into(), path.clone().into()]);
+        }
+        line
     }
 }
 
@@ -114,6 +121,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         EngineName::Memory => Engine::Memory,
     };
     options.committed_log = Some(arguments.committed);
+    options.executed_log = arguments.executed;
     // The parent holds the other end: when it dies, however it dies, the replica stops.
     options.exit_with_stdin = true;
     let member = match MemberFile::read(&arguments.member) {
@@ -152,6 +160,7 @@ mod tests {
         let arguments = Arguments {
             dir: "a dir".into(),
             committed: "c.jsonl".into(),
+            executed: Some("e.bin".into()),
             member: "m.json".into(),
             durability: DurabilityName::Off,
             storage: EngineName::Memory,

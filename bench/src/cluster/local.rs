@@ -1,21 +1,26 @@
 //! A cluster of replica processes on loopback, for the length of one repeat.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crypto::SecretKey;
 use network::ClusterFile;
+use replica::evidence::EVIDENCE;
+use replica::storage::sqlite::DATA;
 
 use super::child::{Arguments, DurabilityName, EngineName};
 use super::founding;
-use super::member::{COMMITTED_STEM, FirstLife, Members};
+use super::member::{COMMITTED_STEM, EXECUTED_STEM, FirstLife, Members};
 use super::member_file::MemberFile;
 use super::process::Process;
+use crate::check::{ExecutedLog, Exhibit, read_exhibits};
 use crate::emulation;
 use crate::exit::Exit;
 use crate::options::RunError;
 use crate::scenario::schema::{Durability, Engine, Scenario};
+use crate::scenario::witnesses;
 
 /// All replicas must listen after this long. Loopback and a fresh directory take milliseconds;
 /// the rest is for machines that are busy with something else.
@@ -79,11 +84,17 @@ impl Local {
         let file = ClusterFile::read(&directory.join("cluster.toml"))
             .map_err(|error| (RunError::new(Exit::Runtime, error.to_string()), false))?;
         let storage = &options.scenario.cluster.storage;
+        let witnesses = match options.scenario.check.state {
+            true => witnesses(options.scenario),
+            false => BTreeSet::new(),
+        };
         let mut started = Vec::with_capacity(file.replicas.len());
         let mesh = options.scenario.mesh();
         for id in 0..file.replicas.len() {
             let dir = directory.join(format!("replica-{id}"));
+            let witness = u32::try_from(id).is_ok_and(|id| witnesses.contains(&id));
             let arguments = Arguments {
+                executed: witness.then(|| dir.join(format!("{EXECUTED_STEM}.bin"))),
                 committed: dir.join(format!("{COMMITTED_STEM}.jsonl")),
                 dir,
                 member: directory.join(format!("member-{id}.json")),
@@ -183,6 +194,44 @@ impl Local {
             .collect();
         (!lives.is_empty()).then(|| joined(&lives))
     }
+
+    /// The contents of what replica `id` executed in all its lives; `None` if it was not to keep them.
+    ///
+    /// # Errors
+    /// If a file is there and cannot be read, or is none of these.
+    pub fn executed_log(&self, id: usize) -> std::io::Result<Option<ExecutedLog>> {
+        let replica = u32::try_from(id).ok();
+        let mut whole: Option<ExecutedLog> = None;
+        for path in self.members.executed_logs(id) {
+            let life = match ExecutedLog::read(replica, &path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                life => life?,
+            };
+            match &mut whole {
+                Some(whole) => whole.append(life),
+                None => whole = Some(life),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The proofs that replica `id` wrote against others.
+    ///
+    /// # Errors
+    /// If its folder cannot be read.
+    pub fn evidence(&self, id: usize) -> std::io::Result<Vec<Exhibit>> {
+        let folder = self.replica(id).join(EVIDENCE);
+        read_exhibits(u32::try_from(id).ok(), &folder)
+    }
+
+    /// Bytes of everything in the directory of replica `id` that it must keep, not of what it writes for this program.
+    pub fn data_bytes(&self, id: usize) -> u64 {
+        size(&self.replica(id).join(DATA))
+    }
+
+    fn replica(&self, id: usize) -> PathBuf {
+        self.directory.join(format!("replica-{id}"))
+    }
 }
 
 /// The logs of one replica's lives as one. A life that was killed may have left half a line; only that of the last may
@@ -207,6 +256,18 @@ impl Drop for Local {
             remove(&self.directory);
         }
     }
+}
+
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return 0;
+    };
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => size(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
 }
 
 fn remove(directory: &Path) {

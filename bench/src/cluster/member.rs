@@ -15,6 +15,8 @@ use crate::scenario::schema::Extent;
 
 /// Names of committed logs begin with it.
 pub(crate) const COMMITTED_STEM: &str = "committed";
+/// Names of executed logs begin with it.
+pub(crate) const EXECUTED_STEM: &str = "executed";
 /// A replica that is started again must listen after this long: it reads what it has on disk first.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 /// What a replica says at its start when it has lost its vote.
@@ -362,6 +364,15 @@ impl Members {
         }
     }
 
+    /// The files in which a replica kept the contents of what it executed, one for each life, in order; none if it was
+    /// not to.
+    pub(super) fn executed_logs(&self, id: usize) -> Vec<PathBuf> {
+        let member = self.member(id);
+        (1..=member.lives)
+            .filter_map(|life| member.arguments_of(life).executed)
+            .collect()
+    }
+
     /// The files in which a replica kept its committed log, one for each life, in order.
     pub(super) fn committed_logs(&self, id: usize) -> Vec<PathBuf> {
         let member = self.member(id);
@@ -400,11 +411,12 @@ impl Member {
         }
     }
 
-    /// Every life has a committed log of its own: a replica replaces the file that it finds.
+    /// Every life has logs of its own: a replica replaces the file that it finds.
     fn arguments_of(&self, life: usize) -> Arguments {
         let mut arguments = self.arguments.clone();
         if life > 1 {
             arguments.committed = of_life(&arguments.committed, life);
+            arguments.executed = arguments.executed.map(|path| of_life(&path, life));
         }
         arguments
     }
@@ -418,7 +430,8 @@ fn last_words(said: &str) -> Option<String> {
 }
 
 fn of_life(path: &Path, life: usize) -> PathBuf {
-    path.with_extension(format!("{life}.jsonl"))
+    let kind = path.extension().unwrap_or_default().to_string_lossy();
+    path.with_extension(format!("{life}.{kind}"))
 }
 
 fn not_stopped(id: usize) -> String {
@@ -447,8 +460,10 @@ mod tests {
     }
 
     #[test]
-    fn each_life_has_a_committed_log_of_its_own() {
+    fn each_life_has_logs_of_its_own() {
         let first = Path::new("replica-3/committed.jsonl");
         assert_eq!(of_life(first, 2), Path::new("replica-3/committed.2.jsonl"));
+        let contents = of_life(Path::new("replica-3/executed.bin"), 3);
+        assert_eq!(contents, Path::new("replica-3/executed.3.bin"));
     }
 }

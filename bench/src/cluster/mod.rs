@@ -18,7 +18,7 @@ pub use control::ControlLine;
 pub use founding::client_pace;
 pub(crate) use founding::{fast_quorum, limits, policy};
 pub use local::{Local, LocalOptions};
-pub(crate) use member::COMMITTED_STEM;
+pub(crate) use member::{COMMITTED_STEM, EXECUTED_STEM};
 pub use member::{Failed, Members, Started};
 pub use observe::{Observer, Snapshot};
 

@@ -5,8 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use network::genesis::{CLUSTER_FILE, REPLICA_KEY};
+use replica::evidence::EVIDENCE;
 use replica::storage::sqlite::DATA;
 
+use crate::cluster::{COMMITTED_STEM, EXECUTED_STEM};
 use crate::scenario::schema::Extent;
 
 /// A directory beside the replica's, with a copy in it. Removed when it is dropped.
@@ -88,8 +90,12 @@ pub fn lose(home: &Path, files: Extent) -> io::Result<()> {
 fn written(home: &Path) -> io::Result<Vec<PathBuf>> {
     let theirs = |path: &PathBuf| {
         let name = name(path);
-        let kept = [CLUSTER_FILE, REPLICA_KEY].contains(&name.as_str());
-        !kept && !name.starts_with(crate::cluster::COMMITTED_STEM)
+        // Who it is, and what the run keeps of it.
+        let kept = [CLUSTER_FILE, REPLICA_KEY, EVIDENCE].contains(&name.as_str());
+        let log = [COMMITTED_STEM, EXECUTED_STEM]
+            .iter()
+            .any(|stem| name.starts_with(stem));
+        !kept && !log
     };
     Ok(entries(home)?.into_iter().filter(theirs).collect())
 }
@@ -171,6 +177,8 @@ mod tests {
             REPLICA_KEY,
             "committed.jsonl",
             "committed.2.jsonl",
+            "executed.bin",
+            EVIDENCE,
         ];
         for name in kept.into_iter().chain(["LOCK", "founding"]) {
             fs::write(home.join(name), b"x").unwrap();

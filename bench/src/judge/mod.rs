@@ -12,6 +12,7 @@ mod objective;
 pub use diagnosis::why_nothing_succeeded;
 pub use miss::Miss;
 
+use crate::check::Verdict;
 use crate::record::{Repeat, RunVerdict};
 use crate::scenario::schema::Scenario;
 
@@ -65,6 +66,15 @@ pub fn judge(scenario: &Scenario, repeats: &[Repeat]) -> Judgement {
                     Err(why.clone()),
                 );
             }
+        }
+        let resources = &repeat.checks.resources;
+        if resources.verdict == Verdict::Fail {
+            // Nor this: a replica that needs more than it may falls over somewhere else.
+            miss(
+                "check.resources".to_owned(),
+                "within its bounds".to_owned(),
+                Err(resources.detail.clone()),
+            );
         }
         for objective in &scenario.slo.objectives {
             miss(

@@ -72,6 +72,7 @@ fn good() -> Repeat {
             state: CheckResult::pass(""),
             liveness: CheckResult::pass("").with("longest_stall_ms", 700),
             read_back: CheckResult::pass(""),
+            ..Checks::default()
         },
         faults: vec![
             FaultFact {

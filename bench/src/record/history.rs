@@ -7,7 +7,7 @@
 //! Values appear as their tags ([`crate::workload::tag_of`]); a value whose bytes do not belong to its tag appears as `corrupt:` and its length, which no
 //! checker accepts as written by anybody.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, Write};
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -226,7 +226,7 @@ fn result_of(outcome: &Outcome) -> Option<HistoryResult> {
 }
 
 /// The name of a value in a history: its tag if every byte belongs to it; a value that never had a tag by its text; anything else as corrupt.
-fn named(value: &[u8]) -> String {
+pub(crate) fn named(value: &[u8]) -> String {
     match verify_padding(value) {
         Ok(tag) => tag.to_owned(),
         Err(_) => format!(
@@ -368,6 +368,23 @@ fn write_chunks(mut file: AtomicFile, chunks: &Receiver<Chunk>) -> io::Result<Hi
     }
     file.commit()?;
     Ok(counts)
+}
+
+/// Reads a whole history.
+///
+/// # Errors
+/// A sentence that names the file, and the line that is none.
+pub fn read_history(path: &Path) -> Result<Vec<HistoryLine>, String> {
+    let unreadable = |why: String| format!("{} cannot be read: {why}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(io::BufReader::new(file).lines()) {
+        let line = line.map_err(|error| unreadable(error.to_string()))?;
+        let line = serde_json::from_str(&line)
+            .map_err(|error| unreadable(format!("line {number}: {error}")))?;
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -37,9 +37,10 @@ pub use directory::{
 };
 pub use environment::{Environment, Settings};
 pub use events::EventLog;
+pub(crate) use history::named;
 pub use history::{
     HISTORY_QUEUE_CHUNKS, HistoryCounts, HistoryLine, HistoryMode, HistoryResult, HistorySink,
-    HistoryWriter, LineStatus,
+    HistoryWriter, LineStatus, read_history,
 };
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
 pub use live::{Live, LiveSnapshot, RecentLatency};

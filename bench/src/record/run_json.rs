@@ -108,6 +108,9 @@ pub struct Repeat {
     pub resources: Resources,
     /// What `history.jsonl` holds.
     pub history: HistoryFacts,
+    /// Where the measured phase begins on the clock of the history, nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_from_ns: Option<u64>,
     /// What stands before every key of this repeat in the store, and nowhere in these files: on a cluster that holds other records, too (`--attach`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_prefix: Option<String>,
@@ -179,8 +182,14 @@ pub struct Checks {
     pub linearizable: CheckResult,
     /// No request was executed twice.
     pub exactly_once: CheckResult,
-    /// The replicas' final states are equal.
+    /// The replicas' states are equal, and what executing the log again gives.
     pub state: CheckResult,
+    /// Known clients signed what took effect.
+    pub integrity: CheckResult,
+    /// No correct replica signed two contradicting contents, and nobody is accused without proof.
+    pub evidence: CheckResult,
+    /// The replicas kept to their bounds of memory, disk, connections and log.
+    pub resources: CheckResult,
     /// The cluster did not stand still.
     pub liveness: CheckResult,
     /// Writes that clients were told of can be read at the end.
@@ -479,13 +488,23 @@ impl Repeat {
             linearizable,
             exactly_once,
             state,
+            integrity,
+            evidence,
             liveness,
             read_back,
+            // Judged as an objective is: the answers were right.
+            resources: _,
         } = &self.checks;
-        if [agreement, linearizable, exactly_once, state, read_back]
-            .iter()
-            .any(|check| check.verdict == Verdict::Fail)
-        {
+        let safety = [
+            agreement,
+            linearizable,
+            exactly_once,
+            state,
+            integrity,
+            evidence,
+            read_back,
+        ];
+        if safety.iter().any(|check| check.verdict == Verdict::Fail) {
             RunVerdict::SafetyViolation
         } else if liveness.verdict == Verdict::Fail {
             RunVerdict::LivenessViolation

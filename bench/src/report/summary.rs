@@ -149,8 +149,11 @@ fn checks(run: &Run) -> Option<Section> {
             ("linearizable", &checks.linearizable),
             ("exactly once", &checks.exactly_once),
             ("state", &checks.state),
+            ("integrity", &checks.integrity),
+            ("evidence", &checks.evidence),
             ("liveness", &checks.liveness),
             ("read back", &checks.read_back),
+            ("resources", &checks.resources),
         ] {
             // Of several repeats only what did not pass is spelled out.
             if several && check.verdict == Verdict::Pass {

@@ -65,6 +65,9 @@ fn run() -> Run {
             state: CheckResult::pass("5 equal states"),
             liveness: CheckResult::pass("longest stall 31 ms of 6 s allowed"),
             read_back: CheckResult::pass("1,024 keys"),
+            integrity: CheckResult::pass("4,096 signatures"),
+            evidence: CheckResult::pass("nothing"),
+            resources: CheckResult::pass("40 MiB"),
         },
         bounds: Bounds {
             signature_bound_ops_s: 20_492.0,
@@ -168,8 +171,11 @@ Checks
   linearizable    pass: 6,404 operations on 1,250 keys
   exactly once    pass: 51,240 requests
   state           pass: 5 equal states
+  integrity       pass: 4,096 signatures
+  evidence        pass: nothing
   liveness        pass: longest stall 31 ms of 6 s allowed
   read back       pass: 1,024 keys
+  resources       pass: 40 MiB
 
 Results  results/20250102T030405Z_quickstart_1a2b; the same run again:
   bench run results/20250102T030405Z_quickstart_1a2b/effective.toml

@@ -10,19 +10,27 @@ use super::repeat::{Measured, Running, Target, unwritable};
 use super::{bounds, checks, facts, faults};
 use replica::observer::status::ReplicaStatus;
 
-use crate::check::{CommittedLog, parse_committed};
+use crate::check::{
+    CheckResult, CommittedLog, EXECUTED_FILE, ExecutedLog, Kept, RESOURCES_FILE, Remains, Usage,
+    check_resources, keep_evidence, parse_committed, write_usage,
+};
 use crate::exit::Exit;
 use crate::load::WorkerReport;
 use crate::options::RunError;
 use crate::record::{
-    HistoryCounts, HistoryFacts, HistoryMode, Repeat, write_latency_files, write_timeseries,
+    HistoryCounts, HistoryFacts, HistoryMode, Repeat, read_history, write_latency_files,
+    write_timeseries,
 };
 use crate::report::Stage;
+use crate::scenario::correct;
 
 /// Share of the machine that the load generator may use before the figures are doubted.
 const GENERATOR_SHARE_MAX: f64 = 0.8;
 /// Times that the replicas are asked how much they executed before nobody knows.
 const EXECUTED_ASKED_MAX: u32 = 10;
+
+/// Bytes of contents that stay with the results: a minute of 30,000 operations a second.
+const CONTENTS_KEPT_BYTES_MAX: u64 = 256 << 20;
 
 /// How a repeat ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +82,7 @@ impl Running<'_> {
             let complaints = local.stop();
             self.warnings.extend(complaints);
         }
-        let logs = self.committed_logs(collected)?;
+        let committed = self.committed_logs(collected)?;
         self.progress.phase(Stage::Check, Duration::ZERO);
         let counts = match self.history.take() {
             Some(history) => history.finish().map_err(|error| self.unwritable(&error))?,
@@ -85,20 +93,19 @@ impl Running<'_> {
         let mut repeat =
             Repeat::measured(self.seed, measured.duration.as_secs_f64(), recording, facts);
         repeat.key_prefix = self.key_prefix.clone();
+        repeat.measured_from_ns = Some(self.measured_ns);
         let liars = self.scenario.byzantine_replicas();
-        repeat.consensus = measured
-            .ends
-            .without(&liars)
-            .consensus(&logs, self.scenario.cluster.storage.checkpoint_interval);
+        repeat.consensus = measured.ends.without(&liars).consensus(
+            &committed,
+            self.scenario.cluster.storage.checkpoint_interval,
+        );
         repeat.resources = measured
             .ends
             .resources(measured.generator, repeat.operations.ok);
-        let history = self.directory.join("history.jsonl");
-        repeat.checks = checks::check(
+        let remains = self.remains(committed);
+        let (checks, verdicts) = checks::check(
             self.scenario,
-            &logs,
-            (self.mode != HistoryMode::Off).then_some(history.as_path()),
-            self.mode,
+            &remains,
             recording,
             &checks::Circumstances {
                 watched: Watched {
@@ -110,6 +117,13 @@ impl Running<'_> {
             },
             requests,
         );
+        repeat.checks = checks;
+        repeat.checks.resources = self.resources(&measured)?;
+        repeat.evidence = keep_evidence(&self.directory.path(), &verdicts.proofs)
+            .map_err(|error| self.unwritable(&error))?;
+        if let Some(again) = &verdicts.reexecution {
+            self.keep_contents(&again.contents)?;
+        }
         repeat.faults = faults::facts(
             &measured.injected,
             &faults::Seen {
@@ -245,6 +259,87 @@ impl Running<'_> {
             }
         }
         Ok(logs)
+    }
+
+    /// What the replicas needed, disk and log included, written and judged.
+    fn resources(&self, measured: &Measured) -> Result<CheckResult, RunError> {
+        let mut usage = measured.usage.clone();
+        if let Target::Local(local) = &self.target {
+            let t_s = measured.duration.as_secs_f64();
+            for replica in 0..self.scenario.cluster.n {
+                let last = usage.iter().rfind(|each| each.replica == replica).copied();
+                let log = self.directory.logs().join(format!("replica-{replica}.log"));
+                usage.push(Usage {
+                    t_s,
+                    replica,
+                    data: Some(local.data_bytes(replica as usize)),
+                    log: std::fs::metadata(log).ok().map(|meta| meta.len()),
+                    ..last.unwrap_or_default()
+                });
+            }
+        }
+        write_usage(&self.directory.join(RESOURCES_FILE), &usage)
+            .map_err(|error| self.unwritable(&error))?;
+        let correct = correct(self.scenario);
+        Ok(check_resources(
+            &usage,
+            &self.scenario.check.resources,
+            |id| correct.contains(&id),
+        ))
+    }
+
+    /// What the checks look at.
+    fn remains(&self, committed: Vec<CommittedLog>) -> Remains {
+        let exhibits = match &self.target {
+            Target::Attached => {
+                Err("the replicas run elsewhere and keep their evidence".to_owned())
+            }
+            Target::Local(local) => (0..local.file().replicas.len())
+                .map(|id| local.evidence(id))
+                .collect::<std::io::Result<Vec<_>>>()
+                .map(|each| each.concat())
+                .map_err(|error| format!("the evidence cannot be read: {error}")),
+        };
+        let executed = match &self.target {
+            Target::Attached => Kept::Elsewhere,
+            Target::Local(_) if !self.scenario.check.state => {
+                Kept::Missing("the scenario does not ask for it".to_owned())
+            }
+            Target::Local(local) => (0..local.file().replicas.len())
+                .filter_map(|id| local.executed_log(id).transpose())
+                .collect::<std::io::Result<_>>()
+                .map_or_else(
+                    |error| Kept::Missing(format!("an executed log cannot be read: {error}")),
+                    Kept::Logs,
+                ),
+        };
+        Remains {
+            cluster: self.file.cluster().map_err(|error| error.to_string()),
+            correct: correct(self.scenario),
+            committed,
+            executed,
+            exhibits,
+            history: match self.mode {
+                HistoryMode::Off => Err("no history was kept".to_owned()),
+                _ => read_history(&self.directory.join("history.jsonl")),
+            },
+        }
+    }
+
+    /// Keeps what is needed to check the run again: the public keys, and the contents unless there are too many.
+    fn keep_contents(&mut self, contents: &ExecutedLog) -> Result<(), RunError> {
+        let bytes = contents.bytes();
+        if bytes > CONTENTS_KEPT_BYTES_MAX {
+            self.warnings.push(format!(
+                "{EXECUTED_FILE} is not kept, since it would have {} MiB: the state was checked, but \
+                 `bench verify` cannot check it again",
+                bytes >> 20
+            ));
+            return Ok(());
+        }
+        contents
+            .write(&self.directory.join(EXECUTED_FILE))
+            .map_err(|error| self.unwritable(&error))
     }
 
     fn take_report(&mut self, report: WorkerReport) {

@@ -1,26 +1,20 @@
 //! The checkers over what a repeat left.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-
 use super::liveness::{self, Disturbed, Watched};
-use crate::check::{
-    CheckResult, CommittedLog, check_agreement, check_linearizable, check_read_back,
-};
-use crate::record::{Checks, HistoryLine, HistoryMode, Recording};
+use crate::check::{CheckResult, Reexecution, Remains, Signatures, Verdicts, check_read_back};
+use crate::record::{Checks, Recording};
 use crate::scenario::schema::Scenario;
 
 /// Requests of the whole repeat, load phase and warm-up included, from both ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     /// Clients accepted an answer.
-    pub(super) answered: u64,
+    pub(crate) answered: u64,
     /// Clients gave up: executed or not, nobody knows.
-    pub(super) unknown: u64,
-    /// Executed by the replica that got furthest, each counted once; `None` if that is not known,
-    /// or if other clients may have had a part in it.
-    pub(super) executed: Option<u64>,
+    pub(crate) unknown: u64,
+    /// Took effect, each counted once: in the log executed again, or else at the replica that got furthest; `None` if that
+    /// is not known, or if other clients may have had a part in it.
+    pub(crate) executed: Option<u64>,
 }
 
 /// What happened to the cluster meanwhile.
@@ -42,75 +36,69 @@ impl Circumstances {
     }
 }
 
-/// Runs every check that the scenario asks for.
+/// Runs every check that the scenario asks for. `resources` is left for others to fill.
 pub(super) fn check(
     scenario: &Scenario,
-    logs: &[CommittedLog],
-    history: Option<&Path>,
-    mode: HistoryMode,
+    remains: &Remains,
     recording: &Recording,
     circumstances: &Circumstances,
     requests: Requests,
-) -> Checks {
+) -> (Checks, Verdicts) {
     let Circumstances {
         watched, disturbed, ..
     } = circumstances;
     let asked = &scenario.check;
-    let not_asked = || CheckResult::skipped("the scenario does not ask for it");
-    let agreement = check_agreement(logs);
-    Checks {
-        agreement: if asked.agreement {
-            agreement.result()
-        } else {
-            not_asked()
-        },
-        state: if !asked.state {
-            not_asked()
-        } else if !agreement.violations.is_empty() {
-            CheckResult::fail(agreement.result().detail)
-        } else if agreement.checkpoints_compared == 0 {
-            CheckResult::skipped("no checkpoint was taken by two replicas: the run was too short")
-        } else {
-            CheckResult::pass(format!(
-                "state digests equal at {} checkpoints",
-                agreement.checkpoints_compared
-            ))
-            .with("checkpoints", agreement.checkpoints_compared)
-        },
-        linearizable: match history {
-            Some(path) if mode != HistoryMode::Off => linearizable(path),
-            _ => CheckResult::skipped("no history was kept"),
-        },
-        exactly_once: if asked.exactly_once {
-            exactly_once(requests)
-        } else {
-            not_asked()
-        },
+    let verdicts = remains.judge(Signatures::Sample(scenario.seed));
+    let if_asked = |asked: bool, result: &CheckResult| match asked {
+        true => result.clone(),
+        false => CheckResult::skipped("the scenario does not ask for it"),
+    };
+    let executed = verdicts
+        .reexecution
+        .as_ref()
+        .filter(|again| again.is_complete())
+        .map(|again| executed_of(again, scenario.load.clients));
+    let requests = Requests {
+        executed: executed.or(requests.executed),
+        ..requests
+    };
+    let checks = Checks {
+        agreement: if_asked(asked.agreement, &verdicts.agreement),
+        state: if_asked(asked.state, &verdicts.state),
+        integrity: if_asked(asked.state, &verdicts.integrity),
+        evidence: verdicts.evidence.clone(),
+        linearizable: verdicts.linearizable.clone(),
+        exactly_once: if_asked(asked.exactly_once, &exactly_once(requests)),
         liveness: liveness::judge(recording, *watched, &asked.liveness, disturbed),
         read_back: check_read_back(
             &recording.acknowledged,
             &recording.read_back,
-            circumstances.logs_are_complete().then_some(logs),
+            circumstances
+                .logs_are_complete()
+                .then_some(&remains.committed),
         ),
-    }
+        resources: CheckResult::default(),
+    };
+    (checks, verdicts)
 }
 
-fn linearizable(path: &Path) -> CheckResult {
-    let read = || -> std::io::Result<Vec<HistoryLine>> {
-        BufReader::new(File::open(path)?)
-            .lines()
-            .map(|line| Ok(serde_json::from_str(&line?)?))
-            .collect()
-    };
-    match read() {
-        Ok(lines) => check_linearizable(&lines).result(),
-        Err(error) => CheckResult::skipped(format!("{} cannot be read: {error}", path.display())),
-    }
+/// Requests of the correct clients that took effect when the log was executed again: those numbered from 0 on.
+pub(crate) fn executed_of(again: &Reexecution, clients: u32) -> u64 {
+    again
+        .requests_of
+        .range(..clients)
+        .map(|(_, count)| count)
+        .sum()
 }
+
+/// Facts beside the verdict, by which it can be repeated.
+pub(crate) const ANSWERED: &str = "answered_requests";
+/// See [`ANSWERED`].
+pub(crate) const UNKNOWN: &str = "unknown_requests";
 
 /// Every answered request was executed, and nothing was executed more often than it was asked for.
 /// An execution too many or a lost one changes the count; which request it was, the history says.
-fn exactly_once(requests: Requests) -> CheckResult {
+pub(crate) fn exactly_once(requests: Requests) -> CheckResult {
     let Requests {
         answered,
         unknown,
@@ -138,7 +126,10 @@ fn exactly_once(requests: Requests) -> CheckResult {
             "{executed} requests executed, {answered} answered, {unknown} of unknown outcome"
         ))
     };
-    result.with("requests", executed)
+    result
+        .with("requests", executed)
+        .with(ANSWERED, answered)
+        .with(UNKNOWN, unknown)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use replica::observer::status::ReplicaStatus;
 
-use crate::check::CommittedLog;
+use crate::check::{CommittedLog, Usage};
 use crate::cluster::Snapshot;
 use crate::record::{
     BatchSizes, ClusterSample, ConsensusFacts, ProcessResources, ReplicaResources, Resources,
@@ -196,6 +196,23 @@ pub(super) fn sample(snapshot: &Snapshot, at_ns: u64) -> ClusterSample {
         cpu_s: known().map(|status| status.process.cpu_s).sum(),
         rss_bytes: known().map(|status| status.process.rss_bytes).sum(),
     }
+}
+
+/// What each replica that answered needs at the moment; those that did not answer may be gone.
+pub(super) fn usage(snapshot: &Snapshot, t_s: f64) -> Vec<Usage> {
+    let answers = snapshot.replicas.iter().zip(&snapshot.answered);
+    let answered = answers.filter(|(_, answered)| **answered);
+    let of = |status: &ReplicaStatus| Usage {
+        t_s,
+        replica: status.replica.into(),
+        rss: status.process.rss_bytes,
+        connections: status.clients.connections,
+        data: None,
+        log: None,
+    };
+    answered
+        .filter_map(|(status, _)| status.as_ref().map(of))
+        .collect()
 }
 
 /// What the progress display shows of the cluster.

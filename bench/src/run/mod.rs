@@ -3,7 +3,7 @@
 
 mod aftermath;
 mod bounds;
-mod checks;
+pub(crate) mod checks;
 mod facts;
 mod faults;
 mod interrupt;

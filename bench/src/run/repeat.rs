@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use crypto::SecretKey;
 use network::ClusterFile;
+use network::genesis::CLUSTER_FILE;
 
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
 use super::faults::{Injected, Progressed, Standing, Timeline, TimelinePlan};
 use super::links::Network;
 use super::threads::{LoadThread, Poller, ThreadPlan};
+use crate::check::Usage;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
 use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
@@ -62,6 +64,8 @@ pub(super) struct Measured {
     pub(super) drained: Duration,
     pub(super) ends: Ends,
     pub(super) samples: Vec<ClusterSample>,
+    /// What each replica needed at each look in the measured phase.
+    pub(super) usage: Vec<Usage>,
     pub(super) generator: ProcessResources,
     pub(super) generator_share: f64,
     /// The faults that struck, or should have.
@@ -99,6 +103,10 @@ pub(super) struct Running<'r> {
     timeline: Option<Timeline>,
     /// The links between the replicas, if they are emulated.
     pub(super) network: Option<Arc<Network>>,
+    /// What each replica needed so far in the measured phase.
+    usage: Vec<Usage>,
+    /// Members, clients and their public keys.
+    pub(super) file: ClusterFile,
     /// How far the replicas were at each look in the measured phase.
     pub(super) progressed: Vec<Progressed>,
     /// Writes of the load phase that clients were told of.
@@ -202,9 +210,15 @@ impl<'r> Running<'r> {
             key_prefix,
             timeline: None,
             network: scenario.mesh().map(Network::new).map(Arc::new),
+            usage: Vec::new(),
+            file: file.clone(),
             progressed: Vec::new(),
             loaded: Acknowledged::default(),
         };
+        running
+            .file
+            .write(&running.directory.join(CLUSTER_FILE))
+            .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
         running.connect(&file, keys, &plan)?;
         Ok(running)
     }
@@ -380,6 +394,7 @@ impl<'r> Running<'r> {
             drained,
             ends: Ends { first, last },
             samples,
+            usage: std::mem::take(&mut self.usage),
             generator,
             generator_share,
             injected,
@@ -465,6 +480,10 @@ impl<'r> Running<'r> {
                     if let Some(network) = &self.network {
                         network.sample(&snapshot);
                     }
+                }
+                if measuring && first.is_some() {
+                    self.usage
+                        .extend(facts::usage(&snapshot, at_ns as f64 / NS));
                 }
                 if ends {
                     *last = Some((snapshot.clone(), facts::own_process()));

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{SerializeMap, Serializer};
 
 use super::compare::Comparison;
-use super::units::{self, Rate, Share};
+use super::units::{self, Rate, Share, Size};
 use super::workload::OpKind;
 
 /// The `[check]` table: which correctness checks follow the run.
@@ -23,6 +23,23 @@ pub struct Check {
     pub state: bool,
     /// How long nothing may be committed.
     pub liveness: Liveness,
+    /// What a correct replica may need at most (missed: exit code 3).
+    pub resources: ResourceBounds,
+}
+
+/// What a correct replica may need at most, whatever is done to it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, JsonSchema)]
+pub struct ResourceBounds {
+    /// Resident memory.
+    pub memory: Size,
+    /// Growth of the memory in a minute, over the last half of the measured phase.
+    pub memory_slope: Size,
+    /// Connections of clients at the same time.
+    pub connections: u64,
+    /// The data directory at the end.
+    pub data: Size,
+    /// What it logs in a minute.
+    pub log_per_minute: Size,
 }
 
 /// How much of the history is kept and checked for linearizability.

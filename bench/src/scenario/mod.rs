@@ -14,6 +14,7 @@ pub mod byzantine;
 mod catalog;
 mod cluster;
 mod compare;
+mod correct;
 mod disk;
 mod expect;
 mod fault;
@@ -37,6 +38,7 @@ mod units;
 mod workload;
 
 pub use catalog::{FOLDER, Listed, list, list_text, new_scenario};
+pub use correct::{correct, witnesses};
 pub use json_schema::schema as json_schema;
 pub use loaded::{Loaded, check, explain, load};
 pub(crate) use nearest::nearest;

@@ -14,7 +14,9 @@ pub use super::compare::{Comparison, Relation};
 pub use super::disk::{DataFile, DiskAttack, Extent, Store};
 pub use super::expect::{Condition, Expect, Expectation, Fact, FactKind};
 pub use super::fault::{Again, Choice, Fault, FaultKind, FaultTarget, Strike};
-pub use super::goals::{Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, Slo};
+pub use super::goals::{
+    Bound, Check, LatencyPoint, Linearizable, Liveness, Objective, ResourceBounds, Slo,
+};
 pub use super::link::LinkConditions;
 pub use super::load::{Arrival, Load, LoadModel};
 pub use super::network::{Distances, Network, NetworkLink};

@@ -16,13 +16,14 @@ mod workload;
 
 use std::time::Duration;
 
-use super::goals::{Check, Linearizable, Liveness};
+use super::goals::{Check, Linearizable, Liveness, ResourceBounds};
 use super::problem::Problem;
 use super::reading::Reading;
 use super::refusal::{Refusal, Words, integer};
 use super::schema::{SCHEMA_VERSION, Scenario};
 use super::section::Section;
 use super::tree::{Table, Value};
+use super::units::Size;
 
 /// Characters of a scenario's name at most: it is part of a directory's name.
 const NAME_MAX: usize = 64;
@@ -129,6 +130,16 @@ fn check(table: &mut Section<'_, '_>) -> Check {
             Liveness {
                 max_stall: table.quantity("max_stall", Duration::from_secs(6), bounds.clone()),
                 after_heal: table.quantity("after_heal", Duration::from_secs(3), bounds),
+            }
+        }),
+        resources: table.table("resources", |table| {
+            let bounds = Size::of(1)..=Size::of(1 << 40);
+            ResourceBounds {
+                memory: table.quantity("memory", Size::of(256 << 20), bounds.clone()),
+                memory_slope: table.quantity("memory_slope", Size::of(1 << 30), bounds.clone()),
+                connections: table.integer("connections", 4096, 1..=u64::from(u32::MAX)),
+                data: table.quantity("data", Size::of(1 << 30), bounds.clone()),
+                log_per_minute: table.quantity("log_per_minute", Size::of(1 << 20), bounds),
             }
         }),
     }

@@ -1,0 +1,305 @@
+//! Resources: no replica needs more than its bounds, whatever is done to it (R1 to R5 of the attack catalogue).
+//!
+//! Memory and connections are looked at all through the measured phase, disk and log at its end. The slope of the memory over
+//! the last half says whether a bound would be reached later; its default bound is wide, since a store that is being filled
+//! grows rightly.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::Path;
+
+use super::CheckResult;
+use crate::scenario::Quantity as _;
+use crate::scenario::schema::ResourceBounds;
+
+/// The name of the file in a repeat's directory.
+pub const RESOURCES_FILE: &str = "resources.csv";
+const HEADER: &str = "t_s,replica,rss,connections,data,log";
+const MINUTE_S: f64 = 60.0;
+/// Samples in the last half below which no slope is given.
+const SLOPE_SAMPLES_MIN: usize = 5;
+
+/// One look at one replica.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// Seconds into the measured phase.
+    pub t_s: f64,
+    /// The replica.
+    pub replica: u32,
+    /// Resident memory, bytes; 0 if the system does not say.
+    pub rss: u64,
+    /// Open connections of clients.
+    pub connections: u64,
+    /// Bytes of its data directory; `None` where it was not looked at.
+    pub data: Option<u64>,
+    /// Bytes that it has logged since the run began; `None` where it was not looked at.
+    pub log: Option<u64>,
+}
+
+/// Writes `resources.csv`.
+///
+/// # Errors
+/// The disk's.
+pub fn write_usage(path: &Path, usage: &[Usage]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    writeln!(file, "{HEADER}")?;
+    let field = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for each in usage {
+        let (data, log) = (field(each.data), field(each.log));
+        writeln!(
+            file,
+            "{:.3},{},{},{},{data},{log}",
+            each.t_s, each.replica, each.rss, each.connections
+        )?;
+    }
+    file.flush()
+}
+
+/// Reads `resources.csv`.
+///
+/// # Errors
+/// A sentence that names the line.
+pub fn read_usage(path: &Path) -> Result<Vec<Usage>, String> {
+    let unreadable = |why: &str| format!("{} cannot be read: {why}", path.display());
+    let file = File::open(path).map_err(|error| unreadable(&error.to_string()))?;
+    let mut usage = Vec::new();
+    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+        let line = line.map_err(|error| unreadable(&error.to_string()))?;
+        match (number, parse(&line)) {
+            (1, _) if line == HEADER => {}
+            (_, Some(each)) => usage.push(each),
+            _ => return Err(unreadable(&format!("line {number} is no sample"))),
+        }
+    }
+    Ok(usage)
+}
+
+fn parse(line: &str) -> Option<Usage> {
+    let fields: Vec<&str> = line.split(',').collect();
+    let [t_s, replica, rss, connections, data, log] = fields[..] else {
+        return None;
+    };
+    let optional = |field: &str| match field {
+        "" => Some(None),
+        number => number.parse().ok().map(Some),
+    };
+    Some(Usage {
+        t_s: t_s.parse().ok()?,
+        replica: replica.parse().ok()?,
+        rss: rss.parse().ok()?,
+        connections: connections.parse().ok()?,
+        data: optional(data)?,
+        log: optional(log)?,
+    })
+}
+
+/// Judges what `correct` replicas used; what others do to themselves is their affair.
+#[must_use]
+pub fn check_resources(
+    usage: &[Usage],
+    bounds: &ResourceBounds,
+    correct: impl Fn(u32) -> bool,
+) -> CheckResult {
+    let usage: Vec<&Usage> = usage.iter().filter(|each| correct(each.replica)).collect();
+    let most = |value: fn(&Usage) -> Option<u64>| {
+        let values = usage
+            .iter()
+            .filter_map(|each| Some((value(each)?, each.replica)));
+        values.max().unwrap_or_default()
+    };
+    let (memory, at_memory) = most(|each| Some(each.rss));
+    let (connections, at_connections) = most(|each| Some(each.connections));
+    let (data, at_data) = most(|each| each.data);
+    let (log, at_log) = most(|each| each.log);
+    if memory == 0 {
+        return CheckResult::skipped("no replica said how much memory it needs");
+    }
+    let ends = usage.iter().map(|each| each.t_s).fold(0.0, f64::max);
+    let slope = steepest(&usage, ends / 2.0);
+    // Whoever starts says a few things; a minute that has begun counts.
+    let log_allowed = bounds.log_per_minute.bytes() * ((ends / MINUTE_S).floor() as u64 + 1);
+    let mut over = Vec::new();
+    if memory > bounds.memory.bytes() {
+        over.push(format!(
+            "replica {at_memory} needed {} of memory, more than {}",
+            mib(memory),
+            bounds.memory.render()
+        ));
+    }
+    if let Some((slope, replica)) = slope
+        && slope > bounds.memory_slope.bytes() as f64
+    {
+        over.push(format!(
+            "the memory of replica {replica} grew by {} a minute in the last half, more than {}",
+            mib(slope as u64),
+            bounds.memory_slope.render()
+        ));
+    }
+    if connections > bounds.connections {
+        over.push(format!(
+            "replica {at_connections} had {connections} connections of clients, more than {}",
+            bounds.connections
+        ));
+    }
+    if data > bounds.data.bytes() {
+        over.push(format!(
+            "replica {at_data} had {} on disk, more than {}",
+            mib(data),
+            bounds.data.render()
+        ));
+    }
+    if log > log_allowed {
+        over.push(format!(
+            "replica {at_log} logged {log} bytes, more than {} a minute",
+            bounds.log_per_minute.render()
+        ));
+    }
+    let result = match over.is_empty() {
+        true => CheckResult::pass(format!(
+            "at most {} of memory, {} on disk, {connections} connections of clients and {log} bytes of log in one replica",
+            mib(memory),
+            mib(data)
+        )),
+        false => CheckResult::fail(over.join("; ")),
+    };
+    let result = result
+        .with("memory_max_bytes", memory)
+        .with("connections_max", connections)
+        .with("data_bytes", data)
+        .with("log_bytes", log);
+    match slope {
+        Some((slope, _)) => result.with("memory_slope_bytes_per_min", slope.round()),
+        None => result,
+    }
+}
+
+/// The steepest growth of memory after `from`, bytes a minute, by least squares, and whose it is.
+fn steepest(usage: &[&Usage], from: f64) -> Option<(f64, u32)> {
+    let replicas: std::collections::BTreeSet<u32> = usage.iter().map(|each| each.replica).collect();
+    let slopes = replicas.into_iter().filter_map(|replica| {
+        let points: Vec<(f64, f64)> = usage
+            .iter()
+            .filter(|each| each.replica == replica && each.t_s >= from && each.rss > 0)
+            .map(|each| (each.t_s, each.rss as f64))
+            .collect();
+        Some((slope(&points)? * MINUTE_S, replica))
+    });
+    slopes.max_by(|(a, _), (b, _)| a.total_cmp(b))
+}
+
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let over: f64 = points
+        .iter()
+        .map(|point| (point.0 - x) * (point.1 - y))
+        .sum();
+    let under: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    (points.len() >= SLOPE_SAMPLES_MIN && under > 0.0).then(|| over / under)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::check::Verdict;
+    use crate::scenario::schema::Size;
+
+    fn bounds() -> ResourceBounds {
+        ResourceBounds {
+            memory: Size::of(256 << 20),
+            memory_slope: Size::of(1 << 20),
+            connections: 100,
+            data: Size::of(1 << 30),
+            log_per_minute: Size::of(1 << 20),
+        }
+    }
+
+    /// Two replicas over 20 s; the second one as `change` makes it.
+    fn run(change: impl Fn(&mut Usage)) -> Vec<Usage> {
+        let mut usage = Vec::new();
+        for tenth in 0..200 {
+            for replica in 0..2 {
+                let mut each = Usage {
+                    t_s: f64::from(tenth) / 10.0,
+                    replica,
+                    rss: 50 << 20,
+                    connections: 8,
+                    data: (tenth == 199).then_some(10 << 20),
+                    log: (tenth == 199).then_some(500),
+                };
+                if replica == 1 {
+                    change(&mut each);
+                }
+                usage.push(each);
+            }
+        }
+        usage
+    }
+
+    fn judged(usage: &[Usage]) -> (Verdict, String) {
+        let result = check_resources(usage, &bounds(), |_| true);
+        (result.verdict, result.detail)
+    }
+
+    #[test]
+    fn each_bound_that_is_exceeded_is_named_with_the_replica() {
+        assert_eq!(judged(&run(|_| {})).0, Verdict::Pass);
+        let exceeds = |sentence: &str, change: &dyn Fn(&mut Usage)| {
+            let (verdict, detail) = judged(&run(change));
+            assert_eq!(verdict, Verdict::Fail, "{sentence}");
+            assert!(
+                detail.contains("replica 1") && detail.contains(sentence),
+                "{detail}"
+            );
+        };
+        exceeds("needed 300.0 MiB of memory, more than 256MiB", &|each| {
+            if each.t_s < 1.0 {
+                each.rss = 300 << 20;
+            }
+        });
+        exceeds("grew by 57.2 MiB a minute", &|each| {
+            each.rss += (each.t_s * 1e6) as u64;
+        });
+        exceeds("had 101 connections of clients, more than 100", &|each| {
+            each.connections = 101;
+        });
+        exceeds("had 2048.0 MiB on disk, more than 1GiB", &|each| {
+            each.data = each.data.map(|_| 2 << 30);
+        });
+        exceeds("logged 2097152 bytes, more than 1MiB a minute", &|each| {
+            each.log = each.log.map(|_| 2 << 20);
+        });
+    }
+
+    #[test]
+    fn what_a_byzantine_replica_needs_is_not_judged() {
+        let usage = run(|each| each.rss = 1 << 30);
+        let result = check_resources(&usage, &bounds(), |id| id == 0);
+        assert_eq!(result.verdict, Verdict::Pass);
+        assert_eq!(
+            check_resources(&[], &bounds(), |_| true).verdict,
+            Verdict::Skipped
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RESOURCES_FILE);
+        let usage = run(|_| {});
+        write_usage(&path, &usage).unwrap();
+        assert_eq!(read_usage(&path).unwrap(), usage);
+        std::fs::write(&path, "t_s,replica\n").unwrap();
+        assert!(
+            read_usage(&path)
+                .unwrap_err()
+                .ends_with("line 1 is no sample")
+        );
+    }
+}

@@ -106,6 +106,8 @@ fn drawn_behaviour(rng: &mut ChaCha8Rng) -> Behaviour {
                     Forged::TooFew,
                     Forged::Twice,
                     Forged::FalseReport,
+                    Forged::TwoOpenings,
+                    Forged::TwoOpenings,
                     Forged::Impostor,
                 ],
             );

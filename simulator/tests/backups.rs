@@ -178,6 +178,16 @@ fn bb7_a_primary_with_a_wrong_opening_opens_nothing_and_the_next_one_does() {
 }
 
 #[test]
+fn bb7_a_primary_that_opens_a_view_in_two_valid_ways_splits_nobody() {
+    let forging = Behaviour::ForgedNewView(ForgedNewView {
+        lie: Forged::TwoOpenings,
+        ..ForgedNewView::default()
+    });
+    let stats = holds((1..9).map(|seed| torn(seed, forging.clone())));
+    assert!(stats.views_with_slots > 0);
+}
+
+#[test]
 fn bb8_clients_believe_no_liars_however_well_they_agree() {
     for lie in [
         Corrupt::Value,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use consensus::pbft::admission::Message;
-use consensus::pbft::message::{NewView, SignedNewView, SignedViewChange, Wire};
-use consensus::{ReplicaId, SeqNo, View};
+use consensus::pbft::message::{NewView, SignedNewView, SignedViewChange, ViewChange, Wire};
+use consensus::pbft::new_view::compute_o;
+use consensus::{Epoch, ReplicaId, SeqNo, View};
 use crypto::Kind;
 use crypto::codec::Blob;
 use schemars::JsonSchema;
@@ -30,6 +31,9 @@ pub enum Forged {
     Twice,
     /// The right primary brings a report that its author did not sign.
     FalseReport,
+    /// The right primary opens the view twice, each time as it must be: half of the replicas get what
+    /// follows from other reports than the rest.
+    TwoOpenings,
     /// Somebody who is not the primary opens the next view, again and again.
     Impostor,
 }
@@ -107,8 +111,43 @@ impl Opening {
                     last.bytes = Blob::from(bytes);
                 }
             }
-            Forged::Impostor => {}
+            Forged::TwoOpenings | Forged::Impostor => {}
         }
+    }
+}
+
+impl Opening {
+    /// Another opening of the same view, valid as well: from other reports.
+    fn rival(&self, hand: &Hand<'_>, opening: &NewView) -> Option<NewView> {
+        // Where a later epoch began is nothing that an attack knows.
+        if opening.epoch != Epoch(0) {
+            return None;
+        }
+        let mut decoded: Vec<ViewChange> = Vec::new();
+        for signed in &opening.view_changes {
+            decoded.push(crypto::decode(&signed.bytes).ok()?);
+        }
+        let is_new = |id: &ReplicaId| decoded.iter().all(|report| report.replica != *id);
+        let (other, (_, signed)) = self
+            .reports
+            .iter()
+            .find(|(id, (view, _))| *view == opening.view && is_new(id))?;
+        // In place of one that is not its own.
+        let me = hand.scene.me();
+        let at = decoded
+            .iter()
+            .position(|report| report.replica != me && report.replica != *other)?;
+        let mut rival = opening.clone();
+        *rival.view_changes.get_mut(at)? = signed.clone();
+        *decoded.get_mut(at)? = crypto::decode(&signed.bytes).ok()?;
+        let forge = &hand.scene.forge;
+        let set: Vec<&ViewChange> = decoded.iter().collect();
+        let quorums = forge.keyring.cluster().quorums();
+        let excluded = opening.excluded.len();
+        let assigned = compute_o(quorums, SeqNo(0), &set, excluded).ok()?;
+        let header = |(seq, digest)| forge.header(opening.epoch, opening.view, seq, digest);
+        rival.headers = assigned.slots().map(header).collect();
+        Some(rival)
     }
 }
 
@@ -133,6 +172,21 @@ impl Attack for Opening {
         let is_mine = hand.scene.forge.primary(opening.epoch, opening.view) == me;
         if self.lie == Forged::Impostor || !is_mine || !hand.strikes(None) {
             return leaves.push(sent);
+        }
+        if self.lie == Forged::TwoOpenings {
+            let Some(rival) = self.rival(hand, &opening) else {
+                return leaves.push(sent);
+            };
+            hand.did();
+            let wire = Wire::NewView(hand.scene.forge.new_view(me, &rival));
+            for (at, to) in hand.scene.receivers(sent.to).into_iter().enumerate() {
+                let mut copy = sent.copy_for(to);
+                if at % 2 == 1 {
+                    copy.wire = wire.clone();
+                }
+                leaves.push(copy);
+            }
+            return;
         }
         hand.did();
         self.falsify(hand, &mut opening);

@@ -20,7 +20,9 @@
 //!
 //! **What a wrapper cannot express**: lies about its own disk (a fault of the disk), what happens below
 //! a message (QUIC, TLS and memory: a hostile program beside the cluster), and requests of clients (a
-//! hostile client). It cannot break a signature or a digest.
+//! hostile client). It cannot break a signature or a digest. It sees what comes in only once that was
+//! verified, and speaks on its own channels only, colluders' keys or not. And it has one life at a
+//! time: honest code that runs twice with one key (C1) is a whole second replica, the simulator's twin.
 
 pub mod attack;
 pub mod backup;

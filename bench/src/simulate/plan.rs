@@ -1,7 +1,8 @@
 //! What is simulated: the configuration that a seed stands for, by itself or within a scenario.
 //!
 //! A scenario gives the cluster (n, f, quorums, limits, time-outs, batches), the number of clients and the *kinds* of its
-//! faults. When they strike and whom they hit is drawn from the seed: that is what seeds are for. Not taken over are the
+//! faults. When they strike and whom they hit is drawn from the seed: that is what seeds are for. Its Byzantine replicas are
+//! Byzantine here, too. Not taken over are the
 //! machine and the load, since virtual time has no throughput; clients think between two requests.
 
 use std::ops::Range;
@@ -88,6 +89,7 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
         ops_max: small(scenario.load.ops_per_request).min(OPERATIONS_MAX),
         keys: records.clamp(1, KEYS_MAX),
         faults: faults(scenario, base.faults.clone()),
+        byzantine: liars(scenario, seed),
         heal_at: scenario.load.duration,
         restart_all: seed.is_multiple_of(RESTART_ALL),
         progress_within: base
@@ -102,6 +104,19 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
     };
     network(scenario, &mut config);
     config
+}
+
+/// The replicas that lie, with their plans: up to f of them, for whom progress is demanded of the others. Their times count
+/// from the beginning, since nothing is measured.
+fn liars(scenario: &Scenario, seed: u64) -> Vec<(u16, byzantine::Plan)> {
+    let members = scenario.byzantine_replicas().into_iter();
+    members
+        .take(scenario.cluster.f as usize)
+        .filter_map(|id| {
+            let plan = scenario.byzantine_plan(id, seed)?;
+            Some((u16::try_from(id).ok()?, plan))
+        })
+        .collect()
 }
 
 /// Distance and loss: the simulator has one network for all links, so the worst of each kind is taken.
@@ -239,6 +254,25 @@ mod tests {
         assert!(plan("wipe-and-rejoin", &[]).config(1).faults.disks);
         let calm = plan("quickstart", &[]).config(1).faults;
         assert!(!calm.crashes && !calm.pauses && !calm.power_cuts && !calm.disks);
+    }
+
+    #[test]
+    fn the_liars_of_a_scenario_lie_in_virtual_time_too() {
+        let config = plan("attacks/bb08-corrupt-reply", &[]).config(3);
+        let names = |plan: &byzantine::Plan| plan.behaviours[0].0.name();
+        let liars: Vec<_> = config.byzantine.iter().collect();
+        assert_eq!(liars.len(), 2, "as many as f");
+        assert_eq!((liars[0].0, liars[1].0), (5, 6));
+        assert!(
+            liars
+                .iter()
+                .all(|(_, plan)| names(plan) == "corrupt-reply" && plan.seed == 3)
+        );
+        let beyond = plan(
+            "attacks/bb08-corrupt-reply",
+            &["cluster.f=1", "cluster.n=7"],
+        );
+        assert_eq!(beyond.config(3).byzantine.len(), 1);
     }
 
     #[test]

@@ -140,3 +140,32 @@ fn drawn_behaviour(rng: &mut ChaCha8Rng) -> Behaviour {
 fn pick<T: Copy>(rng: &mut ChaCha8Rng, choices: &[T]) -> T {
     choices[rng.random_range(0..choices.len())]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::Config;
+    use byzantine::Behaviour;
+
+    /// In both modes: valid plans, of no more than f members with the twins and those who are down, and
+    /// all of the catalogue.
+    #[test]
+    fn plans_are_drawn_within_f_and_from_the_whole_catalogue() {
+        for of in [Config::short as fn(u64) -> Config, Config::drawn] {
+            let mut drawn = BTreeSet::new();
+            for config in (0..1_500).map(of) {
+                let ids: BTreeSet<u16> = config.byzantine.iter().map(|(id, _)| *id).collect();
+                assert_eq!(ids.len(), config.byzantine.len());
+                assert!(ids.iter().all(|id| *id < config.n));
+                let faulty = ids.len() + usize::from(config.faults.twins + config.faults.silent);
+                assert!(faulty <= usize::from(config.f), "seed {}", config.seed);
+                for (_, plan) in &config.byzantine {
+                    assert_eq!(plan.check(), Ok(()));
+                    drawn.extend(plan.behaviours.iter().map(|(it, _)| it.name()));
+                }
+            }
+            assert_eq!(drawn.len(), Behaviour::NAMES.len());
+        }
+    }
+}

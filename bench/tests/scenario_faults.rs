@@ -106,11 +106,11 @@ fn a_wrong_fault_is_named_with_its_place_and_remedy() {
         ),
         (
             "at = \"5s\"\nkind = \"client\"\nheal_at = \"6s\"\ntarget = 0\n",
-            "7:8 \"client\": `fault.0.kind`: \"client\" is not available yet in this version (it is one of kill, pause, restart, partition, link, memory, disk)",
+            "7:8 \"client\": `fault.0.kind`: \"client\" is not available yet in this version (it is one of kill, pause, restart, partition, link, memory, disk, rebind)",
         ),
         (
             "at = \"5s\"\nkind = \"kil\"\ntarget = 0\n",
-            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk)",
+            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind)",
         ),
         (
             "at = \"5s\"\nkind = \"kill\"\ntarget = 0\nrestat_at = \"6s\"\n",

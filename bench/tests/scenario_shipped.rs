@@ -17,11 +17,15 @@ fn shipped(name: &'static str) -> Scenario {
 }
 
 /// Scenarios in which more replicas are faulty than the cluster bears: that is their question.
-const BEYOND_F: [&str; 4] = [
+const BEYOND_F: [&str; 8] = [
     "restart-all",
     "attacks/p06-restart-all",
     "attacks/c04-stall-with-the-crashed",
     "attacks/c05-turncoat",
+    "attacks/n01-partition-halves",
+    "attacks/n01-partition-three",
+    "attacks/n01-partition-ring",
+    "attacks/n03-bridge",
 ];
 
 #[test]

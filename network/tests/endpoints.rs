@@ -359,3 +359,29 @@ async fn an_attachment_holds_on_its_own_connection_only() {
         "not for an unknown client"
     );
 }
+
+/// N10: a router forgets what it translated, and a dialer is seen at another port.
+#[tokio::test]
+async fn a_connection_survives_another_port_of_whoever_dialled() {
+    for class in [Class::Peer, Class::Client] {
+        let pair = pair(class).await;
+        let before = pair.listening.remote_address();
+        let moved = std::net::UdpSocket::bind(ANY_PORT).unwrap();
+        let after = moved.local_addr().unwrap();
+        pair.dialer.rebind(moved).unwrap();
+        let sent = async {
+            let mut stream = pair.dialing.open_uni().await.unwrap();
+            stream.write_all(b"still here").await.unwrap();
+            stream.finish().unwrap();
+        };
+        let received = async {
+            let mut stream = pair.listening.accept_uni().await.unwrap();
+            stream.read_to_end(64).await.unwrap()
+        };
+        let both = async { tokio::join!(sent, received) };
+        let ((), text) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+        assert_eq!(text, b"still here");
+        assert_ne!(before, after);
+        assert_eq!(pair.listening.remote_address(), after);
+    }
+}

@@ -21,6 +21,11 @@ pub enum ControlLine {
     Links(Links),
     /// How the replica's disk is.
     Disk(Condition),
+    /// How often the port from which this replica dials its peers has changed.
+    Moved {
+        /// Counts from the start of the run.
+        times: u64,
+    },
 }
 
 impl ControlLine {
@@ -30,6 +35,7 @@ impl ControlLine {
             ControlLine::Begin { .. } => "begin",
             ControlLine::Links(_) => "links",
             ControlLine::Disk(_) => "disk",
+            ControlLine::Moved { .. } => "moved",
         }
     }
 
@@ -44,6 +50,7 @@ impl ControlLine {
             }
             ControlLine::Links(links) => ControlLine::Links(links.clone()),
             ControlLine::Disk(condition) => ControlLine::Disk(*condition),
+            ControlLine::Moved { times } => ControlLine::Moved { times: *times },
         }
     }
 

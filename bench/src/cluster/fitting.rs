@@ -41,10 +41,10 @@ impl Surroundings {
         };
         around.listen(Box::new(|line| tracing::info!(?line, "the run says")));
         if let Some(network) = around.network.clone() {
-            around.listen(Box::new(move |line| {
-                if let ControlLine::Links(links) = line {
-                    network.change(links);
-                }
+            around.listen(Box::new(move |line| match line {
+                ControlLine::Links(links) => network.change(links),
+                ControlLine::Moved { times } => network.move_port(*times),
+                _ => {}
             }));
         }
         let disk = around.disk.clone();

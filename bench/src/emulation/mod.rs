@@ -23,6 +23,7 @@ mod pump;
 mod settings;
 mod shaper;
 mod socket;
+mod source;
 
 pub use distance::DELAY_MAX;
 pub use link::{Cause, Fate, Link, Passage};

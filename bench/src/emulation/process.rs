@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use network::{Class, Path, SocketWrap};
 use quinn::{Runtime as _, TokioRuntime};
@@ -12,6 +12,7 @@ use super::pump::Lane;
 use super::settings::LinkSettings;
 use super::shaper::{LinkCounts, LinkId, Shaper};
 use super::socket::{Direction, Socket};
+use super::source::Source;
 
 /// Links and what they do: all of a replica, or those that change.
 pub type Links = Vec<(LinkId, LinkSettings)>;
@@ -35,6 +36,9 @@ pub struct Plan {
 pub struct Emulated {
     me: u16,
     far: bool,
+    /// Where this replica listens for peers, once it does.
+    address: Mutex<Option<SocketAddr>>,
+    source: Arc<Source>,
     peers: Arc<Lane>,
     to_clients: Arc<Lane>,
     from_clients: Arc<Lane>,
@@ -48,6 +52,8 @@ impl Emulated {
         let emulated = Emulated {
             me: plan.me,
             far: plan.far,
+            address: Mutex::default(),
+            source: Arc::default(),
             peers: lane(0),
             to_clients: lane(0),
             from_clients: lane(1 << 63),
@@ -77,8 +83,11 @@ impl Emulated {
                 let links: BTreeMap<SocketAddr, LinkId> = others
                     .map(|(id, address)| (*address, LinkId::Replica(id)))
                     .collect();
+                // The higher id dials (replica::transport::peers).
+                let dialled = peers.iter().copied().take(usize::from(self.me)).collect();
+                *self.address() = peers.get(usize::from(self.me)).copied();
                 let lane = Arc::clone(&self.peers);
-                (Direction::ToReplicas(links), lane, None)
+                (Direction::ToReplicas { links, dialled }, lane, None)
             }
             Class::Client => (
                 Direction::BothWays,
@@ -86,15 +95,35 @@ impl Emulated {
                 Some(Arc::clone(&self.from_clients)),
             ),
         };
+        let source = match class {
+            Class::Peer => Arc::clone(&self.source),
+            Class::Client => Arc::default(),
+        };
         let wrap = SocketWrap::new(move |socket| {
             let real = TokioRuntime.wrap_udp_socket(socket)?;
-            let socket = Socket::new(real, direction, outgoing, incoming)?;
+            let socket = Socket::new(real, direction, source, outgoing, incoming)?;
             Ok(Arc::new(socket))
         });
         match class {
             Class::Peer if self.far => wrap.over(Path::Network),
             _ => wrap,
         }
+    }
+
+    /// Sees to it that the port from which this replica dials others has changed this often.
+    pub fn move_port(&self, moves: u64) {
+        let address = *self.address();
+        let moved = match address {
+            Some(address) => self.source.move_to(moves, address),
+            None => Ok(()),
+        };
+        if let Err(error) = moved {
+            tracing::error!("no other port: {error}");
+        }
+    }
+
+    fn address(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happened on the links to the other replicas.

@@ -4,7 +4,7 @@
 //! clear link goes past, segments and all, as if there were no shim. A shaped one is taken at once, for an emulated
 //! network pushes back as little as a real one: what does not fit is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 
 use super::pump::Lane;
 use super::shaper::{Datagram, LinkId};
+use super::source::Source;
 
 /// When the kernel's buffer is full, the pump tries again after this long ...
 const FULL_PAUSE: Duration = Duration::from_micros(200);
@@ -32,17 +33,44 @@ const RECEIVE_TURNS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub enum Direction {
     /// What is sent, by destination; to strangers it leaves unshaped.
-    ToReplicas(BTreeMap<SocketAddr, LinkId>),
+    ToReplicas {
+        /// The others.
+        links: BTreeMap<SocketAddr, LinkId>,
+        /// Those of them whom this replica dials, so that they see another port when its own changes.
+        dialled: BTreeSet<SocketAddr>,
+    },
     /// What is sent and what is received, on one link in each direction, whoever is at the other end.
     BothWays,
 }
 
 /// A socket with an emulated network around it.
 pub struct Socket {
-    real: Arc<dyn AsyncUdpSocket>,
+    way_out: Arc<WayOut>,
     direction: Direction,
     outgoing: Arc<Lane>,
     incoming: Option<(Arc<Lane>, Arc<Arrived>)>,
+}
+
+/// The real sockets.
+struct WayOut {
+    first: Arc<dyn AsyncUdpSocket>,
+    source: Arc<Source>,
+    moves_for: BTreeSet<SocketAddr>,
+}
+
+impl WayOut {
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.source.moved() {
+            Some(moved) if self.moves_for.contains(&transmit.destination) => {
+                match moved.try_send(transmit) {
+                    // QUIC would wait until the first socket is ready, which it is: the datagram is lost instead.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                    other => other,
+                }
+            }
+            _ => self.first.try_send(transmit),
+        }
+    }
 }
 
 /// Datagrams that have arrived, and who waits for them.
@@ -98,11 +126,21 @@ impl Socket {
     pub(super) fn new(
         real: Arc<dyn AsyncUdpSocket>,
         direction: Direction,
+        source: Arc<Source>,
         outgoing: Arc<Lane>,
         incoming: Option<Arc<Lane>>,
     ) -> io::Result<Self> {
-        let out = Arc::clone(&real);
-        outgoing.pump("shim-out", move |datagram| leave(&*out, &datagram))?;
+        let moves_for = match &direction {
+            Direction::ToReplicas { dialled, .. } => dialled.clone(),
+            Direction::BothWays => BTreeSet::new(),
+        };
+        let way_out = Arc::new(WayOut {
+            first: real,
+            source,
+            moves_for,
+        });
+        let out = Arc::clone(&way_out);
+        outgoing.pump("shim-out", move |datagram| leave(&out, &datagram))?;
         let incoming = match incoming {
             Some(lane) => {
                 let arrived = Arc::new(Arrived::default());
@@ -113,7 +151,7 @@ impl Socket {
             None => None,
         };
         Ok(Socket {
-            real,
+            way_out,
             direction,
             outgoing,
             incoming,
@@ -122,14 +160,14 @@ impl Socket {
 
     fn link(&self, destination: SocketAddr) -> Option<LinkId> {
         match &self.direction {
-            Direction::ToReplicas(links) => links.get(&destination).copied(),
+            Direction::ToReplicas { links, .. } => links.get(&destination).copied(),
             Direction::BothWays => Some(LinkId::Clients),
         }
     }
 }
 
 /// Sends through the real socket, from a thread that may wait a little.
-fn leave(real: &dyn AsyncUdpSocket, datagram: &Datagram) {
+fn leave(real: &WayOut, datagram: &Datagram) {
     let transmit = Transmit {
         destination: datagram.address,
         ecn: datagram.ecn,
@@ -151,12 +189,12 @@ fn leave(real: &dyn AsyncUdpSocket, datagram: &Datagram) {
 impl AsyncUdpSocket for Socket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         // Asked only after `try_send` has said that it would block, which only the real socket says.
-        Arc::clone(&self.real).create_io_poller()
+        Arc::clone(&self.way_out.first).create_io_poller()
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Some(link) = self.link(transmit.destination) else {
-            return self.real.try_send(transmit);
+            return self.way_out.try_send(transmit);
         };
         // No datagram is empty.
         let size = transmit
@@ -181,7 +219,7 @@ impl AsyncUdpSocket for Socket {
         if taken {
             return Ok(());
         }
-        self.real.try_send(transmit)?;
+        self.way_out.try_send(transmit)?;
         let segments = transmit.contents.len().div_ceil(size) as u64;
         self.outgoing
             .with(|shaper, _| shaper.passed_by(link, segments));
@@ -195,7 +233,11 @@ impl AsyncUdpSocket for Socket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let Some((lane, arrived)) = &self.incoming else {
-            return self.real.poll_recv(cx, bufs, meta);
+            return match self.way_out.source.poll_recv(cx, bufs, meta) {
+                Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
+                // A port that fails is a port that is closed; the first one is still there.
+                Poll::Ready(Err(_)) | Poll::Pending => self.way_out.first.poll_recv(cx, bufs, meta),
+            };
         };
         for _ in 0..RECEIVE_TURNS_MAX {
             // First, because it leaves the waker behind: nothing can arrive unnoticed between here and the end.
@@ -203,7 +245,7 @@ impl AsyncUdpSocket for Socket {
             if count > 0 {
                 return Poll::Ready(Ok(count));
             }
-            let count = match self.real.poll_recv(cx, bufs, meta) {
+            let count = match self.way_out.first.poll_recv(cx, bufs, meta) {
                 Poll::Ready(Ok(count)) => count,
                 other => return other,
             };
@@ -233,19 +275,19 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.real.local_addr()
+        self.way_out.first.local_addr()
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.real.max_transmit_segments()
+        self.way_out.first.max_transmit_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.real.max_receive_segments()
+        self.way_out.first.max_receive_segments()
     }
 
     fn may_fragment(&self) -> bool {
-        self.real.may_fragment()
+        self.way_out.first.may_fragment()
     }
 }
 
@@ -265,3 +307,7 @@ impl fmt::Debug for Socket {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

@@ -66,7 +66,11 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::Checkpoints => report(facts.checkpoints),
         Fact::StateTransfers => report(facts.state_transfers),
         Fact::Faults => {
-            let struck = repeat.faults.iter().filter(|fault| fault.target.is_some());
+            // A fault of several links has no single target, but says which ones.
+            let struck = repeat
+                .faults
+                .iter()
+                .filter(|fault| fault.target.is_some() || fault.what.is_some());
             number(struck.count() as u64)
         }
         Fact::FirstCommitMs => longest(

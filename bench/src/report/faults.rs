@@ -60,7 +60,7 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
             match fault.voting_ms {
                 Some(0.0) => none("all along"),
                 Some(voting) => ms(voting),
-                None if fault.end_s.is_some() => none("never"),
+                None if fault.end_s.is_some() && fault.target.is_some() => none("never"),
                 None => none("-"),
             },
         ]

@@ -22,6 +22,8 @@ const SAMPLES_MAX: usize = 36_000;
 pub(super) struct Network {
     mesh: Mutex<Mesh>,
     samples: Mutex<BTreeMap<(usize, usize), Samples>>,
+    /// How often the port of each replica has changed.
+    moves: Mutex<BTreeMap<usize, u64>>,
 }
 
 #[derive(Default)]
@@ -35,6 +37,7 @@ impl Network {
         Network {
             mesh: Mutex::new(mesh),
             samples: Mutex::default(),
+            moves: Mutex::default(),
         }
     }
 
@@ -46,6 +49,14 @@ impl Network {
     /// Lays something over the network. Gives the key to take it away again.
     pub(super) fn lay(&self, overlay: Overlay) -> u64 {
         self.mesh().lay(overlay)
+    }
+
+    /// Counts one more change of a replica's port, and says how many there are.
+    pub(super) fn moved(&self, id: usize) -> u64 {
+        let mut moves = lock(&self.moves);
+        let count = moves.entry(id).or_default();
+        *count += 1;
+        *count
     }
 
     /// Notes what the replicas said of the ways to their peers just now.

@@ -75,6 +75,8 @@ pub enum FaultKind {
         #[serde(serialize_with = "optional", skip_serializing_if = "Option::is_none")]
         heal_at: Option<Duration>,
     },
+    /// Those whom the replica has dialled see it at another port from now on.
+    Rebind,
 }
 
 /// Whom a fault hits.
@@ -130,6 +132,7 @@ impl FaultKind {
             Self::Partition(_) => "partition",
             Self::Link(_) => "link",
             Self::Memory { .. } => "memory",
+            Self::Rebind => "rebind",
             Self::Disk { .. } => "disk",
         }
     }
@@ -144,7 +147,7 @@ impl FaultKind {
 
     /// Whether it is about links and leaves the processes alone.
     pub const fn is_of_the_network(&self) -> bool {
-        matches!(self, Self::Partition(_) | Self::Link(_))
+        matches!(self, Self::Partition(_) | Self::Link(_) | Self::Rebind)
     }
 
     /// Whether the data directory is lost.
@@ -196,13 +199,15 @@ impl Fault {
                 // It is started again at once, with what it has now.
                 None => Some(heal_at.unwrap_or(self.at)),
             },
+            // It is over when it has happened.
+            FaultKind::Rebind => Some(self.at),
         }
     }
 
-    /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link is no fault of a replica.
+    /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link or another port is no fault of a replica.
     pub fn counted(&self) -> Option<&FaultTarget> {
         match &self.kind {
-            FaultKind::Link(_) => None,
+            FaultKind::Link(_) | FaultKind::Rebind => None,
             _ => Some(&self.target),
         }
     }
@@ -271,7 +276,7 @@ impl JsonSchema for Fault {
             "description": "Something that happens to replicas while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "memory", "disk"] },
+                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },

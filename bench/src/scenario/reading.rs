@@ -85,7 +85,7 @@ impl<'l> Reading<'l> {
             siblings,
         } in std::mem::take(&mut self.unknown)
         {
-            let home = match table.split_once('.') {
+            let home = match table.rsplit_once('.') {
                 _ if table.is_empty() => "at the top level".to_owned(),
                 Some((list, index)) if index.parse::<usize>().is_ok() => format!("in [[{list}]]"),
                 _ => format!("in [{table}]"),

@@ -166,6 +166,8 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
             // For as long as anything goes wrong (`network`).
             FaultKind::Link(_) => continue,
             FaultKind::Disk { .. } => faults.disks = true,
+            // The simulator has no ports.
+            FaultKind::Rebind => continue,
         }
         for strike in fault.strikes() {
             strikes += 1;

@@ -30,6 +30,7 @@ impl Faults {
                 let what = format!("{} on {} links", fault.conditions.spoken(), links.len());
                 (Overlay { links, change }, what)
             }
+            FaultKind::Rebind => return self.rebind(targets, injected),
             _ => return,
         };
         if let (true, [one]) = (named_alone(kind), targets) {
@@ -64,6 +65,28 @@ impl Faults {
             }
         }
         lock(&self.injected).push(injected);
+    }
+
+    /// Changes the ports of these replicas. It is over when they were told.
+    fn rebind(&self, targets: &[usize], injected: Injected) {
+        for id in targets {
+            let mut injected = Injected {
+                target: Some(*id),
+                ..injected.clone()
+            };
+            self.note(&format!("rebind replica {id}"));
+            self.event("fault", &injected, &[]);
+            let times = self
+                .plan
+                .network
+                .as_ref()
+                .map_or(1, |network| network.moved(*id));
+            match self.plan.members.tell(*id, ControlLine::Moved { times }) {
+                Ok(()) => injected.end = Some(self.since(self.plan.clock.now_ns())),
+                Err(why) => injected.failed = Some(why),
+            }
+            lock(&self.injected).push(injected);
+        }
     }
 
     /// Lays something over the links and takes it away when its time has come. Whether it was taken away.

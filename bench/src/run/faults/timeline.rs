@@ -259,7 +259,7 @@ impl Faults {
             FaultKind::Kill { .. } | FaultKind::Pause { .. } | FaultKind::Restart { .. } => {
                 self.strike_process(id, strike, kind, &mut injected)
             }
-            FaultKind::Partition(_) | FaultKind::Link(_) => Ok(()),
+            FaultKind::Partition(_) | FaultKind::Link(_) | FaultKind::Rebind => Ok(()),
         };
         if injected.end.is_some() {
             lock(&self.held).remove(&id);

@@ -86,6 +86,10 @@ fn entry(
         };
         let (kind, target) = match word {
             Word::Partition | Word::Link => of_the_network(table, word, n)?,
+            Word::Rebind => {
+                let default = FaultTarget::Chosen(Choice::Primary);
+                (FaultKind::Rebind, table.value("target", default, target))
+            }
             _ => {
                 let default = FaultTarget::Chosen(Choice::Primary);
                 let target = table.value("target", default, target);
@@ -110,6 +114,7 @@ enum Word {
     Link,
     Memory,
     Disk,
+    Rebind,
 }
 
 /// Faults that may name links instead of a target.
@@ -145,6 +150,7 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("link", Word::Link),
             ("memory", Word::Memory),
             ("disk", Word::Disk),
+            ("rebind", Word::Rebind),
         ],
         later: &["client"],
     };
@@ -153,7 +159,7 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
 
 fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
     Some(match word {
-        Word::Kill | Word::Restart | Word::Partition | Word::Link => {
+        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind => {
             table.inapplicable(
                 &["resume_at"],
                 "kind",

@@ -95,6 +95,7 @@ impl One<'_, '_, '_> {
                 Some(cut_at) => ("cut_at", Some(cut_at)),
                 None => ("heal_at", heal_at),
             },
+            FaultKind::Rebind => ("at", None),
         };
         if let Some(back) = back {
             self.back_is_in_order(key, back);

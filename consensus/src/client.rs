@@ -71,6 +71,8 @@ pub struct ClientSession {
     acked: u64,
     /// The last accepted results up to `acked`, oldest first.
     recent: VecDeque<(SeqNo, Outcome)>,
+    /// The first request from here on is a sample; known once there was a request.
+    next_sample: Option<Instant>,
     /// No timer of any request is due before this.
     next_due: Option<Instant>,
     counters: Counters,
@@ -98,6 +100,7 @@ impl ClientSession {
             entries: VecDeque::new(),
             acked: 0,
             recent: VecDeque::new(),
+            next_sample: None,
             next_due: None,
             counters: Counters::default(),
         }
@@ -134,7 +137,7 @@ impl ClientSession {
             ops,
         );
         let mut pending = Pending::new(request.raw().clone(), now, &self.pace);
-        let to = self.first_destination();
+        let to = self.sample(now).unwrap_or_else(|| self.first_destination());
         out.push(Action::Send {
             to,
             raw: pending.raw.clone(),
@@ -269,6 +272,15 @@ impl ClientSession {
     }
 
     /// The presumed primary; all replicas while it is not connected.
+    /// Is it time for a sample that goes to all?
+    fn sample(&mut self, now: Instant) -> Option<To> {
+        let due = self.next_sample.is_some_and(|due| now >= due);
+        if due || self.next_sample.is_none() {
+            self.next_sample = Some(now + self.jitter.around(self.pace.sample_interval));
+        }
+        due.then_some(To::All)
+    }
+
     fn first_destination(&self) -> To {
         let primary = self.presumed.primary();
         if self.presumed.is_connected(primary) {

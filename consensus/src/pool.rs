@@ -52,6 +52,8 @@ struct Entry {
     queued: bool,
     /// Place in the order of arrival.
     arrival: u64,
+    /// When it came.
+    seen: Instant,
 }
 
 /// Why there is no room.
@@ -160,6 +162,7 @@ impl Pool {
                 request,
                 queued: false,
                 arrival: self.arrived,
+                seen: now,
             },
         );
         self.enqueue(now, id, size);
@@ -305,10 +308,11 @@ impl Pool {
         }
     }
 
-    /// Forgets a request that was executed, and what can never execute any more once it was:
+    /// Forgets a request that was executed and says when it came, and forgets what can never execute any more once it was:
     /// requests of the client's earlier sessions, and those that it has acknowledged (R6). A
     /// backup would otherwise keep for good what a client gave up and the primary never ordered.
-    pub fn executed(&mut self, id: &RequestId, ack: u64) {
+    pub fn executed(&mut self, id: &RequestId, ack: u64) -> Option<Instant> {
+        let seen = self.entries.get(id).map(|entry| entry.seen);
         self.remove(id);
         let first = RequestId {
             client: id.client,
@@ -320,6 +324,7 @@ impl Pool {
             let dead = *dead;
             self.remove(&dead);
         }
+        seen
     }
 
     /// Forgets everything.

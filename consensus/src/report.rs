@@ -44,6 +44,8 @@ pub enum Trigger {
     BadProposal,
     /// The primary is proven to have signed contradicting messages.
     Equivocation,
+    /// The primary takes too long to order what is pending (R15).
+    Slowness,
     /// f + 1 replicas have left.
     Join,
     /// This replica is the primary and was restarted (R12).
@@ -61,6 +63,7 @@ impl Trigger {
             Trigger::InvalidNewView => "invalid-new-view",
             Trigger::BadProposal => "bad-proposal",
             Trigger::Equivocation => "equivocation",
+            Trigger::Slowness => "slowness",
             Trigger::Join => "join",
             Trigger::Restart => "restart",
         }

@@ -119,6 +119,8 @@ pub struct Policy {
     pub heartbeat_timeout: Duration,
     /// T_req: how long the oldest pending request may wait.
     pub request_timeout: Duration,
+    /// β_min: an order delay below this is never too long (R15).
+    pub order_delay_min: Duration,
     /// T_vc: how long a new view may take.
     pub view_change_timeout: Duration,
     /// T_rtx: retransmission of VIEW-CHANGEs.
@@ -144,6 +146,7 @@ impl Default for Policy {
             status_interval: Duration::from_millis(50),
             heartbeat_timeout: Duration::from_millis(250),
             request_timeout: Duration::from_millis(500),
+            order_delay_min: Duration::from_millis(40),
             view_change_timeout: Duration::from_millis(500),
             retransmit_interval: Duration::from_millis(100),
             fast_timeout_min: Duration::from_micros(500),

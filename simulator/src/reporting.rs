@@ -64,6 +64,7 @@ impl World<'_> {
                     Trigger::Silence => self.stats.left_by_silence += 1,
                     Trigger::Resignation => self.stats.left_by_resignation += 1,
                     Trigger::Equivocation => self.stats.left_by_equivocation += 1,
+                    Trigger::Slowness => self.stats.left_by_slowness += 1,
                     Trigger::Join => self.stats.left_by_join += 1,
                     Trigger::Restart => self.stats.left_by_restart += 1,
                     Trigger::InvalidNewView | Trigger::BadProposal => {

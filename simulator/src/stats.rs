@@ -77,6 +77,8 @@ counts! {
     left_by_resignation,
     /// Views left because the primary is proven to have signed contradictions.
     left_by_equivocation,
+    /// Views left because the primary took too long to order requests.
+    left_by_slowness,
     /// Views left because f + 1 others had.
     left_by_join,
     /// Views left by a primary that was restarted.

@@ -11,6 +11,9 @@ pub struct Pace {
     pub retransmit_after_max: Duration,
     /// After this time the caller is told that there is no result.
     pub request_timeout: Duration,
+    /// One request in about this time goes to all at once: a sample, by which backups judge how soon
+    /// the primary orders what it gets (R15).
+    pub sample_interval: Duration,
     /// The longest pause that a busy primary may impose at a time.
     pub busy_pause_max: Duration,
 }
@@ -21,6 +24,7 @@ impl Default for Pace {
             retransmit_after: Duration::from_secs(1),
             retransmit_after_max: Duration::from_secs(8),
             request_timeout: Duration::from_secs(30),
+            sample_interval: Duration::from_millis(250),
             busy_pause_max: Duration::from_secs(1),
         }
     }
@@ -64,15 +68,25 @@ impl Jitter {
         Jitter(seed)
     }
 
+    /// Half of `wait`, and up to as much as `wait` more: nobody else can tell when.
+    pub(super) fn around(&mut self, wait: Duration) -> Duration {
+        wait / 2 + self.share(wait)
+    }
+
     /// `wait` plus up to a quarter of it.
     pub(super) fn stretch(&mut self, wait: Duration) -> Duration {
+        wait.saturating_add(self.share(wait / 4))
+    }
+
+    /// Any part of `most`.
+    fn share(&mut self, most: Duration) -> Duration {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let quarter = u64::try_from(wait.as_nanos() / 4).unwrap_or(u64::MAX);
-        let part = (u128::from(mixed) * u128::from(quarter)) >> 64;
-        wait.saturating_add(Duration::from_nanos(u64::try_from(part).unwrap_or(quarter)))
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        let part = (u128::from(mixed) * u128::from(most)) >> 64;
+        Duration::from_nanos(u64::try_from(part).unwrap_or(most))
     }
 }

@@ -133,6 +133,8 @@ impl Pbft {
             }
         }
         self.fetch_if_stuck(now, out);
+        self.forward_waiting(now, out);
+        self.judge_order(now, out);
         self.status_timer_set(now);
         out.push(Action::SetTimer {
             timer: Timer::Status,

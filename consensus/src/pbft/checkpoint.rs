@@ -195,6 +195,7 @@ impl Pbft {
             self.ahead = None;
         }
         self.stable = Some(certificate);
+        self.order.stable();
         self.assigned.advance(seq);
         self.accept_assigned(out);
         self.next = self.next.max(seq.next());

@@ -311,6 +311,9 @@ impl Pbft {
             return;
         }
         slot.decided = Some(certificate);
+        if let Some(accepted) = slot.accepted {
+            self.order.decided(now, accepted);
+        }
         out.push(Action::Report(Report::Decided {
             epoch: self.epoch,
             seq,
@@ -355,8 +358,13 @@ impl Pbft {
             };
             let requests = batch.as_ref().map_or(0, |batch| batch.requests().len());
             self.backlog.executed(requests);
+            let accepted = slot.accepted.filter(|_| !self.is_primary());
+            let full = requests >= self.cluster().limits().batch_requests_max as usize / 2;
             for request in batch.iter().flat_map(|batch| batch.requests()) {
-                self.pool.executed(&request.id, request.ack);
+                let seen = self.pool.executed(&request.id, request.ack);
+                if let (Some(seen), Some(accepted)) = (seen, accepted) {
+                    self.order.ordered(seen, accepted, full);
+                }
             }
             self.execute_sent = seq;
             self.configure(seq, batch.as_deref());

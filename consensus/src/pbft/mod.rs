@@ -30,6 +30,7 @@ mod learner;
 pub mod message;
 pub mod new_view;
 mod normal_case;
+mod order;
 mod patience;
 pub mod record;
 mod restore;
@@ -71,6 +72,7 @@ use evidence::EvidenceStore;
 use fast_path::CommitPolicy;
 use learner::Membership;
 use message::{Commit, Mode, Prepare, Wire};
+use order::OrderWatch;
 use record::Record;
 use slot::Window;
 use state_transfer::StateRequests;
@@ -131,6 +133,7 @@ pub struct Pbft {
     assigned: Assigned,
     patience_of_views: ViewPatience,
     watch: Watch,
+    order: OrderWatch,
     halts_when_proven: bool,
     halted: bool,
 }
@@ -199,6 +202,7 @@ impl Pbft {
             assigned: Assigned::default(),
             patience_of_views: ViewPatience::default(),
             watch: Watch::default(),
+            order: OrderWatch::default(),
             halts_when_proven: true,
             halted: false,
         }

@@ -46,7 +46,9 @@ impl Pbft {
         for request in requests {
             let (id, raw) = (request.id, request.raw().clone());
             match self.pool.offer(now, asker, request, &mut turned_away) {
-                Offer::Queued | Offer::Known if forwards => forwarded.push(Blob(raw)),
+                // It came again: the primary may not have it.
+                Offer::Known if forwards => forwarded.push(Blob(raw)),
+                Offer::Queued if forwards => self.watch.await_proposal(now, id),
                 Offer::Full if from.is_none() => turned_away.push(id),
                 Offer::Queued | Offer::Known | Offer::Full => {}
             }
@@ -190,6 +192,10 @@ impl Pbft {
             && slot.needs_body(&statement.digest)
         {
             slot.keep_body(batch);
+            let first = slot.accepted.is_none() && slot.decided.is_none();
+            if first && current && slot.header == Some(header) {
+                slot.accepted = Some(self.order.accepted(now));
+            }
         }
         self.vote(statement.seq, out);
         // The body may be what a decided slot was waiting for.

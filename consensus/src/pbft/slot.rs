@@ -8,6 +8,7 @@ use crypto::Digest;
 
 use super::certificate::{Certificate, Phase, Statement};
 use super::message::{Commit, Header, Prepare};
+use super::order::Accepted;
 use super::votes::VoteSet;
 use crate::batch::{Batch, RawBatch};
 use crate::ids::{Epoch, SeqNo, View};
@@ -33,6 +34,8 @@ pub(super) struct Prepared {
 pub(super) struct Slot {
     /// The first valid header of the current view.
     pub(super) header: Option<Header>,
+    /// When that proposal was here, body and all.
+    pub(super) accepted: Option<Accepted>,
     /// Own latest vote, whatever its view (never cleared by a view change).
     pub(super) vote: Option<Prepare>,
     /// Is the own vote durable?
@@ -222,6 +225,7 @@ impl Window {
     pub(super) fn forget_headers(&mut self) {
         for slot in &mut self.slots {
             slot.header = None;
+            slot.accepted = None;
         }
     }
 

@@ -1,6 +1,7 @@
 //! When a replica gives up on its primary (docs/protocol.md R10.1, R10.7). One replica that does so
 //! changes nothing for the others; f + 1 take the rest with them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crypto::codec::Blob;
@@ -14,6 +15,10 @@ use crate::time::Instant;
 
 /// No timeout grows beyond this.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Requests that wait to be passed on; of more the oldest are left to T_req.
+const UNFORWARDED_MAX: usize = 8192;
+/// They wait for this part of T_req.
+const FORWARD_AFTER_PART: u32 = 8;
 /// More doublings cannot matter: 2^32 ms are beyond any bound.
 const DOUBLINGS_MAX: u32 = 32;
 
@@ -64,6 +69,21 @@ pub(super) struct Watch {
     status_due: Instant,
     /// Up to here it has been counted how long this replica was held up itself.
     accounted: Instant,
+    /// Requests from clients that are passed on if they are still pending in a while, and when they
+    /// came.
+    unforwarded: VecDeque<(Instant, RequestId)>,
+}
+
+impl Watch {
+    /// A client sent this request to a backup for the first time. Most of those are samples by which
+    /// the primary is judged (R15), and the primary has them; it must not learn which they are before
+    /// it has had its time.
+    pub(super) fn await_proposal(&mut self, now: Instant, id: RequestId) {
+        if self.unforwarded.len() == UNFORWARDED_MAX {
+            self.unforwarded.pop_front();
+        }
+        self.unforwarded.push_back((now, id));
+    }
 }
 
 impl Pbft {
@@ -81,8 +101,12 @@ impl Pbft {
 
     /// Starts to watch the primary of a view that has just opened.
     pub(super) fn watch_primary(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        let grace = self.policy.view_change_timeout * 2;
+        let n = self.cluster().quorums().n();
+        self.order.begin_view(now, grace, n);
         self.watch.heard = now;
         self.watch.request = None;
+        self.watch.unforwarded.clear();
         if self.is_proven(self.primary()) {
             self.suspect(now, Trigger::Equivocation, out);
             return;
@@ -130,6 +154,32 @@ impl Pbft {
         let held_up = now.since(due.max(self.watch.accounted));
         self.watch.accounted = now;
         self.watch.heard = (self.watch.heard + held_up).min(now);
+    }
+
+    /// Passes on to the primary what clients sent here and what it has not proposed in time.
+    pub(super) fn forward_waiting(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        let after = self.policy.request_timeout / FORWARD_AFTER_PART;
+        let mut forwarded = Vec::new();
+        while let Some((_, id)) = self
+            .watch
+            .unforwarded
+            .pop_front_if(|(came, _)| now.since(*came) >= after)
+        {
+            forwarded.extend(self.pool.raw(&id).map(Blob));
+        }
+        if !self.is_primary() {
+            self.forward(forwarded, out);
+        }
+    }
+
+    /// R15: the primary may take too long to order what is pending.
+    pub(super) fn judge_order(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        if self.mode == Mode::Normal
+            && !self.is_primary()
+            && self.order.is_slow(now, self.policy.order_delay_min)
+        {
+            self.suspect(now, Trigger::Slowness, out);
+        }
     }
 
     /// T_hb: the primary may have been silent for too long.

@@ -97,6 +97,7 @@ impl Pbft {
         self.view = to;
         self.mode = Mode::ViewChange;
         self.patience_of_views.left();
+        self.order.left();
         self.view_changes.expected = None;
         self.commits.forget_waiting();
         out.push(Action::Report(Report::LeftView { to, why }));

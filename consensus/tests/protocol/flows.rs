@@ -127,11 +127,13 @@ fn a_request_at_a_backup_reaches_the_primary() {
     let mut net = Net::new(&fixture, &[]);
     net.settle();
     net.request(3, fixture.request(0, 1));
-    net.run(ms(1));
+    net.run(ms(91));
     assert_snapshot!(net.chart(), @r#"
-    0 ms  c0  -> r3   REQUEST #1
-    0 ms  r3  -> r0  FORWARD
-    1 ms  r0  -> all PRE-PREPARE s1
-    1 ms  r0 *-> all PREPARE s1
+     0 ms  c0  -> r3   REQUEST #1
+    90 ms  r3  -> r0  FORWARD
+    91 ms  r0  -> all PRE-PREPARE s1
+    91 ms  r0 *-> all PREPARE s1
+    91 ms  r0  -> r4  PRE-PREPARE s1
+    91 ms  r0  -> r4  PREPARE s1
     "#);
 }

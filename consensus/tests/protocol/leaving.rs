@@ -34,7 +34,7 @@ fn a_request_is_passed_on_again_after_half_of_t_req_and_after_t_req_the_primary_
     let fixture = Fixture::strong();
     let mut node = started(&fixture);
     let forwarded = ["send FORWARD to r0", "set Request 250ms"];
-    assert_eq!(node.request([fixture.request(0, 1)]), forwarded);
+    node.request([fixture.request(0, 1)]);
     assert_eq!(node.fire(Timer::Request), forwarded);
     assert_eq!(node.fire(Timer::Request), leaving(1, "request-timeout"));
 }

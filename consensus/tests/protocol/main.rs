@@ -7,6 +7,7 @@ mod entering;
 mod fixture;
 mod node;
 mod signing_views;
+mod slowness;
 
 mod net;
 

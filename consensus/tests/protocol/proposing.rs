@@ -177,7 +177,7 @@ fn backups_never_propose_but_forward_clients_requests_to_the_primary() {
     let mut backup = fixture.node(2);
     assert_eq!(
         backup.request([fixture.request(0, 1)]),
-        ["send FORWARD to r0", "set Request 250ms"]
+        ["set Request 250ms"]
     );
     assert_eq!(
         backup.request([fixture.request(0, 1)]),
@@ -187,6 +187,26 @@ fn backups_never_propose_but_forward_clients_requests_to_the_primary() {
     assert_eq!(backup.core.pending(), 1);
     backup.wait(ms(5));
     assert_eq!(backup.fire(Timer::Batch), Vec::<String>::new());
+}
+
+#[test]
+fn a_backup_passes_a_request_on_once_the_primary_had_its_time() {
+    let fixture = Fixture::strong();
+    let mut backup = fixture.node(2);
+    let forwards = |lines: Vec<String>| lines.iter().any(|line| line == "send FORWARD to r0");
+    backup.request([fixture.request(0, 1)]);
+    backup.wait(ms(50));
+    assert!(!forwards(backup.fire(Timer::Status)), "it may be a sample");
+    backup.wait(ms(50));
+    assert!(forwards(backup.fire(Timer::Status)), "an eighth of T_req");
+    backup.wait(ms(50));
+    assert!(!forwards(backup.fire(Timer::Status)), "once");
+    // What was executed meanwhile is not passed on.
+    let mut backup = fixture.node(2);
+    backup.request([fixture.request(0, 1)]);
+    crate::voting::decide(&fixture, &mut backup, 1..=1);
+    backup.wait(ms(100));
+    assert!(!forwards(backup.fire(Timer::Status)));
 }
 
 #[test]
@@ -223,6 +243,8 @@ fn forwards_are_split_so_that_every_one_of_them_can_be_decoded() {
     let op = vec![7; 1_000_000];
     let burst = (1..=30).map(|number| fixture.request_of(0, 1, number, 0, &[&op]));
     let mut backup = fixture.node(1);
+    backup.request(burst.clone());
+    // They come again, so the primary does not have them.
     backup.request(burst);
     let mut forwarded = 0;
     for wire in &backup.sent {
@@ -244,10 +266,7 @@ fn a_full_pool_answers_busy_and_keeps_what_it_has() {
     let fixture = Fixture::with_policy(FastQuorum::Strong, policy);
     let mut backup = fixture.node(1);
     let burst = (1..=4).map(|number| fixture.request(0, number));
-    assert_eq!(
-        backup.request(burst),
-        ["busy c0#4", "send FORWARD to r0", "set Request 250ms"]
-    );
+    assert_eq!(backup.request(burst), ["busy c0#4", "set Request 250ms"]);
     assert_eq!(backup.core.pending(), 3);
     let lines = backup.request([fixture.request(0, 2)]);
     assert_eq!(

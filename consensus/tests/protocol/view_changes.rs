@@ -32,7 +32,7 @@ fn a_crashed_primary_is_replaced_and_what_it_had_ordered_stays() {
       2 ms  r2 decides s1 fast
       2 ms  r2 executes s1
      10 ms  c1  -> r1   REQUEST #1
-     10 ms  r1  -> r0  FORWARD
+     90 ms  r1  -> r0  FORWARD
     251 ms  r1 leaves for v1: silence
     251 ms  r1 *-> all VIEW-CHANGE
     251 ms  r2 leaves for v1: silence

@@ -114,7 +114,7 @@ fn a_primary_that_signs_two_batches_is_convicted_by_the_votes_and_left_out() {
     "#);
     assert!(net.decided.is_empty(), "neither had enough votes");
     net.request(3, fixture.request(1, 1));
-    net.run(ms(20));
+    net.run(ms(150));
     for id in 1..5 {
         assert!(net.executed(id, 1), "r{id}");
     }

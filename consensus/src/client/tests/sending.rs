@@ -266,3 +266,19 @@ fn a_cluster_that_is_slow_is_not_asked_again_sooner_than_it_usually_answers() {
     world.fire();
     assert!(world.now.since(sent_at) > usual * 2);
 }
+
+#[test]
+fn about_every_quarter_of_a_second_one_request_goes_to_all() {
+    let mut world = World::new();
+    let mut samples = Vec::new();
+    for step in 0..200u64 {
+        world.now = Instant(step * 10_000_000);
+        if world.send() == To::All {
+            samples.push(step * 10);
+        }
+    }
+    assert!((5..=16).contains(&samples.len()), "{samples:?}");
+    let gaps: std::collections::BTreeSet<u64> =
+        samples.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.len() > 2, "nobody can tell which: {gaps:?}");
+}

@@ -30,7 +30,11 @@ fn a_primary_that_equivocates_is_replaced_by_its_own_signatures() {
     let repeat = attacked(
         r#"[{ replica = "primary", behavior = "equivocate" }]"#,
         "2s",
-        &["expect.final_view=>= 1", "expect.faults=1"],
+        &[
+            "expect.final_view=>= 1",
+            "expect.faults=1",
+            "expect.culprits=[0]",
+        ],
     );
     let fault = &repeat["faults"][0];
     assert_eq!(

@@ -19,4 +19,5 @@ mod history;
 mod local;
 mod refusals;
 mod results;
+mod verify;
 mod workloads;

@@ -186,6 +186,9 @@ catalogue! {
         "verification has a budget for each peer; who sends bad signatures is cut off";
 
     // Collusion.
+    /// Runs twice with one key, each instance dealing with a part of the replicas.
+    Twins(collusion::Twins) = "twins", "C1", Either,
+        "no two correct replicas commit different batches, whatever each half is told";
     /// Makes exactly one correct replica decide fast, falls silent, and denies it in the view change.
     HideFastCommit(collusion::HideFastCommit) = "hide-fast-commit", "C2", Either,
         "what one correct replica has decided survives the view change";

@@ -18,11 +18,21 @@
 //! seed and from what reaches it. It signs with its own key and those of its [`Cabal`]; whatever bears
 //! another name has a signature that does not hold.
 //!
-//! **What a wrapper cannot express**: lies about its own disk (a fault of the disk), what happens below
-//! a message (QUIC, TLS and memory: a hostile program beside the cluster), and requests of clients (a
-//! hostile client). It cannot break a signature or a digest. It sees what comes in only once that was
-//! verified, and speaks on its own channels only, colluders' keys or not. And it has one life at a
-//! time: honest code that runs twice with one key (C1) is a whole second replica, the simulator's twin.
+//! **What a wrapper cannot express**, and where it is instead:
+//!
+//! * lies about its own disk, such as a vote that leaves before it is durable or is forgotten (D1 to D10): records
+//!   pass as they are, and the disk's faults take them away;
+//! * a crash in the middle of a behaviour (the end of BP2): it falls silent instead, and a `[[fault]]` kills;
+//! * several bad primaries behind a crash (BP15): each is a member of its own with `stall-view` in its plan;
+//! * two instances that both execute and keep a disk (C1): the second instance of `twins` has neither, so it signs
+//!   no CHECKPOINT; the simulator's own twins have both;
+//! * what happens below a message, in QUIC, TLS and memory (Q1 to Q15, M1 to M7): a hostile program beside the
+//!   cluster. A bend makes malformed *frames* within an authenticated channel, no more;
+//! * requests of clients (BC1 to BC10): a hostile client. A member makes requests up, but signs them with no client's key;
+//! * work that it does not do: it verifies what it receives like an honest replica, and its honest half votes in good
+//!   faith unless a behaviour bends the vote.
+//!
+//! It cannot break a signature or a digest, and speaks on its own channels only, colluders' keys or not.
 
 pub mod attack;
 pub mod backup;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use byzantine::collusion::Twins;
 use byzantine::primary::{
     AbsurdViews, Censor, Equivocate, EquivocateFast, Excess, Fault, Flaw, FlipFlop, ForgeRequests,
     Forgery, Gap, HugeBatch, InvalidBatch, LeaveGaps, Manner, Messages, RepeatRequests, SameDigest,
@@ -124,8 +125,9 @@ fn a_silent_primary_is_replaced_and_one_that_is_silent_to_a_few_is_not_needed_by
     assert!(stats.left_by_request_timeout > 0, "its heartbeat went on");
     let stats = led_by(silent(3, Messages::All), 2 * T);
     assert!(stats.left_by_silence > 0, "two replicas are no quorum");
+    // One has them and passes them on, but that takes longer than a primary may.
     let stats = led_by(silent(3, Messages::Proposals), 2 * T);
-    assert_eq!(stats.views_entered, 0, "one has them, and passes them on");
+    assert!(stats.views_entered > 0);
     let stats = led_by(silent(1, Messages::Proposals), 2 * T);
     assert_eq!(stats.views_entered, 0, "nobody lacks progress for long");
     let stats = led_by(silent(0, Messages::Votes), 2 * T);
@@ -135,7 +137,7 @@ fn a_silent_primary_is_replaced_and_one_that_is_silent_to_a_few_is_not_needed_by
 #[test]
 fn an_unfair_order_costs_its_victims_what_is_held_back_and_no_more() {
     let stats = led_by(Behaviour::UnfairOrder(UnfairOrder::default()), 2 * T);
-    assert_eq!(stats.views_entered, 0);
+    assert!(stats.views_entered > 0, "it is given up");
     assert!(
         stats.longest_wait >= Duration::from_millis(200),
         "they did wait"
@@ -322,5 +324,28 @@ fn checkpoints_that_one_member_withholds_move_the_window_all_the_same() {
         let stats = led_by(Behaviour::WithholdCheckpoints(plan), 2 * T);
         assert_eq!(stats.views_entered, 0);
         assert!(stats.checkpoints > 4 * 6, "the others' suffice");
+    }
+}
+
+#[test]
+fn a_primary_that_runs_twice_splits_nobody() {
+    for (n, f, members) in [(5, 1, vec![0]), (9, 2, vec![0, 4])] {
+        let twins = |split| {
+            Behaviour::Twins(Twins {
+                split,
+                ..Twins::default()
+            })
+        };
+        for split in [Vec::new(), vec![vec![1, 2], vec![3, 4]]] {
+            let members: Vec<_> = members
+                .iter()
+                .map(|id| (*id, twins(split.clone())))
+                .collect();
+            let stats = reached(&cluster(n, f, &members), 12 * T);
+            assert!(
+                stats.byzantine_deeds > 0 && stats.equivocations > 0,
+                "n = {n}"
+            );
+        }
     }
 }

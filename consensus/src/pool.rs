@@ -3,7 +3,10 @@
 //!
 //! Room is shared as well as turns. When there is none left, whoever holds most gives way to
 //! whoever holds less: a client that floods takes room from itself, and never from those that ask
-//! for little. And a turn is worth a share of a batch's bytes, so large requests come less often.
+//! for little. A turn is worth a share of a batch's bytes, so large requests come less often. And
+//! while others wait or are being served, nobody has much more in flight than most of them: what is
+//! ordered costs every replica, so a client that has hundreds of requests ordered with every few of
+//! the others would take their share of that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,6 +21,12 @@ use crate::time::Instant;
 const REQUEST_WEIGHT: usize = 256;
 /// The bytes of the pool are at least so many clients' worth.
 const CLIENTS_PER_BYTES_MAX: usize = 2;
+/// Of what most clients hold, nobody else has more than this many times in flight ...
+const FAIR_FACTOR: usize = 2;
+/// ... unless it is less than this: sixteen small requests.
+const FAIR_MIN: usize = 16 * 512;
+/// When room is short each client has an equal part of it, and no less than this.
+const FAIR_PENDING_MIN: usize = 4;
 /// A turn is worth this part of a batch's bytes; a larger request waits for several.
 const TURNS_PER_BATCH: u32 = 64;
 
@@ -32,7 +41,18 @@ pub enum Asker {
     /// A backup, which will give the primary up if the request is never ordered. It takes the
     /// place of the same client's newest ones if need be, so that no client can have a correct
     /// primary suspected by filling its own share here and asking for something else there.
-    Replica,
+    Replica {
+        /// Of it each client still has no more than its share.
+        room: usize,
+    },
+}
+
+impl Asker {
+    fn room(self) -> usize {
+        match self {
+            Asker::Client { room } | Asker::Replica { room } => room,
+        }
+    }
 }
 
 /// What became of a request that was offered to the pool.
@@ -70,11 +90,20 @@ enum Obstacle {
 struct Share {
     requests: usize,
     bytes: usize,
+    /// Of them, what waits for a proposal.
+    queued: usize,
+    queued_bytes: usize,
 }
 
 impl Share {
     fn weight(self) -> usize {
         self.bytes + self.requests * REQUEST_WEIGHT
+    }
+
+    /// What is in proposals.
+    fn in_flight(self) -> usize {
+        let bytes = self.bytes.saturating_sub(self.queued_bytes);
+        bytes + self.requests.saturating_sub(self.queued) * REQUEST_WEIGHT
     }
 }
 
@@ -101,6 +130,8 @@ pub struct Pool {
     queued: usize,
     queued_bytes: usize,
     waiting_since: Option<Instant>,
+    /// What one client may have in flight, as of the last batch.
+    fair: usize,
 }
 
 impl Pool {
@@ -123,6 +154,7 @@ impl Pool {
             queued: 0,
             queued_bytes: 0,
             waiting_since: None,
+            fair: usize::MAX,
         }
     }
 
@@ -166,7 +198,7 @@ impl Pool {
             },
         );
         self.enqueue(now, id, size);
-        if crowded && asker == Asker::Replica {
+        if crowded && matches!(asker, Asker::Replica { .. }) {
             self.bring_forward(id);
         }
         Offer::Queued
@@ -177,13 +209,14 @@ impl Pool {
         let own = self.share(client);
         let room = match asker {
             Asker::Client { room } => room.min(self.requests_max),
-            Asker::Replica => self.requests_max,
+            Asker::Replica { .. } => self.requests_max,
         };
+        let own_max = self.own_max(asker.room());
         let bytes = own.bytes.saturating_add(size);
         // What is in flight cannot give way to what a backup waits for.
         let requests_max = match asker {
-            Asker::Replica if !self.queues.contains_key(&client) => self.per_client_max * 2,
-            _ => self.per_client_max,
+            Asker::Replica { .. } if !self.queues.contains_key(&client) => own_max * 2,
+            _ => own_max,
         };
         if own.requests >= requests_max || own.requests > 0 && bytes > self.per_client_bytes_max {
             return Some(Obstacle::OwnShare);
@@ -205,10 +238,45 @@ impl Pool {
         let other = heaviest.filter(|(weight, _)| *weight > would_hold);
         let from = match (obstacle, asker) {
             (Obstacle::Everybody, _) if other.is_some() => other?.1,
-            (_, Asker::Replica) => client,
+            (_, Asker::Replica { .. }) => client,
             (_, Asker::Client { .. }) => return None,
         };
         self.queues.get(&from)?.back().copied()
+    }
+
+    /// Requests that one client may have pending when all may have so many. Served in turn, a
+    /// client that had more than an equal part could wait for longer than backups are patient.
+    fn own_max(&self, room: usize) -> usize {
+        if room >= self.requests_max {
+            return self.per_client_max;
+        }
+        let equal = room / self.per_client.len().max(1);
+        equal.max(FAIR_PENDING_MIN).min(self.per_client_max)
+    }
+
+    /// Room has become short: each client keeps its oldest requests and no more than its part.
+    /// Gives back what had to go; the clients are told as if there had been no room.
+    pub fn trim(&mut self, room: usize) -> Vec<RequestId> {
+        let most = self.own_max(room);
+        let mut trimmed = Vec::new();
+        let over = |(client, share): (&ClientId, &Share)| {
+            (share.requests > most).then(|| (*client, share.requests - most))
+        };
+        let over: Vec<(ClientId, usize)> = self.per_client.iter().filter_map(over).collect();
+        for (client, excess) in over {
+            for _ in 0..excess {
+                let newest = self
+                    .queues
+                    .get(&client)
+                    .and_then(|queue| queue.back().copied());
+                let Some(newest) = newest else {
+                    break;
+                };
+                self.remove(&newest);
+                trimmed.push(newest);
+            }
+        }
+        trimmed
     }
 
     fn share(&self, client: ClientId) -> Share {
@@ -246,7 +314,28 @@ impl Pool {
         }
         self.queued += 1;
         self.queued_bytes += size;
-        self.waiting_since.get_or_insert(now);
+        let share = self.per_client.entry(id.client).or_default();
+        share.queued += 1;
+        share.queued_bytes += size;
+        if share.in_flight() < self.fair {
+            self.waiting_since.get_or_insert(now);
+        }
+    }
+
+    /// What one client may have in flight now, so that one that holds much leaves the others theirs.
+    fn fair_in_flight(&self) -> usize {
+        let mut held: Vec<usize> = self
+            .per_client
+            .values()
+            .copied()
+            .map(Share::weight)
+            .collect();
+        if held.len() < 2 {
+            return usize::MAX;
+        }
+        let middle = (held.len() - 1) / 2;
+        let (_, median, _) = held.select_nth_unstable(middle);
+        median.saturating_mul(FAIR_FACTOR).max(FAIR_MIN)
     }
 
     /// Takes the next batch: one request of each waiting client in turn, until the batch is full
@@ -255,11 +344,17 @@ impl Pool {
     pub fn take_batch(&mut self, now: Instant, limits: &Limits) -> Vec<Request> {
         let mut batch = Vec::new();
         let mut bytes = 0usize;
+        let mut held_back = VecDeque::new();
+        self.fair = self.fair_in_flight();
         let turn_bytes = (limits.batch_bytes_max / TURNS_PER_BATCH).max(1) as usize;
         while batch.len() < limits.batch_requests_max as usize {
             let Some(client) = self.turn.pop_front() else {
                 break;
             };
+            if self.share(client).in_flight() >= self.fair {
+                held_back.push_back(client);
+                continue;
+            }
             let Some(queue) = self.queues.get_mut(&client) else {
                 continue;
             };
@@ -292,10 +387,36 @@ impl Pool {
             self.queued -= 1;
             self.queued_bytes -= size;
             batch.push(entry.request.clone());
+            if let Some(share) = self.per_client.get_mut(&client) {
+                share.queued -= 1;
+                share.queued_bytes -= size;
+            }
             self.requeue_client(client);
         }
-        self.waiting_since = (self.queued > 0).then(|| self.waiting_since.unwrap_or(now));
+        held_back.append(&mut self.turn);
+        self.turn = held_back;
+        let left = self.ready().0 > 0;
+        self.waiting_since = left.then(|| self.waiting_since.unwrap_or(now));
         batch
+    }
+
+    /// Requests that a batch may take now, and their bytes: all that are queued, but for those of
+    /// clients that have enough in flight.
+    fn ready(&self) -> (usize, usize) {
+        let waiting = self.turn.iter().map(|client| self.share(*client));
+        let ready = waiting.filter(|share| share.in_flight() < self.fair);
+        ready.fold((0, 0), |(requests, bytes), share| {
+            (requests + share.queued, bytes + share.queued_bytes)
+        })
+    }
+
+    /// Is there anything for a batch? From now on it waits.
+    pub fn wants_batch(&mut self, now: Instant) -> bool {
+        let wants = self.ready().0 > 0;
+        if wants {
+            self.waiting_since.get_or_insert(now);
+        }
+        wants
     }
 
     fn requeue_client(&mut self, client: ClientId) {
@@ -338,6 +459,7 @@ impl Pool {
         self.turn.clear();
         (self.bytes, self.queued, self.queued_bytes) = (0, 0, 0);
         self.waiting_since = None;
+        self.fair = usize::MAX;
     }
 
     fn remove(&mut self, id: &RequestId) {
@@ -347,19 +469,23 @@ impl Pool {
         let size = entry.request.raw().len();
         self.bytes -= size;
         self.arrivals.remove(&entry.arrival);
-        self.reweigh(id.client, |share| {
-            share.requests -= 1;
-            share.bytes -= size;
-        });
         if entry.queued {
             // On a backup nobody takes batches: the queue must shrink here, or it would grow for ever.
             self.unqueue(id, size);
         }
+        self.reweigh(id.client, |share| {
+            share.requests -= 1;
+            share.bytes -= size;
+        });
     }
 
     fn unqueue(&mut self, id: &RequestId, size: usize) {
         self.queued -= 1;
         self.queued_bytes -= size;
+        if let Some(share) = self.per_client.get_mut(&id.client) {
+            share.queued -= 1;
+            share.queued_bytes -= size;
+        }
         if let Some(queue) = self.queues.get_mut(&id.client) {
             queue.retain(|queued| queued != id);
             if queue.is_empty() {
@@ -387,6 +513,9 @@ impl Pool {
         self.queues.clear();
         self.turn.clear();
         (self.queued, self.queued_bytes) = (0, 0);
+        for share in self.per_client.values_mut() {
+            (share.queued, share.queued_bytes) = (0, 0);
+        }
         // Everything in the order of arrival, or a client's later request would overtake.
         let all: Vec<RequestId> = self.arrivals.values().copied().collect();
         for id in all {
@@ -437,8 +566,8 @@ impl Pool {
 
     /// Is there enough for a full batch?
     pub fn fills_batch(&self, limits: &Limits) -> bool {
-        self.queued >= limits.batch_requests_max as usize
-            || self.queued_bytes >= limits.batch_bytes_max as usize
+        let (requests, bytes) = self.ready();
+        requests >= limits.batch_requests_max as usize || bytes >= limits.batch_bytes_max as usize
     }
 
     /// Since when the oldest queued request (at most) has been waiting.
@@ -546,7 +675,8 @@ mod tests {
             pool.offer(Instant(10), asker, request, &mut displaced)
         };
         assert_eq!(offered(ALL, 4), Offer::Full);
-        assert_eq!(offered(Asker::Replica, 9), Offer::Queued);
+        let backup = Asker::Replica { room: usize::MAX };
+        assert_eq!(offered(backup, 9), Offer::Queued);
         assert_eq!(displaced, [id(1, 3)]);
         assert_eq!(
             taken(&mut pool, &Limits::default()),
@@ -588,6 +718,63 @@ mod tests {
         assert!(of(1) <= 17 && of(2) > 60, "{} {}", of(1), of(2));
         pool.clear();
         assert!(pool.saved.is_empty() && pool.heaviest.is_empty());
+    }
+
+    #[test]
+    fn when_room_is_short_each_client_keeps_its_oldest_and_an_equal_part() {
+        let mut pool = flooded(&Policy::default(), 1..=256);
+        let request = |client, number| request(id(client, number), 2);
+        pool.offer(Instant(1), ALL, request(2, 1), &mut Vec::new());
+        let trimmed = pool.trim(100);
+        assert_eq!(
+            (trimmed.len(), trimmed[0], trimmed[205]),
+            (206, id(1, 256), id(1, 51))
+        );
+        assert_eq!(pool.len(), 51);
+        let short = Asker::Client { room: 100 };
+        let mut offered = |asker, client, number| {
+            pool.offer(Instant(2), asker, request(client, number), &mut Vec::new())
+        };
+        assert_eq!(offered(short, 1, 300), Offer::Full);
+        assert_eq!(offered(short, 2, 2), Offer::Queued);
+        assert_eq!(offered(Asker::Replica { room: 100 }, 1, 300), Offer::Queued);
+        assert_eq!(pool.len(), 52, "in the place of 50");
+        assert!(pool.trim(usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn while_others_are_served_nobody_has_much_more_in_flight_than_most() {
+        let limits = Limits::default();
+        let mut pool = flooded(&Policy::default(), 1..=256);
+        for client in 2..=9 {
+            for number in 1..=8 {
+                let request = request(id(client, number), 2);
+                pool.offer(Instant(1), ALL, request, &mut Vec::new());
+            }
+        }
+        let batch = taken(&mut pool, &limits);
+        let of =
+            |batch: &[(u32, u64)], client| batch.iter().filter(|(of, _)| *of == client).count();
+        assert!((2..=9).all(|client| of(&batch, client) == 8), "{batch:?}");
+        let greedy = of(&batch, 1);
+        assert!((16..=26).contains(&greedy), "{greedy}");
+        // As long as they are in flight nothing more of it goes, and nothing waits for a batch.
+        assert!(!pool.wants_batch(Instant(10)) && pool.waiting_since().is_none());
+        assert!(taken(&mut pool, &limits).is_empty() && pool.queued() > 200);
+        pool.offer(Instant(11), ALL, request(id(2, 9), 2), &mut Vec::new());
+        assert!(pool.wants_batch(Instant(11)));
+        assert_eq!(taken(&mut pool, &limits), [(2, 9)]);
+        batch
+            .iter()
+            .for_each(|(client, number)| pool.executed(&id(*client, *number), 0));
+        assert!(pool.wants_batch(Instant(12)));
+        assert_eq!(pool.waiting_since(), Some(Instant(12)));
+        pool.executed(&id(2, 9), 0);
+        assert_eq!(
+            taken(&mut pool, &limits).len(),
+            256 - greedy,
+            "alone it has all"
+        );
     }
 
     #[test]

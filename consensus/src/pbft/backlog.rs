@@ -1,9 +1,10 @@
-//! How many requests a primary lets wait (docs/protocol.md R15).
+//! How many requests a replica lets wait (docs/protocol.md R15).
 //!
 //! Backups watch the requests that they know of and give the primary up when one waits longer than
 //! T_req. A queue that takes longer than that to drain would make an overloaded primary look like
 //! one that censors, so clients are told to come back once the queue is half of T_req long at the
-//! rate at which requests are executed. What backups pass on has room beyond that.
+//! rate at which requests are executed, and by backups as well: what they hold is what they watch.
+//! What backups pass on has room beyond that.
 
 use std::time::Duration;
 

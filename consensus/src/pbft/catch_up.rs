@@ -119,7 +119,7 @@ impl Pbft {
     pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.status_timer_fired(now);
         self.broadcast(self.status(), When::Now, out);
-        self.backlog.tick(now, self.pool.len());
+        self.trim_backlog(now, out);
         self.ask_for_renewal(now, out);
         // While slots are executed, bodies keep coming.
         if self.fetching.execute_sent != self.execute_sent {

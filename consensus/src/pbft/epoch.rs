@@ -159,7 +159,7 @@ impl Pbft {
                 continue;
             }
             let request = request.clone();
-            let asker = Asker::Replica;
+            let asker = Asker::Replica { room: usize::MAX };
             if self.pool.offer(now, asker, request, &mut Vec::new()) == Offer::Full {
                 break;
             }

@@ -10,7 +10,7 @@ use super::message::{Header, Mode, Prepare, Wire};
 use super::record::Record;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
-use crate::ids::{ReplicaId, SeqNo, View};
+use crate::ids::{ReplicaId, RequestId, SeqNo, View};
 use crate::mutation::{Mutation, active};
 use crate::pool::{Asker, Offer};
 use crate::protocol::{Action, Outbox, Timer, When};
@@ -35,12 +35,10 @@ impl Pbft {
         let forwards = from.is_none() && !self.is_primary();
         let mut forwarded: Vec<Blob> = Vec::new();
         // Backups suspect a primary for what they know of: that has room when clients have none.
+        let room = self.backlog.allowed(self.policy.request_timeout);
         let asker = match from {
-            Some(_) => Asker::Replica,
-            None if self.is_primary() => Asker::Client {
-                room: self.backlog.allowed(self.policy.request_timeout),
-            },
-            None => Asker::Client { room: usize::MAX },
+            Some(_) => Asker::Replica { room },
+            None => Asker::Client { room },
         };
         let mut turned_away = Vec::new();
         for request in requests {
@@ -53,15 +51,17 @@ impl Pbft {
                 Offer::Queued | Offer::Known | Offer::Full => {}
             }
         }
-        for id in turned_away {
-            out.push(Action::Busy {
-                id,
-                retry_after_ms: BUSY_RETRY_MS,
-            });
-        }
+        turn_away(turned_away, out);
         self.forward(forwarded, out);
         self.propose(now, out);
         self.watch_oldest_request(out);
+    }
+
+    /// What clients have pending is no more than the rate at which requests are executed allows.
+    pub(super) fn trim_backlog(&mut self, now: Instant, out: &mut Outbox<Self>) {
+        self.backlog.tick(now, self.pool.len());
+        let room = self.backlog.allowed(self.policy.request_timeout);
+        turn_away(self.pool.trim(room), out);
     }
 
     /// Passes requests on to the primary in pieces of no more bytes than a batch has, so that each
@@ -94,7 +94,9 @@ impl Pbft {
         if !self.is_primary() || self.mode != Mode::Normal || self.fenced || !self.may_promise() {
             return;
         }
-        while self.window.contains(self.next) && !self.is_void(self.next) && self.pool.queued() > 0
+        while self.window.contains(self.next)
+            && !self.is_void(self.next)
+            && self.pool.wants_batch(now)
         {
             let undecided = self.undecided_proposals();
             if undecided >= self.policy.inflight_max {
@@ -309,5 +311,14 @@ impl Pbft {
         if header.statement.view == self.view {
             self.suspect(now, Trigger::BadProposal, out);
         }
+    }
+}
+
+fn turn_away(requests: Vec<RequestId>, out: &mut Outbox<Pbft>) {
+    for id in requests {
+        out.push(Action::Busy {
+            id,
+            retry_after_ms: BUSY_RETRY_MS,
+        });
     }
 }

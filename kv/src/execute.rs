@@ -32,8 +32,9 @@ const _: () = assert!(
     ENTRIES_OVERHEAD + ENTRY_OVERHEAD + KEY_BYTES_MAX + VALUE_BYTES_MAX <= RESULT_BYTES_MAX
 );
 
-/// Executes an operation that is within the limits, at slot `seq`.
-pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op) -> OpResult {
+/// Executes an operation that is within the limits, at slot `seq`. Scans look at no more than what
+/// fits into `room`: a request of a thousand scans costs no more than the bytes of its results.
+pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op, room: usize) -> OpResult {
     let simple = match op {
         Op::Create { key, value } => SimpleOp::Create { key, value },
         Op::Read { key } => SimpleOp::Read { key },
@@ -41,7 +42,9 @@ pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op) -> OpResult {
         Op::Put { key, value } => SimpleOp::Put { key, value },
         Op::Delete { key } => SimpleOp::Delete { key },
         Op::Cas { key, expect, value } => SimpleOp::Cas { key, expect, value },
-        Op::Scan { start, end, limit } => return scan(table, &start, end.as_deref(), limit),
+        Op::Scan { start, end, limit } => {
+            return scan(table, &start, end.as_deref(), limit, room);
+        }
         Op::Txn(txn) => return transact(table, seq, txn),
     };
     execute_simple(table, seq, simple).into()
@@ -104,14 +107,20 @@ fn holds(expect: &Expect, row: Option<&Row>) -> bool {
     }
 }
 
-fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32) -> OpResult {
-    let mut room = RESULT_BYTES_MAX.saturating_sub(ENTRIES_OVERHEAD);
+fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32, room: usize) -> OpResult {
+    let Some(mut room) = RESULT_BYTES_MAX.min(room).checked_sub(ENTRIES_OVERHEAD) else {
+        return OpResult::OutOfBounds(Bound::ResultBytes);
+    };
     let mut entries = Vec::new();
     let mut left = limit;
     for (key, row) in table.range(start, end) {
         let fits = room.checked_sub(entry_bytes(key, row));
         match (fits, left.checked_sub(1)) {
             (Some(room_after), Some(left_after)) => (room, left) = (room_after, left_after),
+            // It would come back for this entry for ever.
+            (None, Some(_)) if entries.is_empty() => {
+                return OpResult::OutOfBounds(Bound::ResultBytes);
+            }
             _ => {
                 let next = Some(Blob(key.clone()));
                 return OpResult::Entries { entries, next };

@@ -64,7 +64,8 @@ pub enum Op {
         value: Blob,
     },
     /// Returns the entries of `start <= key < end` in ascending order. It ends early rather than
-    /// exceed [`crate::RESULT_BYTES_MAX`]; its result says where to go on.
+    /// exceed [`crate::RESULT_BYTES_MAX`], or what the request's results have left; its result says
+    /// where to go on.
     Scan {
         /// The least key; empty for all.
         start: Blob,

@@ -138,7 +138,7 @@ impl Store {
         // Results of single writes are a few bytes: only what can be long needs a way back.
         let undoable = matches!(op, Op::Txn(_)) || room < WRITE_RESULT_MAX;
         let savepoint = undoable.then(|| self.table.savepoint());
-        let (result, bytes) = encoded(execute(&mut self.table, seq, op));
+        let (result, bytes) = encoded(execute(&mut self.table, seq, op, room));
         let fits = bytes.len() <= room;
         match savepoint {
             Some(savepoint) if fits => self.table.keep(savepoint),

@@ -1,0 +1,216 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::byte_list::ByteList;
+use crypto::{ClusterId, Digest, SecretKey};
+
+const ALL: Asker = Asker::Client { room: usize::MAX };
+
+fn id(client: u32, number: u64) -> RequestId {
+    RequestId {
+        client: ClientId(client),
+        session: 1,
+        number,
+    }
+}
+
+fn request(id: RequestId, bytes: usize) -> Request {
+    let key = SecretKey::from_seed(&[1; 32]);
+    let ops = ByteList::from_iter([vec![7; bytes]]);
+    Request::sign(&key, &ClusterId(Digest([0; 32])), id, 0, false, &ops)
+}
+
+fn offer(pool: &mut Pool, number: u64) {
+    let request = request(id(1, number), 2);
+    pool.offer(Instant(number), ALL, request, &mut Vec::new());
+}
+
+/// A pool in which client 1 has `numbers`.
+fn flooded(policy: &Policy, numbers: std::ops::RangeInclusive<u64>) -> Pool {
+    let mut pool = Pool::new(policy);
+    numbers.for_each(|number| offer(&mut pool, number));
+    pool
+}
+
+/// Numbers of a batch by client.
+fn taken(pool: &mut Pool, limits: &Limits) -> Vec<(u32, u64)> {
+    let batch = pool.take_batch(Instant(9), limits);
+    let of = |request: &Request| (request.id.client.0, request.id.number);
+    batch.iter().map(of).collect()
+}
+
+#[test]
+fn whoever_floods_gives_way_to_whoever_asks_for_little() {
+    let policy = Policy {
+        pending_requests_max: 8,
+        ..Policy::default()
+    };
+    let mut pool = flooded(&policy, 1..=9);
+    assert_eq!(pool.len(), 8);
+    let mut displaced = Vec::new();
+    let mut offered = |client, number| {
+        let request = request(id(client, number), 2);
+        pool.offer(Instant(10), ALL, request, &mut displaced)
+    };
+    for client in 2..=3 {
+        for number in 1..=4 {
+            offered(client, number);
+        }
+    }
+    assert_eq!(offered(1, 20), Offer::Full, "it holds most");
+    assert_eq!(offered(4, 1), Offer::Queued);
+    // 8 requests of 4 clients: 3 or 2 for each of those that want more.
+    assert_eq!(displaced[..3], [id(1, 8), id(1, 7), id(1, 6)], "the newest");
+    let mut held = [0; 5];
+    pool.entries
+        .keys()
+        .for_each(|id| held[id.client.0 as usize] += 1);
+    assert_eq!(held[1..].iter().sum::<usize>(), 8, "the bound holds");
+    assert!(
+        held[1..4].iter().all(|held| (2..=3).contains(held)),
+        "{held:?}"
+    );
+    assert_eq!(held[4], 1);
+}
+
+#[test]
+fn what_a_backup_will_hold_against_the_primary_finds_room_and_comes_first() {
+    let policy = Policy {
+        pending_per_client_max: 3,
+        ..Policy::default()
+    };
+    let mut pool = flooded(&policy, 1..=3);
+    let mut displaced = Vec::new();
+    let mut offered = |asker, number| {
+        let request = request(id(1, number), 2);
+        pool.offer(Instant(10), asker, request, &mut displaced)
+    };
+    assert_eq!(offered(ALL, 4), Offer::Full);
+    let backup = Asker::Replica { room: usize::MAX };
+    assert_eq!(offered(backup, 9), Offer::Queued);
+    assert_eq!(displaced, [id(1, 3)]);
+    assert_eq!(
+        taken(&mut pool, &Limits::default()),
+        [(1, 9), (1, 1), (1, 2)]
+    );
+}
+
+#[test]
+fn large_requests_come_as_often_as_their_bytes_are_worth() {
+    let limits = Limits::default();
+    let mut pool = Pool::new(&Policy::default());
+    let mut fill = |client, bytes| {
+        for number in 1..=256 {
+            let request = request(id(client, number), bytes);
+            pool.offer(Instant(1), ALL, request, &mut Vec::new());
+        }
+    };
+    fill(1, 60 << 10);
+    fill(2, 100);
+    fill(3, 100);
+    let batch = taken(&mut pool, &limits);
+    let of = |client| batch.iter().filter(|(of, _)| *of == client).count();
+    // 60 KiB are four turns of 16 KiB, until only large ones are left.
+    assert_eq!(
+        batch[..9],
+        [
+            (2, 1),
+            (3, 1),
+            (2, 2),
+            (3, 2),
+            (2, 3),
+            (3, 3),
+            (1, 1),
+            (2, 4),
+            (3, 4)
+        ]
+    );
+    assert!(of(2).abs_diff(of(3)) <= 1);
+    assert!(of(1) <= 17 && of(2) > 60, "{} {}", of(1), of(2));
+    pool.clear();
+    assert!(pool.saved.is_empty() && pool.heaviest.is_empty());
+}
+
+#[test]
+fn when_room_is_short_each_client_keeps_its_oldest_and_an_equal_part() {
+    let mut pool = flooded(&Policy::default(), 1..=256);
+    let request = |client, number| request(id(client, number), 2);
+    pool.offer(Instant(1), ALL, request(2, 1), &mut Vec::new());
+    let trimmed = pool.trim(100);
+    assert_eq!(
+        (trimmed.len(), trimmed[0], trimmed[205]),
+        (206, id(1, 256), id(1, 51))
+    );
+    assert_eq!(pool.len(), 51);
+    let short = Asker::Client { room: 100 };
+    let mut offered = |asker, client, number| {
+        pool.offer(Instant(2), asker, request(client, number), &mut Vec::new())
+    };
+    assert_eq!(offered(short, 1, 300), Offer::Full);
+    assert_eq!(offered(short, 2, 2), Offer::Queued);
+    assert_eq!(offered(Asker::Replica { room: 100 }, 1, 300), Offer::Queued);
+    assert_eq!(pool.len(), 52, "in the place of 50");
+    assert!(pool.trim(usize::MAX).is_empty());
+}
+
+#[test]
+fn while_others_are_served_nobody_has_much_more_in_flight_than_most() {
+    let limits = Limits::default();
+    let mut pool = flooded(&Policy::default(), 1..=256);
+    for client in 2..=9 {
+        for number in 1..=8 {
+            let request = request(id(client, number), 2);
+            pool.offer(Instant(1), ALL, request, &mut Vec::new());
+        }
+    }
+    let batch = taken(&mut pool, &limits);
+    let of = |batch: &[(u32, u64)], client| batch.iter().filter(|(of, _)| *of == client).count();
+    assert!((2..=9).all(|client| of(&batch, client) == 8), "{batch:?}");
+    let greedy = of(&batch, 1);
+    assert!((16..=26).contains(&greedy), "{greedy}");
+    // As long as they are in flight nothing more of it goes, and nothing waits for a batch.
+    assert!(!pool.wants_batch(Instant(10)) && pool.waiting_since().is_none());
+    assert!(taken(&mut pool, &limits).is_empty() && pool.queued() > 200);
+    pool.offer(Instant(11), ALL, request(id(2, 9), 2), &mut Vec::new());
+    assert!(pool.wants_batch(Instant(11)));
+    assert_eq!(taken(&mut pool, &limits), [(2, 9)]);
+    batch
+        .iter()
+        .for_each(|(client, number)| pool.executed(&id(*client, *number), 0));
+    assert!(pool.wants_batch(Instant(12)));
+    assert_eq!(pool.waiting_since(), Some(Instant(12)));
+    pool.executed(&id(2, 9), 0);
+    assert_eq!(
+        taken(&mut pool, &limits).len(),
+        256 - greedy,
+        "alone it has all"
+    );
+}
+
+#[test]
+fn alone_a_large_request_waits_for_nobody() {
+    let mut pool = Pool::new(&Policy::default());
+    let large = request(id(1, 1), 60 << 10);
+    pool.offer(Instant(1), ALL, large, &mut Vec::new());
+    assert_eq!(taken(&mut pool, &Limits::default()), [(1, 1)]);
+    pool.executed(&id(1, 1), 0);
+    assert!(pool.is_empty() && pool.per_client.is_empty() && pool.heaviest.is_empty());
+}
+
+#[test]
+fn nothing_is_left_of_what_was_forgotten() {
+    let mut pool = Pool::new(&Policy::default());
+    for number in 1..=3 {
+        offer(&mut pool, number);
+    }
+    pool.take_batch(Instant(4), &Limits::default());
+    pool.clear();
+    assert_eq!((pool.oldest(), pool.len(), pool.queued()), (None, 0, 0));
+    // One proposed request that a new view queues again: what was forgotten stays so.
+    offer(&mut pool, 9);
+    pool.take_batch(Instant(5), &Limits::default());
+    pool.requeue(Instant(6));
+    assert_eq!(pool.queued(), 1);
+    let batch = pool.take_batch(Instant(7), &Limits::default());
+    let numbers: Vec<u64> = batch.iter().map(|request| request.id.number).collect();
+    assert_eq!((numbers, pool.queued()), (vec![9], 0));
+}

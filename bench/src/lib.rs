@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod disk;
 pub mod emulation;
 pub mod exit;
+pub mod hostile_clients;
 pub mod judge;
 pub mod load;
 pub mod options;

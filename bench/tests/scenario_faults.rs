@@ -105,12 +105,8 @@ fn a_wrong_fault_is_named_with_its_place_and_remedy() {
             "5:1 [[fault]]: a fault has no `target` (add a line such as target = \"primary\")",
         ),
         (
-            "at = \"5s\"\nkind = \"client\"\nheal_at = \"6s\"\ntarget = 0\n",
-            "7:8 \"client\": `fault.0.kind`: \"client\" is not available yet in this version (it is one of kill, pause, restart, partition, link, memory, disk, rebind)",
-        ),
-        (
             "at = \"5s\"\nkind = \"kil\"\ntarget = 0\n",
-            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind)",
+            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind, client)",
         ),
         (
             "at = \"5s\"\nkind = \"kill\"\ntarget = 0\nrestat_at = \"6s\"\n",

@@ -3,7 +3,7 @@
 use super::Met;
 use super::objective::met;
 use crate::check::{CheckResult, Verdict};
-use crate::record::{FaultFact, Repeat, RunVerdict};
+use crate::record::{ClientAttackFact, FaultFact, Repeat, RunVerdict};
 use crate::scenario::schema::{Condition, Expectation, Fact};
 
 /// The number that a check may put beside its verdict: acknowledged operations that it knows to be gone.
@@ -67,10 +67,9 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::StateTransfers => report(facts.state_transfers),
         Fact::Faults => {
             // A fault of several links has no single target, but says which ones.
-            let struck = repeat
-                .faults
-                .iter()
-                .filter(|fault| fault.target.is_some() || fault.what.is_some());
+            let struck = repeat.faults.iter().filter(|fault| {
+                fault.target.is_some() || fault.what.is_some() || fault.clients.is_some()
+            });
             number(struck.count() as u64)
         }
         Fact::FirstCommitMs => longest(
@@ -113,6 +112,24 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::Stopped => hit(condition, repeat, |fault| fault.stopped.is_some()),
         Fact::Refused => hit(condition, repeat, |fault| fault.refused.is_some()),
         Fact::Learners => hit(condition, repeat, |fault| fault.learner),
+        Fact::ShareKept => {
+            under_attack(repeat, |fact| fact.share_kept, f64::min).and_then(|least| {
+                met(condition.admits_number(least), || {
+                    format!("{:.1}%", least * 100.0)
+                })
+            })
+        }
+        Fact::ServiceKept => {
+            under_attack(repeat, |fact| fact.service_kept, f64::min).and_then(|least| {
+                met(condition.admits_number(least), || {
+                    format!("{:.1}%", least * 100.0)
+                })
+            })
+        }
+        Fact::P99Ratio => under_attack(repeat, |fact| fact.p99_ratio, f64::max)
+            .and_then(|most| met(condition.admits_number(most), || format!("{most:.2}"))),
+        Fact::LongestWaitMs => under_attack(repeat, |fact| Some(fact.longest_wait_ms), f64::max)
+            .and_then(|most| met(condition.admits_number(most), || format!("{most:.1}"))),
         Fact::FinalEpoch => report(facts.final_epoch),
         Fact::LongestStallMs => match repeat
             .checks
@@ -179,6 +196,29 @@ fn hit(condition: &Condition, repeat: &Repeat, happened: fn(&FaultFact) -> bool)
     hit.sort_unstable();
     hit.dedup();
     met(condition.admits_replicas(&hit), || replicas(&hit))
+}
+
+/// The worst of a figure that attacks by clients are given.
+fn under_attack(
+    repeat: &Repeat,
+    figure: fn(&ClientAttackFact) -> Option<f64>,
+    worst: fn(f64, f64) -> f64,
+) -> Result<f64, String> {
+    let mut seen = None;
+    for fact in repeat
+        .faults
+        .iter()
+        .filter_map(|fault| fault.clients.as_ref())
+    {
+        let Some(one) = figure(fact) else {
+            return Err(format!(
+                "nothing: there was no service before {} to compare with",
+                fact.attack
+            ));
+        };
+        seen = Some(seen.map_or(one, |other| worst(one, other)));
+    }
+    seen.ok_or_else(|| "nothing: no clients attacked".to_owned())
 }
 
 /// What a reader must know about how a fact was judged.

@@ -13,6 +13,8 @@
 
 mod acknowledged;
 mod atomic_file;
+mod by_client;
+mod client_attack;
 mod counters;
 mod directory;
 mod environment;
@@ -31,6 +33,8 @@ mod timeseries;
 
 pub use acknowledged::{Acknowledged, KEYS_MAX, Written};
 pub use atomic_file::{AtomicFile, write_file, write_json};
+pub use by_client::ClientService;
+pub use client_attack::ClientAttackFact;
 pub use counters::Counters;
 pub use directory::{
     DirectoryError, INCOMPLETE_MARK, RepeatDirectory, RunDirectory, check_writable,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 
 use super::acknowledged::Acknowledged;
+use super::by_client::{ByClient, ClientService};
 use super::history::{HistorySink, lines_of};
 use super::moments::Moments;
 use super::sparse::{DIGITS, DIGITS_COARSE, SparseSeries, histogram, new_histogram};
@@ -94,6 +95,7 @@ pub struct Recording {
     pub(super) bucket_counts: Vec<BucketCounts>,
     pub(super) bucket_latencies: SparseSeries,
     moments: Moments,
+    by_client: Option<ByClient>,
     /// Writes that clients were told of, in all phases.
     pub acknowledged: Acknowledged,
     /// What reads behind the measured phase found.
@@ -112,6 +114,13 @@ impl Recorder {
             recent: histogram(DIGITS_COARSE),
             recent_bucket: 0,
         }
+    }
+
+    /// Also keeps how each client was served: see [`Recording::served`].
+    #[must_use]
+    pub fn by_client(mut self) -> Self {
+        self.recording.by_client = Some(ByClient::default());
+        self
     }
 
     /// An operation (or several under one signature) was meant to start.
@@ -188,6 +197,9 @@ impl Recorder {
         self.recording
             .moments
             .ended(times, measured_ns, answered, self.live.marks());
+        if let Some(by_client) = &mut self.recording.by_client {
+            by_client.ended(client, times, measured_ns, answered, operations);
+        }
         match answer {
             Answer::Unknown => self.count(&Counters {
                 unknown: operations,
@@ -303,6 +315,7 @@ impl Default for Recording {
             bucket_counts: Vec::new(),
             bucket_latencies: SparseSeries::new(BUCKET_NS, TIME_BUCKETS_MAX, DIGITS_COARSE),
             moments: Moments::default(),
+            by_client: None,
             acknowledged: Acknowledged::default(),
             read_back: BTreeMap::new(),
         }
@@ -338,6 +351,11 @@ impl Recording {
         }
         self.bucket_latencies.merge(other.bucket_latencies);
         self.moments.merge(&other.moments);
+        match (self.by_client.as_mut(), other.by_client) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (None, theirs) => self.by_client = theirs,
+            (Some(_), None) => {}
+        }
         self.acknowledged.merge(other.acknowledged);
         self.read_back.extend(other.read_back);
     }
@@ -354,6 +372,14 @@ impl Recording {
     #[must_use]
     pub fn longest_open(&self, from: Duration) -> Duration {
         Duration::from_nanos(self.moments.longest_open(nanos(from)))
+    }
+
+    /// How each client was served from `from` to `to`, both into the measured phase and exact to 100 ms; nothing if that was
+    /// not kept ([`Recorder::by_client`]).
+    #[must_use]
+    pub fn served(&self, from: Duration, to: Duration) -> Vec<ClientService> {
+        let kept = self.by_client.as_ref();
+        kept.map_or_else(Vec::new, |by_client| by_client.between(from, to))
     }
 
     /// From a mark (see [`Marks`](super::Marks)) to the first answer to an operation that was sent at or after it.
@@ -426,6 +452,9 @@ impl Recording {
             .flatten()
             .for_each(SparseSeries::seal);
         self.bucket_latencies.seal();
+        if let Some(by_client) = &mut self.by_client {
+            by_client.seal();
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Counters, Environment, Estimate, HistoryCounts, HistoryMode, NetworkFacts, Recording};
+use super::{
+    ClientAttackFact, Counters, Environment, Estimate, HistoryCounts, HistoryMode, NetworkFacts,
+    Recording,
+};
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
 
@@ -247,6 +250,9 @@ pub struct FaultFact {
     /// From its end until the replica was a member again, to 0.2 s: 0 if it never lost its vote; `None` if it did not end, or
     /// was a learner to the end.
     pub voting_ms: Option<f64>,
+    /// What hostile clients did, and what they left to the others, if this was their attack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientAttackFact>,
     /// Why it did not strike or end as planned, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::document::{Section, Table};
 use super::units;
-use crate::record::{FaultFact, Run};
+use crate::record::{ClientAttackFact, FaultFact, Run};
 
 /// Faults that are shown one by one; all of them are in run.json.
 const SHOWN_MAX: usize = 20;
@@ -18,7 +18,10 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         return None;
     }
     let row = |(repeat, fault): &(usize, &FaultFact)| {
-        let mut what = fault.kind_in_full();
+        let mut what = match &fault.clients {
+            Some(clients) => format!("{} by {} clients", clients.attack, clients.count),
+            None => fault.kind_in_full(),
+        };
         if let Some(id) = fault.target {
             what.push_str(&format!(" {id}"));
         }
@@ -73,6 +76,9 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         facts.push(("first answer", over(|fault| fault.first_commit_ms)));
         facts.push(("back at 95 %", over(|fault| fault.recovered_95_ms)));
     }
+    for (_, fault) in &all {
+        facts.extend(fault.clients.as_ref().map(under_attack));
+    }
     Some(Section {
         heading: "Faults",
         remark: if all.len() > SHOWN_MAX {
@@ -96,6 +102,34 @@ pub(super) fn faults(run: &Run) -> Option<Section> {
         }),
         ..Section::default()
     })
+}
+
+/// What an attack by clients left to the correct ones.
+fn under_attack(fact: &ClientAttackFact) -> (&'static str, String) {
+    let share = |part: Option<f64>| {
+        part.map_or_else(
+            || "unknown".to_owned(),
+            |part| format!("{:.1} %", part * 100.0),
+        )
+    };
+    let counts = &fact.counts;
+    let text = format!(
+        "correct clients kept {} together, the least of them {} of its share, p99 {} of the others', longest wait {}; \
+         {} requests sent, {} replies executed, {} busy, {} refused, {} connections closed",
+        share(fact.service_kept),
+        share(fact.share_kept),
+        fact.p99_ratio.map_or_else(
+            || "unknown".to_owned(),
+            |ratio| format!("{ratio:.1} x that")
+        ),
+        ms(fact.longest_wait_ms),
+        counts.sent,
+        counts.executed_replies,
+        counts.busy_replies,
+        counts.refused_replies,
+        counts.closed,
+    );
+    ("under attack", text)
 }
 
 fn ms(ms: f64) -> String {

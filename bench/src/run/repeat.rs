@@ -18,6 +18,7 @@ use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::check::Usage;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
+use crate::hostile_clients::LOAD_KEYS;
 use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
@@ -111,6 +112,8 @@ pub(super) struct Running<'r> {
     pub(super) progressed: Vec<Progressed>,
     /// Writes of the load phase that clients were told of.
     loaded: Acknowledged,
+    /// The keys of hostile clients.
+    hostile: Vec<SecretKey>,
 }
 
 /// Time on the run's clock, name and fields.
@@ -161,7 +164,7 @@ impl<'r> Running<'r> {
         let history = HistoryWriter::start(&directory.join("history.jsonl"), mode, seed)
             .map_err(|error| unwritable(&directory.path(), &error))?;
 
-        let (target, file, keys) = match &options.attach {
+        let (target, file, mut keys) = match &options.attach {
             Some(path) => {
                 let (file, keys) = cluster::attach(path, scenario.load.clients)?;
                 (Target::Attached, file, keys)
@@ -180,8 +183,17 @@ impl<'r> Running<'r> {
             }
         };
         // Earlier runs and other clients have left their records there.
-        let key_prefix = matches!(target, Target::Attached)
-            .then(|| format!("{}/{}/", context.directory.short_id(), context.number));
+        let key_prefix = match target {
+            Target::Attached => Some(format!(
+                "{}/{}/",
+                context.directory.short_id(),
+                context.number
+            )),
+            // What hostile clients write must not be in the way of the load's history.
+            Target::Local(_) if scenario.hostile_clients() > 0 => Some(LOAD_KEYS.to_owned()),
+            Target::Local(_) => None,
+        };
+        let hostile = keys.split_off(keys.len().min(scenario.load.clients as usize));
         let plan = Plan {
             clock,
             ops_per_request: scenario.load.ops_per_request as usize,
@@ -214,6 +226,7 @@ impl<'r> Running<'r> {
             file: file.clone(),
             progressed: Vec::new(),
             loaded: Acknowledged::default(),
+            hostile,
         };
         running
             .file
@@ -273,7 +286,11 @@ impl<'r> Running<'r> {
 
     pub(super) fn recorder(&self, phases: Phases) -> Recorder {
         let sink = self.history.as_ref().map(HistoryWriter::sink);
-        Recorder::new(phases, Arc::clone(&self.live), sink)
+        let recorder = Recorder::new(phases, Arc::clone(&self.live), sink);
+        match self.scenario.hostile_clients() {
+            0 => recorder,
+            _ => recorder.by_client(),
+        }
     }
 
     pub(super) fn event(&self, event: &str, fields: &[(&str, serde_json::Value)]) {
@@ -428,6 +445,8 @@ impl<'r> Running<'r> {
             events: Arc::clone(&self.events),
             network: self.network.clone(),
             poller: thread.poller(),
+            file: self.file.clone(),
+            hostile: self.hostile.clone(),
             seed: self.seed,
         };
         Timeline::start(self.scenario, plan)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use super::client::{CLIENT_ATTACKS, ClientFault};
 use super::disk::DiskAttack;
 use super::partition::{LinkFault, Partition};
 use super::units::{self, Quantity as _, Size};
@@ -21,7 +22,8 @@ pub struct Fault {
     /// What it does.
     #[serde(flatten)]
     pub kind: FaultKind,
-    /// Whom it hits; looked up when it strikes.
+    /// Whom it hits; looked up when it strikes. No replicas at all where clients attack.
+    #[serde(skip_serializing_if = "FaultTarget::is_nobody")]
     pub target: FaultTarget,
     /// Whether it strikes again.
     #[serde(flatten)]
@@ -77,6 +79,8 @@ pub enum FaultKind {
     },
     /// Those whom the replica has dialled see it at another port from now on.
     Rebind,
+    /// Clients with keys of their own attack.
+    Client(ClientFault),
 }
 
 /// Whom a fault hits.
@@ -134,6 +138,7 @@ impl FaultKind {
             Self::Memory { .. } => "memory",
             Self::Rebind => "rebind",
             Self::Disk { .. } => "disk",
+            Self::Client(_) => "client",
         }
     }
 
@@ -164,6 +169,13 @@ impl FaultKind {
     }
 }
 
+impl FaultTarget {
+    /// No replica.
+    pub const fn is_nobody(&self) -> bool {
+        matches!(self, Self::Replicas(ids) if ids.is_empty())
+    }
+}
+
 impl Choice {
     /// The rules by name.
     pub(super) const NAMES: [(&'static str, Self); 4] = [
@@ -187,6 +199,7 @@ impl Fault {
             FaultKind::Kill { restart_at, .. } => restart_at,
             FaultKind::Pause { resume_at } => resume_at,
             FaultKind::Restart { restart_at, .. } => Some(restart_at.unwrap_or(self.at)),
+            FaultKind::Client(ref client) => Some(client.until),
             FaultKind::Partition(Partition { heal_at, .. })
             | FaultKind::Link(LinkFault { heal_at, .. }) => heal_at,
             FaultKind::Memory { restart_at, .. } => restart_at,
@@ -207,7 +220,7 @@ impl Fault {
     /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link or another port is no fault of a replica.
     pub fn counted(&self) -> Option<&FaultTarget> {
         match &self.kind {
-            FaultKind::Link(_) | FaultKind::Rebind => None,
+            FaultKind::Link(_) | FaultKind::Rebind | FaultKind::Client(_) => None,
             _ => Some(&self.target),
         }
     }
@@ -268,15 +281,19 @@ impl JsonSchema for Fault {
             ),
             time("disk, slow-disk: what a sync takes."),
             time("From one strike to the next; absent: one strike."),
-            time("No strike at this time or later; absent: until the load ends."),
+            time(
+                "No strike at this time or later; client: when they stop; absent: until the load ends.",
+            ),
         );
+        let of_clients = CLIENT_ATTACKS.iter().map(|entry| entry.name);
+        let attacks: Vec<&str> = DiskAttack::NAMES.into_iter().chain(of_clients).collect();
         let words = Choice::NAMES.map(|(name, _)| name);
         let mut schema = json_schema!({
             "type": "object",
-            "description": "Something that happens to replicas while the scenario runs.",
+            "description": "Something that happens to replicas, or is done by hostile clients, while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk"] },
+                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk", "client"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },
@@ -287,7 +304,7 @@ impl JsonSchema for Fault {
                 "heal_at": heal_at,
                 "wipe": { "type": "boolean", "description": "Whether the data directory is lost before the replica is started again." },
                 "cap": { "type": "string", "description": "memory: resident memory above which the replica is killed." },
-                "attack": { "enum": DiskAttack::NAMES, "description": "disk: what happens to it." },
+                "attack": { "enum": attacks, "description": "disk: what happens to it. client: what they do." },
                 "store": { "enum": ["log", "state"], "description": "disk, fsync-error: whose write fails." },
                 "files": { "enum": ["data", "databases", "everything"], "description": "disk: how much is lost or replaced." },
                 "file": { "enum": ["log", "log-wal", "state", "state-wal", "log-anchor", "key", "any"], "description": "disk: which file." },
@@ -296,6 +313,8 @@ impl JsonSchema for Fault {
                 "delay": delay,
                 "cut_at": cut_at,
                 "heal_at": heal_at,
+                "count": { "type": "integer", "minimum": 1, "description": "client: how many." },
+                "args": { "type": "object", "description": "client: arguments of the attack; `bench fault describe` names them." },
                 "every": every,
                 "until": until,
             },

@@ -12,6 +12,7 @@
 mod budget;
 pub mod byzantine;
 mod catalog;
+mod client;
 mod cluster;
 mod compare;
 mod correct;

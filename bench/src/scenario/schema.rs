@@ -7,6 +7,9 @@ use serde::Serialize;
 
 pub use super::budget::Excess;
 pub use super::byzantine::{Byzantine, Liars};
+pub use super::client::{
+    CLIENT_ATTACKS, ClientAttack, ClientAttackArgument, ClientAttackEntry, ClientFault, GoodFor,
+};
 pub use super::cluster::{
     Batch, Cluster, CommitMode, Durability, Engine, FastQuorum, Protocol, Storage, Timeouts,
 };

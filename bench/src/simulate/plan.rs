@@ -13,7 +13,7 @@ use simulator::{Config, Faults, Signatures};
 
 use crate::cluster;
 use crate::emulation::LinkSettings;
-use crate::scenario::schema::{Choice, FaultKind, FaultTarget, LoadModel, Scenario};
+use crate::scenario::schema::{Choice, Fault, FaultKind, FaultTarget, LoadModel, Scenario};
 
 /// Clients that are simulated at most: more of them only take turns.
 const CLIENTS_MAX: u32 = 16;
@@ -152,7 +152,8 @@ fn network(scenario: &Scenario, config: &mut Config) {
 fn faults(scenario: &Scenario, none: Faults) -> Faults {
     let mut faults = none;
     let (mut longest, mut strikes) = (Duration::ZERO, 0_u32);
-    for fault in &scenario.faults {
+    let of_replicas = |fault: &&Fault| !matches!(fault.kind, FaultKind::Client(_));
+    for fault in scenario.faults.iter().filter(of_replicas) {
         // In the simulator a disk is lost, damaged or replaced by an older copy, as the seed wants.
         faults.disks |= fault.kind.wipes();
         let all = fault.target == FaultTarget::Chosen(Choice::All);
@@ -168,6 +169,7 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
             FaultKind::Disk { .. } => faults.disks = true,
             // The simulator has no ports.
             FaultKind::Rebind => continue,
+            FaultKind::Client(_) => {}
         }
         for strike in fault.strikes() {
             strikes += 1;

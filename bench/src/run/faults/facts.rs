@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::clients;
 use super::timeline::Injected;
 use crate::record::{BUCKET, FaultFact, Recording};
 
@@ -87,6 +88,10 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                 throughput_kept: kept(&answered, one.start, disturbed_until.min(until)),
                 caught_up_ms,
                 voting_ms,
+                clients: one.attacked.as_ref().map(|attacked| {
+                    let end = one.end.unwrap_or(seen.measured).min(seen.measured);
+                    clients::fact(attacked, seen.recording, one.start, end)
+                }),
                 failed: one.failed.clone(),
             }
         })

@@ -10,6 +10,7 @@
 //! What this cannot express: a process that is stopped by SIGSTOP still has its packets taken by the kernel, and no
 //! replica's clock can be set: it is the monotonic one of the machine, so the simulator does that (docs/simulator.md).
 
+mod clients;
 mod disk;
 mod facts;
 mod links;

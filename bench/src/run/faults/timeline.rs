@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crypto::SecretKey;
+use network::ClusterFile;
 use serde_json::Value;
 
 use super::super::links::Network;
 use super::super::threads::Poller;
+use super::clients::Attacked;
 use super::target::{Situation, choose};
 use crate::cluster::{Failed, Members};
 use crate::exit::Exit;
+use crate::hostile_clients::Attackers;
 use crate::load::Clock;
 use crate::options::RunError;
 use crate::record::{EventLog, Live};
-use crate::scenario::schema::{Byzantine, Fault, FaultKind, Scenario, Strike};
+use crate::scenario::schema::{Byzantine, ClientFault, Fault, FaultKind, Scenario, Strike};
 use crate::workload::fault_stream;
 
 /// Between two looks at whether the run was stopped.
@@ -46,6 +50,9 @@ pub(in crate::run) struct TimelinePlan {
     pub(in crate::run) network: Option<Arc<Network>>,
     /// Asks the replicas where they stand.
     pub(in crate::run) poller: Poller,
+    /// Where the replicas are, and the keys of hostile clients in the order of their faults.
+    pub(in crate::run) file: ClusterFile,
+    pub(in crate::run) hostile: Vec<SecretKey>,
     /// The draws of random targets derive from it.
     pub(in crate::run) seed: u64,
 }
@@ -77,6 +84,8 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) start: Duration,
     /// When the replica listened again or went on; `None`: not before the end of the load.
     pub(in crate::run) end: Option<Duration>,
+    /// What hostile clients did, if it was their attack.
+    pub(in crate::run) attacked: Option<Attacked>,
     /// The mark that the recorders saw.
     pub(in crate::run) mark: usize,
     /// Why it did not strike or end as planned.
@@ -155,6 +164,15 @@ impl Timeline {
     }
 }
 
+/// Keys that no attack has taken yet.
+struct HostileKeys(Vec<SecretKey>);
+
+impl HostileKeys {
+    fn take(&mut self, count: usize) -> Vec<SecretKey> {
+        self.0.drain(..count.min(self.0.len())).collect()
+    }
+}
+
 /// What the threads of the faults share.
 pub(super) struct Faults {
     pub(super) plan: TimelinePlan,
@@ -174,6 +192,7 @@ impl Faults {
     /// Lets each strike begin in its turn; returns when all that end have ended, or the run is stopped.
     fn run(&self, strikes: &[(Strike, Fault)], lies: &[Byzantine]) {
         let mut random = fault_stream(self.plan.seed);
+        let mut hostile = HostileKeys(self.plan.hostile.clone());
         std::thread::scope(|scope| {
             let mut places: BTreeMap<usize, usize> = BTreeMap::new();
             for lie in lies {
@@ -187,6 +206,11 @@ impl Faults {
             for (strike, fault) in strikes {
                 if !self.sleep_until(strike.at) {
                     return;
+                }
+                if let FaultKind::Client(client) = &fault.kind {
+                    let keys = hostile.take(client.count as usize);
+                    scope.spawn(move || self.attack(client, keys));
+                    continue;
                 }
                 let snapshot = self.plan.poller.recent(RECENT).unwrap_or_default();
                 let chosen = choose(
@@ -214,6 +238,7 @@ impl Faults {
                     learner: false,
                     start: self.since(start_ns),
                     end: None,
+                    attacked: None,
                     mark: self.plan.live.marks().set(start_ns),
                     failed: None,
                 };
@@ -244,6 +269,54 @@ impl Faults {
         });
     }
 
+    /// One attack by clients, from its beginning to its end.
+    fn attack(&self, fault: &ClientFault, keys: Vec<SecretKey>) {
+        let start_ns = self.plan.clock.now_ns();
+        let name = fault.attack.entry().name;
+        let mut injected = Injected {
+            kind: "client",
+            target: None,
+            wiped: false,
+            what: None,
+            behavior: None,
+            acted: None,
+            attack: Some(name),
+            stopped: None,
+            refused: None,
+            learner: false,
+            start: self.since(start_ns),
+            end: None,
+            attacked: None,
+            mark: self.plan.live.marks().set(start_ns),
+            failed: None,
+        };
+        self.note(&format!("{name} by {} clients", fault.count));
+        let fields = [("attack", Value::from(name)), ("count", fault.count.into())];
+        self.event("fault", &injected, &fields);
+        let attackers = Attackers::start(&self.plan.file, keys, fault, self.plan.seed);
+        let counts = attackers.and_then(|attackers| {
+            self.sleep_until(fault.until);
+            attackers.finish()
+        });
+        injected.end = Some(self.since(self.plan.clock.now_ns()));
+        match counts {
+            Ok(counts) => {
+                self.note(&format!("{name} is over"));
+                self.event("fault-end", &injected, &fields);
+                injected.attacked = Some(Attacked {
+                    fault: fault.clone(),
+                    counts,
+                });
+            }
+            Err(why) => {
+                self.note(&why);
+                self.event("fault-failed", &injected, &[("why", why.clone().into())]);
+                injected.failed = Some(why);
+            }
+        }
+        lock(&self.injected).push(injected);
+    }
+
     /// One fault of one replica, from its beginning to its end.
     fn hold(&self, id: usize, strike: &Strike, kind: &FaultKind, mut injected: Injected) {
         self.note(&match kind.attack() {
@@ -259,7 +332,10 @@ impl Faults {
             FaultKind::Kill { .. } | FaultKind::Pause { .. } | FaultKind::Restart { .. } => {
                 self.strike_process(id, strike, kind, &mut injected)
             }
-            FaultKind::Partition(_) | FaultKind::Link(_) | FaultKind::Rebind => Ok(()),
+            FaultKind::Partition(_)
+            | FaultKind::Link(_)
+            | FaultKind::Rebind
+            | FaultKind::Client(_) => Ok(()),
         };
         if injected.end.is_some() {
             lock(&self.held).remove(&id);
@@ -295,6 +371,7 @@ impl Faults {
             learner: false,
             start: self.since(start_ns),
             end: None,
+            attacked: None,
             mark: self.plan.live.marks().set(start_ns),
             failed: None,
         };

@@ -90,6 +90,15 @@ fn entry(
                 let default = FaultTarget::Chosen(Choice::Primary);
                 (FaultKind::Rebind, table.value("target", default, target))
             }
+            Word::Client => {
+                let client = super::client::read(table, load)?;
+                return Some(Fault {
+                    at,
+                    kind: FaultKind::Client(client),
+                    target: FaultTarget::Replicas(Vec::new()),
+                    again: None,
+                });
+            }
             _ => {
                 let default = FaultTarget::Chosen(Choice::Primary);
                 let target = table.value("target", default, target);
@@ -115,11 +124,12 @@ enum Word {
     Memory,
     Disk,
     Rebind,
+    Client,
 }
 
-/// Faults that may name links instead of a target.
+/// Faults that may name links instead of a target, or have none.
 fn is_of_the_network(kind: &Entry) -> bool {
-    matches!(&kind.node.value, Value::Text(word) if word == "partition" || word == "link")
+    matches!(&kind.node.value, Value::Text(word) if matches!(word.as_str(), "partition" | "link" | "client"))
 }
 
 fn of_the_network(
@@ -151,15 +161,16 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("memory", Word::Memory),
             ("disk", Word::Disk),
             ("rebind", Word::Rebind),
+            ("client", Word::Client),
         ],
-        later: &["client"],
+        later: &[],
     };
     table.value("kind", None, |value| words.read(value).map(Some))
 }
 
 fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
     Some(match word {
-        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind => {
+        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind | Word::Client => {
             table.inapplicable(
                 &["resume_at"],
                 "kind",

@@ -96,6 +96,7 @@ impl One<'_, '_, '_> {
                 None => ("heal_at", heal_at),
             },
             FaultKind::Rebind => ("at", None),
+            FaultKind::Client(ref client) => ("until", Some(client.until)),
         };
         if let Some(back) = back {
             self.back_is_in_order(key, back);
@@ -158,8 +159,10 @@ impl One<'_, '_, '_> {
             self.disk_can_be_struck(name, &attack);
             return;
         }
-        let restarts = !matches!(self.fault.kind, FaultKind::Pause { .. })
-            && !self.fault.kind.is_of_the_network()
+        let restarts = !matches!(
+            self.fault.kind,
+            FaultKind::Pause { .. } | FaultKind::Client(_)
+        ) && !self.fault.kind.is_of_the_network()
             && self.fault.back_at().is_some()
             && !self.fault.kind.wipes();
         if restarts && self.scenario.cluster.storage.engine == Engine::Memory {

@@ -1,6 +1,7 @@
 //! From the merged tree to the typed scenario: each table in one file, then the rules which span tables.
 
 mod byzantine;
+mod client;
 mod cluster;
 mod disk;
 mod expect;

@@ -2,28 +2,39 @@
 //!
 //! Before its handshake is complete nobody is anybody: such connections are few, each has a
 //! deadline, and when many are open the next must first prove that its address is its own
-//! (`retry`). After it, a connection belongs to a key, and one key has few of them, so that one
+//! (`retry`). If all places are taken by callers with proven addresses, the one that has been at it
+//! for longest makes room: an honest handshake takes milliseconds, one that is meant to
+//! block the port takes all the time that it is given. And only so many handshakes begin in a
+//! second. After it, a connection belongs to a key, and one key has few of them, so that one
 //! client cannot take the places of the others.
 
-use std::collections::BTreeMap;
+mod rate;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crypto::PublicKey;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, VarInt};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use self::rate::Rate;
 use crate::endpoint::{HANDSHAKE_DEADLINE, remote_key};
-use crate::transport::Class;
+use crate::transport::{Class, Path};
 
 /// How many connections a port takes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// Handshakes under way at a time; more are ignored, and the dialer tries again by itself.
+    /// Handshakes under way at a time; one more takes the place of the oldest.
     pub half_open_max: usize,
-    /// From this many handshakes on, the next must prove its address first.
+    /// Handshakes that may begin in a second; more are ignored, and the dialer tries again by
+    /// itself.
+    pub handshakes_per_s_max: u32,
+    /// From this many handshakes on, the next must prove its address first. On loopback everybody must:
+    /// its datagrams are larger than what an unproven address may be sent (RFC 9000 8.1), and a
+    /// round trip costs nothing there.
     pub retry_above: usize,
     /// Connections of all keys; more are refused.
     pub connections_max: usize,
@@ -36,14 +47,16 @@ pub struct Caps {
 impl Caps {
     /// The limits of a port of `class` for `keys` accepted keys.
     pub fn of(class: Class, keys: usize) -> Self {
-        let (half_open_max, retry_above, per_key_max, ceiling) = match class {
-            // A replica that restarts dials while its old connection still seems to be there.
-            Class::Peer => (64, 16, 4, 1024),
-            Class::Client => (256, 64, 8, 1024),
+        let (half_open_max, handshakes_per_s_max, retry_above, per_key_max, ceiling) = match class {
+            // A replica that restarts dials while its old connection still seems to be there. Who is
+            // expected here are a handful of members, once each.
+            Class::Peer => (64, 200, 16, 4, 1024),
+            Class::Client => (256, 400, 64, 8, 1024),
         };
         let connections_max = keys.saturating_mul(per_key_max).clamp(per_key_max, ceiling);
         Caps {
             half_open_max,
+            handshakes_per_s_max,
             retry_above,
             connections_max,
             per_key_max,
@@ -103,9 +116,12 @@ pub enum Rejection {
     /// All connections of the port are taken.
     #[error("all {0} connections of this port are taken")]
     Full(usize),
-    /// All handshakes of the port are taken.
-    #[error("{0} handshakes are under way already")]
+    /// It made room for another handshake: too many were under way, and it was the oldest.
+    #[error("{0} handshakes were under way, and this was the oldest")]
     HalfOpen(usize),
+    /// Too many handshakes began in a short time.
+    #[error("more than {0} handshakes in a second")]
+    Rate(u32),
 }
 
 /// Close code for a connection too many: it may be tried again later.
@@ -116,17 +132,27 @@ pub const CLOSE_TOO_MANY: VarInt = VarInt::from_u32(1);
 pub struct Acceptor {
     endpoint: Endpoint,
     caps: Caps,
+    loopback: bool,
+    rate: Rate,
     handshakes: JoinSet<Result<(Connection, PublicKey), Rejection>>,
+    /// Those under way, the oldest first; some may have ended.
+    oldest_first: VecDeque<AbortHandle>,
     places: Arc<Places>,
 }
 
 impl Acceptor {
     /// Accepts what arrives at `endpoint`, within `caps`.
     pub fn new(endpoint: Endpoint, caps: Caps) -> Self {
+        let burst = u32::try_from(caps.half_open_max).unwrap_or(u32::MAX);
         Acceptor {
+            loopback: endpoint
+                .local_addr()
+                .is_ok_and(|address| Path::of(address.ip()) == Path::Loopback),
             endpoint,
+            rate: Rate::new(caps.handshakes_per_s_max, burst, Instant::now()),
             caps,
             handshakes: JoinSet::new(),
+            oldest_first: VecDeque::new(),
             places: Arc::default(),
         }
     }
@@ -137,8 +163,10 @@ impl Acceptor {
         loop {
             tokio::select! {
                 Some(done) = self.handshakes.join_next() => {
-                    // A handshake task neither panics nor is aborted while this exists.
-                    let Ok(result) = done else { continue };
+                    // A handshake task does not panic: it was aborted to make room.
+                    let Ok(result) = done else {
+                        return Some(Err(Rejection::HalfOpen(self.caps.half_open_max)));
+                    };
                     return Some(result.and_then(|(connection, key)| self.admit(connection, key)));
                 }
                 incoming = self.endpoint.accept() => {
@@ -157,24 +185,32 @@ impl Acceptor {
             incoming.refuse();
             return Err(Rejection::Full(self.caps.connections_max));
         }
-        if half_open >= self.caps.half_open_max {
-            incoming.ignore();
-            return Err(Rejection::HalfOpen(half_open));
-        }
-        if half_open >= self.caps.retry_above && incoming.may_retry() {
+        let crowded = self.loopback || half_open >= self.caps.retry_above;
+        if crowded && incoming.may_retry() {
             // Nothing is kept for it; an address that answers comes back validated.
             let _ = incoming.retry();
             return Ok(());
         }
+        if !self.rate.take(Instant::now()) {
+            incoming.ignore();
+            return Err(Rejection::Rate(self.caps.handshakes_per_s_max));
+        }
+        self.oldest_first.retain(|one| !one.is_finished());
+        if half_open >= self.caps.half_open_max
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
         let connecting = incoming.accept()?;
         let deadline = self.caps.handshake_deadline;
-        self.handshakes.spawn(async move {
+        let handshake = self.handshakes.spawn(async move {
             let connection = timeout(deadline, connecting)
                 .await
                 .map_err(|_| Rejection::Deadline(deadline))??;
             let key = remote_key(&connection)?;
             Ok((connection, key))
         });
+        self.oldest_first.push_back(handshake);
         Ok(())
     }
 

@@ -27,6 +27,9 @@ use crate::{reset, socket};
 /// How long a handshake may take; a round trip between any two places fits in it several times.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
 
+/// RFC 9000.
+const QUIC_V1: u32 = 1;
+
 /// Why an endpoint could not be made. This machine or the configuration is to blame.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
@@ -271,6 +274,8 @@ fn endpoint_config(secret: &[u8; 32]) -> EndpointConfig {
 
 fn limit_datagrams(config: &mut EndpointConfig) {
     config
+        // The library would also speak drafts of it.
+        .supported_versions(vec![QUIC_V1])
         .max_udp_payload_size(UDP_PAYLOAD_MAX)
         .expect("the largest UDP payload is within QUIC's range");
 }

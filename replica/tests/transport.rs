@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use consensus::{
-    ByteList, ClientId, Cluster, Destination, Epoch, FastQuorum, Keyring, Limits, Outcome,
-    ReplicaId, Reply, Request, RequestId, SeqNo, Term, View,
+    ByteList, ClientId, Cluster, Destination, Epoch, FastQuorum, Keyring, Limits, Misbehaviour,
+    Outcome, ReplicaId, Reply, Request, RequestId, SeqNo, Term, View,
 };
 use crypto::SecretKey;
 use crypto::codec::Blob;
@@ -19,9 +19,9 @@ use quinn::{Connection, ConnectionError};
 use replica::driver::ports::{Lane, Outgoing};
 use replica::observer::status::StorageStatus;
 use replica::observer::{Logs, Observer};
-use replica::transport::Endpoint;
 use replica::transport::clients::{self, BAD_REQUESTS_MAX, ClientSender, ClientsConfig};
 use replica::transport::peers::{self, PeerSender, PeersConfig};
+use replica::transport::{Endpoint, OFFENCES_MAX, PEER_BAN_MIN};
 use replica::verify::VerifyInbox;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -191,6 +191,48 @@ async fn of_two_connections_of_a_pair_the_newest_wins() {
         .unwrap();
     assert_eq!(low.receive(), [(1, Bytes::from_static(b"from the second"))]);
     assert!(second.close_reason().is_none());
+}
+
+// Two threads: the test waits for the transport without yielding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_breaks_the_rules_again_and_again_is_cut_off_for_a_while() {
+    let low = peer(0, any_port(), nowhere());
+    let (address, me) = (low.endpoint.address(), identity("replica", 1));
+    let connect = || async { dial(address, &me, &key("replica", 0), Class::Peer).await };
+    let first = connect().await;
+    low.wait_connected(1, true);
+    for _ in 0..OFFENCES_MAX {
+        low.observer
+            .misbehaved(ReplicaId(1), &Misbehaviour::BadSignature);
+    }
+    let mut writer = FrameWriter::open(&first, StreamKind::Messages)
+        .await
+        .unwrap();
+    writer
+        .write_all(&[Bytes::from_static(b"one more")])
+        .await
+        .unwrap();
+    assert_eq!(close_code(&first).await, 5, "cut off");
+    let second = connect().await;
+    assert_eq!(close_code(&second).await, 5, "still cut off");
+    assert_eq!(low.observer.peer(ReplicaId(1)).bans.total(), 1);
+    tokio::time::sleep(PEER_BAN_MIN).await;
+    let third = connect().await;
+    low.wait_connected(1, true);
+    assert!(third.close_reason().is_none());
+}
+
+#[test]
+fn messages_of_another_configuration_are_no_offence() {
+    let observer = observer(0);
+    let count = |why| {
+        observer.misbehaved(ReplicaId(1), &why);
+        observer.peer(ReplicaId(1)).offences.total()
+    };
+    assert_eq!(count(Misbehaviour::WrongEpoch), 0);
+    assert_eq!(count(Misbehaviour::Unknown), 0);
+    assert_eq!(count(Misbehaviour::Malformed("nonsense".to_owned())), 1);
+    assert_eq!(count(Misbehaviour::Impersonation), 2);
 }
 
 #[tokio::test]

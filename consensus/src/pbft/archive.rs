@@ -35,6 +35,11 @@ pub(super) struct Archive {
 }
 
 impl Archive {
+    /// Decisions held.
+    pub(super) fn len(&self) -> usize {
+        self.decisions.len()
+    }
+
     /// An archive of at most `log_window` (L) slots: the primary, which cannot propose more than L
     /// above its own low watermark, can never fall out of it by slots alone.
     pub(super) fn new(log_window: u64) -> Self {

@@ -6,6 +6,7 @@ use crypto::codec::Blob;
 
 use super::Pbft;
 use super::admission::{DECISIONS_MAX, bitmap_len};
+use super::generosity::Allowance;
 use super::message::{Decision, Header, Mode, Prepare, Status, Wire};
 use super::patience::Patience;
 use crate::batch::{Batch, null_digest};
@@ -33,6 +34,8 @@ pub(super) struct PeerState {
     patience: Patience,
     /// It lacks the NEW-VIEW of the current view.
     lacks_view: Patience,
+    /// What it may be sent again.
+    allowance: Allowance,
 }
 
 impl PeerState {
@@ -53,6 +56,7 @@ impl PeerState {
         if moved {
             self.patience.progress(now);
         }
+        self.allowance.fill(now);
         let attempt = if caught_up {
             self.sent_upto = None;
             Some(0)
@@ -342,7 +346,8 @@ impl Pbft {
         sent
     }
 
-    /// Sends the decisions of a range that are in the log. Returns how many.
+    /// Sends the decisions of a range that are in the log, as far as the peer's allowance goes. Returns
+    /// how many.
     pub(super) fn send_decisions(
         &mut self,
         to: ReplicaId,
@@ -365,17 +370,22 @@ impl Pbft {
                 continue;
             };
             let digest = certificate.statement.digest;
-            let batch = batch.map(|batch| batch.to_raw());
             if batch.is_none() && digest != null_digest() {
                 continue;
             }
+            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
+            let granted = |peer: &mut PeerState| peer.allowance.decision(seq, bytes);
+            if !self.peers.get_mut(to.index()).is_some_and(granted) {
+                break;
+            }
+            let batch = batch.map(|batch| batch.to_raw());
             self.send(to, Wire::Decision(Decision { certificate, batch }), out);
             sent += 1;
         }
         sent
     }
 
-    /// FETCH-BATCH: answered if the body is here.
+    /// FETCH-BATCH: answered if the body is here and the peer's allowance is not used up.
     pub(super) fn on_fetch_batch(
         &mut self,
         from: ReplicaId,
@@ -389,6 +399,10 @@ impl Pbft {
         let Some(batch) = slot.body(digest) else {
             return;
         };
+        let granted = |peer: &mut PeerState| peer.allowance.pay(batch.bytes());
+        if !self.peers.get_mut(from.index()).is_some_and(granted) {
+            return;
+        }
         match slot.header {
             Some(header) if header.statement.digest == *digest => {
                 self.send(from, Wire::PrePrepare(header, Some(batch.to_raw())), out);

@@ -18,6 +18,11 @@ use crate::time::Instant;
 pub(super) struct Claims(BTreeMap<ReplicaId, Checkpoint>);
 
 impl Claims {
+    /// Claims held.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes the first claim of its replica.
     pub(super) fn keep(&mut self, claim: Checkpoint) {
         self.0.entry(claim.replica).or_insert(claim);

@@ -56,6 +56,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Batches held.
+    pub(super) fn bodies_held(&self) -> usize {
+        self.bodies.len()
+    }
+
     /// The batch with this digest, if it is here.
     pub(super) fn body(&self, digest: &Digest) -> Option<&Arc<Batch>> {
         self.bodies.iter().find(|body| body.digest() == *digest)

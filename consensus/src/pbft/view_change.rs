@@ -42,6 +42,11 @@ pub(super) struct ViewChanges {
 }
 
 impl ViewChanges {
+    /// Reports held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// The own report, to be sent again as it is.
     pub(super) fn own(&self) -> Option<&SignedViewChange> {
         self.own.as_ref()

@@ -11,6 +11,7 @@ mod slowness;
 
 mod net;
 
+mod bounds;
 mod catching_up;
 mod checkpoints;
 mod commits;

@@ -125,6 +125,10 @@ pub struct PeerCounters {
     pub rtt_us: Gauge,
     /// The shortest one of the connection.
     pub rtt_min_us: Gauge,
+    /// Those of them that no correct replica sends: malformed, badly signed, in another's name.
+    pub offences: Counter,
+    /// Times that it was cut off because of them.
+    pub bans: Counter,
 }
 
 /// Everything that is counted of a replica.

@@ -122,8 +122,21 @@ impl Observer {
 
     /// A peer's message was refused.
     pub fn misbehaved(&self, from: ReplicaId, why: &Misbehaviour) {
+        // The rest may be news of a configuration that not everybody has yet.
+        if matches!(
+            why,
+            Misbehaviour::Malformed(_) | Misbehaviour::BadSignature | Misbehaviour::Impersonation
+        ) {
+            self.peer(from).offences.add(1);
+        }
         self.peer(from).misbehaviour.add(1);
         tracing::debug!(peer = from.0, %why, "refused a message");
+    }
+
+    /// A peer broke the rules of the channel.
+    pub fn offended(&self, from: ReplicaId) {
+        self.peer(from).offences.add(1);
+        self.peer(from).misbehaviour.add(1);
     }
 
     /// The replica goes on from what it had on disk.
@@ -386,6 +399,7 @@ impl Observer {
                     misbehaviour: peer.misbehaviour.total(),
                     rtt_us: peer.rtt_us.value(),
                     rtt_min_us: peer.rtt_min_us.value(),
+                    bans: peer.bans.total(),
                 }
             })
             .collect()

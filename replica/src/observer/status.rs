@@ -161,6 +161,9 @@ pub struct PeerStatus {
     /// The shortest one of the connection, in microseconds; 0: not known.
     #[serde(default)]
     pub rtt_min_us: u64,
+    /// Times that it was cut off for a while because of them.
+    #[serde(default)]
+    pub bans: u64,
 }
 
 /// Bytes on streams, without what QUIC and TLS add.

@@ -11,6 +11,7 @@
 //! piece and pays for at most one wake-up; nothing that the core calls here ever waits.
 
 pub mod clients;
+mod conduct;
 mod outbound;
 pub mod peers;
 mod thread;
@@ -19,6 +20,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
+pub use conduct::{BAN_MAX as PEER_BAN_MAX, BAN_MIN as PEER_BAN_MIN, OFFENCES_MAX};
 pub use thread::{Endpoint, StartError};
 
 /// The other end broke the rules.
@@ -27,7 +29,7 @@ pub(crate) const CLOSE_MISBEHAVIOUR: quinn::VarInt = quinn::VarInt::from_u32(2);
 pub(crate) const CLOSE_SUPERSEDED: quinn::VarInt = quinn::VarInt::from_u32(3);
 /// This replica stops.
 pub(crate) const CLOSE_STOPPING: quinn::VarInt = quinn::VarInt::from_u32(4);
-/// The client has sent bad requests and is kept out for a while.
+/// The other end has broken the rules too often and is kept out for a while.
 pub(crate) const CLOSE_BANNED: quinn::VarInt = quinn::VarInt::from_u32(5);
 
 /// What `future` has ready now, without waiting for it.

@@ -2,7 +2,8 @@
 //!
 //! Who is at the other end follows from the TLS key alone. If a second connection of a pair comes
 //! up, the newest wins: whoever dialled it has given up the older one. Each side sends on streams
-//! of its own: messages, and bulk for what is large and in no hurry.
+//! of its own: messages, and bulk for what is large and in no hurry. A peer that breaks the rules again and
+//! again is cut off for a while.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,9 +20,10 @@ use network::{Class, FrameError, FrameReader, FrameWriter, Path, SocketWrap, Str
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
+use super::conduct::Conduct;
 use super::outbound::{Handover, MESSAGE_COST, Queue};
 use super::thread::{Endpoint, StartError};
-use super::{CLOSE_MISBEHAVIOUR, CLOSE_SUPERSEDED, frames_at_hand};
+use super::{CLOSE_BANNED, CLOSE_MISBEHAVIOUR, CLOSE_SUPERSEDED, frames_at_hand};
 use crate::driver::ports::{Lane, Outgoing};
 use crate::observer::Observer;
 use crate::verify::{PeerFrames, VerifyInbox};
@@ -191,6 +193,12 @@ async fn accept(
                 .close(CLOSE_MISBEHAVIOUR, b"the higher id dials");
             continue;
         };
+        if link.conduct.banned(Instant::now()).is_some() {
+            accepted
+                .connection
+                .close(CLOSE_BANNED, b"cut off for a while");
+            continue;
+        }
         let link = Arc::clone(link);
         tokio::spawn(async move {
             link.carry(accepted.connection).await;
@@ -205,6 +213,7 @@ struct Link {
     messages: Queue,
     bulk: Queue,
     current: Mutex<Option<Connection>>,
+    conduct: Conduct,
     /// Bytes of this peer that may enter verification.
     budget: Arc<Semaphore>,
     verify: Arc<VerifyInbox>,
@@ -218,6 +227,7 @@ impl Link {
             messages: Queue::default(),
             bulk: Queue::default(),
             current: Mutex::new(None),
+            conduct: Conduct::default(),
             budget: Arc::new(Semaphore::new(PEER_VERIFY_BYTES_MAX)),
             verify,
             observer,
@@ -256,6 +266,9 @@ impl Link {
     ) {
         let mut pause = BACKOFF_MIN;
         loop {
+            while let Some(left) = self.conduct.banned(Instant::now()) {
+                tokio::time::sleep(left).await;
+            }
             let attempt =
                 network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
             match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
@@ -365,7 +378,8 @@ impl Link {
                     };
                     let reader = FrameReader::new(stream, most, deadline);
                     let link = Arc::clone(self);
-                    readers.spawn(async move { link.read(reader).await });
+                    let connection = connection.clone();
+                    readers.spawn(async move { link.read(&connection, reader).await });
                 }
                 Some(ended) = readers.join_next() => {
                     if let Ok(Err(error)) = ended {
@@ -376,8 +390,16 @@ impl Link {
         }
     }
 
-    async fn read(&self, mut reader: FrameReader) -> Result<(), FrameError> {
+    async fn read(
+        &self,
+        connection: &Connection,
+        mut reader: FrameReader,
+    ) -> Result<(), FrameError> {
         while let Some(frames) = frames_at_hand(&mut reader, PEER_READ_BYTES_MAX).await? {
+            // What came before may have been found to be bad meanwhile.
+            if self.cut_off(connection) {
+                return Ok(());
+            }
             let bytes: usize = frames.iter().map(Bytes::len).sum();
             self.observer
                 .counters
@@ -403,6 +425,25 @@ impl Link {
         Ok(())
     }
 
+    /// Closes the connection if the peer has broken too many rules; whether it has.
+    fn cut_off(&self, connection: &Connection) -> bool {
+        let counters = self.observer.peer(self.peer);
+        let Some(length) = self
+            .conduct
+            .judge(counters.offences.total(), Instant::now())
+        else {
+            return false;
+        };
+        counters.bans.add(1);
+        tracing::warn!(
+            peer = self.peer.0,
+            ?length,
+            "cut off a peer that sends what is malformed or not signed"
+        );
+        connection.close(CLOSE_BANNED, b"cut off for a while");
+        true
+    }
+
     /// A broken rule is the peer's fault and counted; a lost connection is nobody's.
     fn note_end(&self, connection: &Connection, error: &FrameError) {
         match error {
@@ -410,9 +451,10 @@ impl Link {
             | FrameError::Slow(_)
             | FrameError::Truncated
             | FrameError::UnknownKind(_) => {
-                self.observer.peer(self.peer).misbehaviour.add(1);
+                self.observer.offended(self.peer);
                 tracing::warn!(peer = self.peer.0, %error, "closed a peer's connection");
                 connection.close(CLOSE_MISBEHAVIOUR, error.to_string().as_bytes());
+                self.cut_off(connection);
             }
             _ => {
                 tracing::info!(peer = self.peer.0, %error, "disconnected");

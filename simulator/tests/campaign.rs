@@ -133,6 +133,19 @@ fn short_schedules_find_replicas_that_forget_what_they_signed() {
     assert!(found.count() > 0);
 }
 
+/// Schedules that have failed once. 83380: a primary that had just opened its view sent NEW-VIEW and
+/// proposal again, to a peer whose STATUS asked for them, before either was durable; it crashed, and
+/// opened the same view with another proposal.
+const FIXED: [u64; 1] = [83_380];
+
+#[test]
+fn schedules_that_have_failed_once_fail_no_more() {
+    for seed in FIXED {
+        let violations = run(&Config::short(seed)).violations;
+        assert_eq!(violations, Vec::<String>::new(), "schedule {seed}");
+    }
+}
+
 #[test]
 fn the_same_schedule_gives_the_same_trace() {
     let trace = |seed| run(&Config::short(seed)).trace;

@@ -229,7 +229,9 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let first = self.policy.retransmit_interval;
-        let new_view = self.new_view_for(&status);
+        let new_view = self
+            .new_view_for(&status)
+            .filter(|_| self.opening_is_durable());
         let Some(peer) = self.peers.get_mut(from.index()) else {
             return;
         };
@@ -293,11 +295,18 @@ impl Pbft {
         attempt >= ATTEMPTS_BY_FEW || behind <= quorums.weak()
     }
 
+    /// Is it certain that this replica would know, after a crash, in which view it may have proposed?
+    /// Neither its NEW-VIEW nor a proposal in that view leaves before, again or for the first time
+    /// (R12): it would open the view a second time, with something else.
+    fn opening_is_durable(&self) -> bool {
+        !self.is_primary() || self.durable >= self.view_recorded
+    }
+
     /// Own durable messages for slots that the peer has not decided and neither have we.
     fn resend_votes(&mut self, to: ReplicaId, status: &Status, out: &mut Outbox<Self>) -> usize {
         let mut wires = Vec::new();
         let mut slots = 0;
-        if !self.may_promise() {
+        if !self.may_promise() || !self.opening_is_durable() {
             return 0;
         }
         for (seq, slot) in self.window.iter() {
@@ -404,7 +413,7 @@ impl Pbft {
             return;
         }
         match slot.header {
-            Some(header) if header.statement.digest == *digest => {
+            Some(header) if header.statement.digest == *digest && self.opening_is_durable() => {
                 self.send(from, Wire::PrePrepare(header, Some(batch.to_raw())), out);
             }
             _ => self.send(from, Wire::Batch(batch.to_raw()), out),

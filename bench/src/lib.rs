@@ -19,6 +19,7 @@ pub mod hostile_clients;
 pub mod judge;
 pub mod load;
 pub mod options;
+pub mod outsider;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -106,7 +106,7 @@ fn a_wrong_fault_is_named_with_its_place_and_remedy() {
         ),
         (
             "at = \"5s\"\nkind = \"kil\"\ntarget = 0\n",
-            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind, client)",
+            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind, client, outsider)",
         ),
         (
             "at = \"5s\"\nkind = \"kill\"\ntarget = 0\nrestat_at = \"6s\"\n",

@@ -1,4 +1,5 @@
-//! `bench fault`: what a `[[byzantine]]` entry can name, from the same catalogue that scenarios are read with.
+//! `bench fault`: what a `[[byzantine]]` entry and an outsider of `[[fault]]` can name, from the same catalogues that scenarios are read
+//! with.
 
 use std::fmt::Write as _;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::arguments::{FaultArgs, FaultCommand};
 use super::output::Output;
 use crate::exit::Exit;
+use crate::outsider;
 use crate::scenario::byzantine::{Argument, arguments, conditions};
 use crate::scenario::nearest;
 
@@ -24,25 +26,40 @@ pub(super) fn execute(arguments: &FaultArgs, output: &Output) -> Exit {
 
 fn list(output: &Output) {
     let all = Behaviour::catalogue();
+    let outsiders = outsider::catalogue();
     if output.json {
-        return output.document(&all.iter().map(short).collect::<Vec<Value>>());
+        let outsiders = outsiders.iter().map(outside);
+        return output.document(
+            &all.iter()
+                .map(short)
+                .chain(outsiders)
+                .collect::<Vec<Value>>(),
+        );
     }
-    let name_width = all.iter().map(|one| one.name().len()).max().unwrap_or(0);
-    let id_width = all.iter().map(|one| one.id().len()).max().unwrap_or(0);
-    let line = |one: &Behaviour| {
-        format!(
-            "{:name_width$}  {:id_width$}  {}\n",
-            one.name(),
-            one.id(),
-            one.sentence()
-        )
+    let members = all.iter().map(|one| (one.name(), one.id(), one.sentence()));
+    let strangers = outsiders.iter().map(|one| (one.name, one.id, one.what));
+    let rows: Vec<_> = members.chain(strangers).collect();
+    let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let id_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let line = |(name, id, sentence): &(&str, &str, &str)| {
+        format!("{name:name_width$}  {id:id_width$}  {sentence}\n")
     };
-    output.text(&all.iter().map(line).collect::<String>());
+    output.text(&rows.iter().map(line).collect::<String>());
 }
 
 fn describe(name: &str, output: &Output) -> Exit {
     let Some(behaviour) = Behaviour::named(name) else {
-        let hint = match nearest(name, Behaviour::NAMES) {
+        let outsiders = outsider::catalogue();
+        if let Some(entry) = outsiders.iter().find(|entry| entry.name == name) {
+            if output.json {
+                output.document(&outside(entry));
+            } else {
+                output.text(&outsider_described(entry));
+            }
+            return Exit::Ok;
+        }
+        let strangers: Vec<&str> = outsiders.iter().map(|entry| entry.name).collect();
+        let hint = match nearest(name, &[Behaviour::NAMES, &strangers].concat()) {
             Some(near) => format!("did you mean {near}? "),
             None => String::new(),
         };
@@ -67,6 +84,34 @@ fn short(behaviour: &Behaviour) -> Value {
         "description": behaviour.sentence(),
         "must_hold": behaviour.must(),
     })
+}
+
+fn outside(entry: &outsider::Entry) -> Value {
+    let args = entry.args.iter().map(
+        |(name, default, meaning)| json!({ "name": name, "default": default, "meaning": meaning }),
+    );
+    json!({
+        "name": entry.name,
+        "id": entry.id,
+        "plays": "outsider",
+        "description": entry.what,
+        "must_hold": entry.must,
+        "args": args.collect::<Vec<Value>>(),
+        "example": entry.example,
+    })
+}
+
+fn outsider_described(entry: &outsider::Entry) -> String {
+    let mut text = format!(
+        "{} ({}, as an outsider)\n\n  {}\n\nWhat must hold\n  {}.\n\nargs\n",
+        entry.name, entry.id, entry.what, entry.must
+    );
+    for (name, default, meaning) in &entry.args {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {name} [default: {default}]\n      {meaning}");
+    }
+    let _ = write!(text, "\nIn a scenario\n{}", indented(&entry.example));
+    text
 }
 
 fn whole(behaviour: &Behaviour) -> Value {
@@ -144,6 +189,19 @@ mod tests {
             if let Err(error) = load(&[Source::Text { name, text }], &[]) {
                 panic!("{error}");
             }
+        }
+    }
+
+    #[test]
+    fn the_example_of_every_outsider_is_a_valid_scenario() {
+        for entry in outsider::catalogue() {
+            let text = format!("schema = 1\nname = \"example\"\n{}", entry.example);
+            let name = entry.name.to_owned();
+            if let Err(error) = load(&[Source::Text { name, text }], &[]) {
+                panic!("{error}");
+            }
+            let shown = outsider_described(&entry);
+            assert!(shown.contains(entry.must) && shown.contains(entry.id));
         }
     }
 

@@ -19,6 +19,7 @@ use output::Output;
 
 use crate::cluster::child;
 use crate::exit::Exit;
+use crate::outsider;
 
 /// The whole program; the arguments begin with the program's name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -29,6 +30,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .is_some_and(|first| first == child::SUBCOMMAND)
     {
         return child::main(arguments.split_off(2));
+    }
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == outsider::SUBCOMMAND)
+    {
+        return outsider::main();
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

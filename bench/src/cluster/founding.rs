@@ -85,7 +85,7 @@ pub(super) fn found(scenario: &Scenario, seed: u64, directory: &Path) -> Result<
         limits: limits(scenario),
         policy: policy(scenario),
         addresses: Addresses::Explicit(free_addresses(n)?),
-        clients: scenario.load.clients + scenario.hostile_clients(),
+        clients: scenario.load.clients + scenario.hostile_clients() + scenario.outside_clients(),
         keys: Keys::Seeded(crypto::Digest::of("bench-cluster", &seed.to_le_bytes()).0),
     };
     genesis

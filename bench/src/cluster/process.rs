@@ -62,7 +62,7 @@ impl Process {
             .spawn()?;
         let orders = pass_on(id, child.stdin.take())?;
         let stdout = child.stdout.take();
-        let (found, ready) = mpsc::channel();
+        let (found, ready) = mpsc::sync_channel(1);
         let deeds = Arc::new(Mutex::new(Deeds::default()));
         let done = Arc::clone(&deeds);
         std::thread::Builder::new()
@@ -80,7 +80,7 @@ impl Process {
                         .and_then(|json| serde_json::from_str(json).ok());
                     if let Some(ready) = parsed {
                         // Nobody waits any more once the start has failed.
-                        let _ = found.send(ready);
+                        let _ = found.try_send(ready);
                     }
                 }
             })?;

@@ -3,6 +3,7 @@
 use super::Met;
 use super::objective::met;
 use crate::check::{CheckResult, Verdict};
+use crate::outsider::OutsiderReport;
 use crate::record::{ClientAttackFact, FaultFact, Repeat, RunVerdict};
 use crate::scenario::schema::{Condition, Expectation, Fact};
 
@@ -131,6 +132,25 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::LongestWaitMs => under_attack(repeat, |fact| Some(fact.longest_wait_ms), f64::max)
             .and_then(|most| met(condition.admits_number(most), || format!("{most:.1}"))),
         Fact::FinalEpoch => report(facts.final_epoch),
+        Fact::RssMaxMib => {
+            let held = repeat.resources.replicas.iter();
+            match held.map(|replica| replica.rss_max_bytes).max() {
+                Some(most) if most > 0 => {
+                    let most = most as f64 / f64::from(1 << 20);
+                    met(condition.admits_number(most), || format!("{most:.1}"))
+                }
+                _ => Err("nothing: no replica reported its memory".to_owned()),
+            }
+        }
+        Fact::OutsiderAttempts => outsiders(condition, repeat, |all| {
+            all.iter().map(|one| one.attempts as f64).sum()
+        }),
+        Fact::OutsiderAccepted => outsiders(condition, repeat, |all| {
+            all.iter().map(|one| one.accepted as f64).sum()
+        }),
+        Fact::OutsiderAmplification => outsiders(condition, repeat, |all| {
+            all.iter().map(|one| one.amplification).fold(0.0, f64::max)
+        }),
         Fact::LongestStallMs => match repeat
             .checks
             .liveness
@@ -219,6 +239,31 @@ fn under_attack(
         seen = Some(seen.map_or(one, |other| worst(one, other)));
     }
     seen.ok_or_else(|| "nothing: no clients attacked".to_owned())
+}
+
+/// A number over the reports of all outsiders; one without a report could hide anything.
+fn outsiders(
+    condition: &Condition,
+    repeat: &Repeat,
+    number: impl Fn(&[&OutsiderReport]) -> f64,
+) -> Met {
+    let attacks: Vec<&FaultFact> = repeat
+        .faults
+        .iter()
+        .filter(|fault| fault.kind == "outsider")
+        .collect();
+    if let Some(silent) = attacks.iter().find(|fault| fault.outsider.is_none()) {
+        return Err(format!("no report {}", silent.named()));
+    }
+    let reports: Vec<&OutsiderReport> = attacks
+        .iter()
+        .filter_map(|fault| fault.outsider.as_ref())
+        .collect();
+    if reports.is_empty() {
+        return Err("nothing: there was no outsider".to_owned());
+    }
+    let measured = number(&reports);
+    met(condition.admits_number(measured), || format!("{measured}"))
 }
 
 /// What a reader must know about how a fact was judged.

@@ -140,6 +140,7 @@ impl Worker {
     pub fn new(plan: Plan, clients: Vec<(u64, ClientHandle, ClientLoad, Loader)>) -> Self {
         // It holds at most one result for each request under way, and those are bounded by the
         // clients' windows.
+        #[expect(clippy::disallowed_methods, reason = "bounded by what is under way")]
         let (sender, results) = mpsc::unbounded_channel();
         Worker {
             plan,

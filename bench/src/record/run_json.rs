@@ -12,6 +12,7 @@ use super::{
 };
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
+use crate::outsider::OutsiderReport;
 
 /// The value of the field `schema`.
 pub const RUN_SCHEMA: &str = "bench.run/v1";
@@ -253,6 +254,9 @@ pub struct FaultFact {
     /// What hostile clients did, and what they left to the others, if this was their attack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientAttackFact>,
+    /// What an outsider did and what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outsider: Option<OutsiderReport>,
     /// Why it did not strike or end as planned, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,

@@ -12,7 +12,7 @@ use network::genesis::CLUSTER_FILE;
 
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
-use super::faults::{Injected, Progressed, Standing, Timeline, TimelinePlan};
+use super::faults::{Injected, OutsidersWorld, Progressed, Standing, Timeline, TimelinePlan};
 use super::links::Network;
 use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::check::Usage;
@@ -102,6 +102,8 @@ pub(super) struct Running<'r> {
     /// What stands before every key of this repeat in the store.
     pub(super) key_prefix: Option<String>,
     timeline: Option<Timeline>,
+    /// What strangers know of the cluster.
+    outsiders: OutsidersWorld,
     /// The links between the replicas, if they are emulated.
     pub(super) network: Option<Arc<Network>>,
     /// What each replica needed so far in the measured phase.
@@ -202,7 +204,9 @@ impl<'r> Running<'r> {
             space: Arc::new(KeySpace::new(scenario.workload.records)),
             stop: Arc::clone(&context.stop),
         };
+        let outsiders = OutsidersWorld::new(&file, &directory, scenario.load.clients + scenario.hostile_clients());
         let mut running = Running {
+            outsiders,
             context,
             scenario,
             seed,
@@ -444,6 +448,7 @@ impl<'r> Running<'r> {
             live: Arc::clone(&self.live),
             events: Arc::clone(&self.events),
             network: self.network.clone(),
+            outsiders: self.outsiders.clone(),
             poller: thread.poller(),
             file: self.file.clone(),
             hostile: self.hostile.clone(),

@@ -94,8 +94,8 @@ impl LoadThread {
     /// takes too long, to as many as can decide.
     pub(super) fn start(plan: ThreadPlan) -> Result<Self, RunError> {
         let (commands, received) = commands::channel(16);
-        let (finished, done) = mpsc::channel();
-        let (ready, is_ready) = mpsc::channel();
+        let (finished, done) = mpsc::sync_channel(1);
+        let (ready, is_ready) = mpsc::sync_channel(1);
         let latest = Latest::default();
         let noted = latest.clone();
         let thread = std::thread::Builder::new()
@@ -162,8 +162,8 @@ impl LoadThread {
 fn drive(
     plan: ThreadPlan,
     commands: commands::Receiver<Command>,
-    finished: &mpsc::Sender<Recorder>,
-    ready: &mpsc::Sender<Result<(), RunError>>,
+    finished: &mpsc::SyncSender<Recorder>,
+    ready: &mpsc::SyncSender<Result<(), RunError>>,
     latest: Latest,
 ) -> WorkerReport {
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -253,7 +253,7 @@ impl Connected {
     async fn obey(
         &mut self,
         mut commands: commands::Receiver<Command>,
-        finished: &mpsc::Sender<Recorder>,
+        finished: &mpsc::SyncSender<Recorder>,
     ) {
         let mut next = commands.recv().await;
         loop {

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::byzantine::Byzantine;
-use super::fault::{Choice, Fault, FaultTarget, Strike, spoken};
+use super::fault::{Choice, Fault, FaultKind, FaultTarget, Strike, spoken};
+use super::outsider::OutsiderFault;
 use super::schema::Scenario;
+use crate::outsider::Holds;
 
 /// A time in which more than f replicas are faulty by plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,39 @@ impl Scenario {
             let target = FaultTarget::Replicas(entry.replica.ids().to_vec());
             (Strike { at, back_at }, target)
         };
-        self.byzantine.iter().map(lie).collect()
+        self.byzantine
+            .iter()
+            .map(lie)
+            .chain(self.stolen_keys())
+            .collect()
+    }
+
+    /// Who has a replica's key is that replica, too.
+    fn stolen_keys(&self) -> impl Iterator<Item = (Strike, FaultTarget)> + '_ {
+        self.faults.iter().filter_map(|fault| {
+            let FaultKind::Outsider(OutsiderFault {
+                key_of: Some(id),
+                until,
+                ..
+            }) = fault.kind
+            else {
+                return None;
+            };
+            let strike = Strike {
+                at: fault.at,
+                back_at: until,
+            };
+            Some((strike, FaultTarget::Replicas(vec![id])))
+        })
+    }
+
+    /// Clients of the cluster that are none of the load: who attacks with a client's key has this one.
+    pub fn outside_clients(&self) -> u32 {
+        let with_key = |fault: &Fault| match &fault.kind {
+            FaultKind::Outsider(fault) => fault.attack.holds() != Holds::Nothing,
+            _ => false,
+        };
+        u32::from(self.faults.iter().any(with_key))
     }
 }
 

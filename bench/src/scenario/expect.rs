@@ -142,6 +142,10 @@ facts! {
     P99Ratio "p99_ratio" Number "While clients attacked: the highest p99 of one correct client over that of all the others."
     LongestWaitMs "longest_wait_ms" Number "While clients attacked: the longest time for which an operation of a correct client was open."
     FinalEpoch "final_epoch" Number "The epoch at the end: one more for each time that lost votes were renewed."
+    RssMaxMib "rss_max_mib" Number "The most memory that a replica held, in MiB."
+    OutsiderAttempts "outsider_attempts" Number "What outsiders tried: connections, packets or frames, over all attacks."
+    OutsiderAccepted "outsider_accepted" Number "What replicas accepted of outsiders and had to refuse."
+    OutsiderAmplification "outsider_amplification" Number "The most that an unproven address got back, as a multiple of what it sent."
     LongestStallMs "longest_stall_ms" Number "The longest time without any answer."
     Culprits "culprits" Replicas "Replicas proven faulty by evidence, and no others."
 }

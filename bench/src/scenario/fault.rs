@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::client::{CLIENT_ATTACKS, ClientFault};
 use super::disk::DiskAttack;
+use super::outsider::{self, OutsiderFault};
 use super::partition::{LinkFault, Partition};
 use super::units::{self, Quantity as _, Size};
 
@@ -81,6 +82,8 @@ pub enum FaultKind {
     Rebind,
     /// Clients with keys of their own attack.
     Client(ClientFault),
+    /// A stranger attacks the ports.
+    Outsider(OutsiderFault),
 }
 
 /// Whom a fault hits.
@@ -135,6 +138,7 @@ impl FaultKind {
             Self::Restart { .. } => "restart",
             Self::Partition(_) => "partition",
             Self::Link(_) => "link",
+            Self::Outsider(_) => "outsider",
             Self::Memory { .. } => "memory",
             Self::Rebind => "rebind",
             Self::Disk { .. } => "disk",
@@ -142,10 +146,11 @@ impl FaultKind {
         }
     }
 
-    /// The word of what happens to a disk.
+    /// The word of what happens to a disk, or is done by a stranger.
     pub const fn attack(&self) -> Option<&'static str> {
         match self {
             Self::Disk { attack, .. } => Some(attack.name()),
+            Self::Outsider(fault) => Some(fault.attack.name()),
             _ => None,
         }
     }
@@ -214,13 +219,14 @@ impl Fault {
             },
             // It is over when it has happened.
             FaultKind::Rebind => Some(self.at),
+            FaultKind::Outsider(ref fault) => fault.until,
         }
     }
 
     /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link or another port is no fault of a replica.
     pub fn counted(&self) -> Option<&FaultTarget> {
         match &self.kind {
-            FaultKind::Link(_) | FaultKind::Rebind | FaultKind::Client(_) => None,
+            FaultKind::Link(_) | FaultKind::Rebind | FaultKind::Client(_) | FaultKind::Outsider(_) => None,
             _ => Some(&self.target),
         }
     }
@@ -251,7 +257,10 @@ impl Serialize for FaultTarget {
     }
 }
 
-fn optional<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn optional<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => units::duration_text::serialize(time, serializer),
         None => serializer.serialize_none(),
@@ -293,7 +302,7 @@ impl JsonSchema for Fault {
             "description": "Something that happens to replicas, or is done by hostile clients, while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk", "client"] },
+                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk", "client", "outsider"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },
@@ -320,6 +329,7 @@ impl JsonSchema for Fault {
             },
         });
         super::partition::describe(&mut schema, generator);
+        outsider::describe(&mut schema);
         schema
     }
 }

@@ -26,6 +26,7 @@ mod load;
 mod loaded;
 mod nearest;
 mod network;
+mod outsider;
 mod partition;
 mod problem;
 mod read;

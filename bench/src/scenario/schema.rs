@@ -23,6 +23,7 @@ pub use super::goals::{
 pub use super::link::LinkConditions;
 pub use super::load::{Arrival, Load, LoadModel};
 pub use super::network::{Distances, Network, NetworkLink};
+pub use super::outsider::OutsiderFault;
 pub use super::partition::{LinkFault, OneWay, Partition};
 pub use super::units::{Bandwidth, Rate, Share, Size};
 pub use super::workload::{

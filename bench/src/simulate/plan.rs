@@ -165,7 +165,7 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
             }
             FaultKind::Partition(_) => faults.partitions = true,
             // For as long as anything goes wrong (`network`).
-            FaultKind::Link(_) => continue,
+            FaultKind::Link(_) | FaultKind::Outsider(_) => continue,
             FaultKind::Disk { .. } => faults.disks = true,
             // The simulator has no ports.
             FaultKind::Rebind => continue,

@@ -17,6 +17,7 @@ mod ends;
 mod faults;
 mod history;
 mod local;
+mod outsiders;
 mod refusals;
 mod results;
 mod verify;

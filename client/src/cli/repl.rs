@@ -40,7 +40,7 @@ struct Line {
 pub(crate) async fn repl(client: &Client, format: Format) -> Result<(), Failure> {
     let interactive = std::io::stdin().is_terminal();
     let (lines, mut read) = mpsc::channel(1);
-    let (done, next) = std::sync::mpsc::channel();
+    let (done, next) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let result = if interactive {
             prompt(&lines, &next)

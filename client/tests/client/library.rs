@@ -1,5 +1,10 @@
 //! The library against replicas that answer as they please.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the channels of a test end with it"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

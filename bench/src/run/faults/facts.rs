@@ -92,6 +92,7 @@ pub(in crate::run) fn facts(injected: &[Injected], seen: &Seen<'_>) -> Vec<Fault
                     let end = one.end.unwrap_or(seen.measured).min(seen.measured);
                     clients::fact(attacked, seen.recording, one.start, end)
                 }),
+                outsider: one.outsider.clone(),
                 failed: one.failed.clone(),
             }
         })

@@ -14,8 +14,10 @@ mod clients;
 mod disk;
 mod facts;
 mod links;
+mod outsider;
 mod target;
 mod timeline;
 
 pub(super) use facts::{Progressed, Seen, Standing, facts};
+pub(super) use outsider::OutsidersWorld;
 pub(super) use timeline::{Injected, Timeline, TimelinePlan};

@@ -13,18 +13,22 @@ use serde_json::Value;
 use super::super::links::Network;
 use super::super::threads::Poller;
 use super::clients::Attacked;
+use super::outsider::OutsidersWorld;
 use super::target::{Situation, choose};
 use crate::cluster::{Failed, Members};
 use crate::exit::Exit;
 use crate::hostile_clients::Attackers;
 use crate::load::Clock;
 use crate::options::RunError;
+use crate::outsider::OutsiderReport;
 use crate::record::{EventLog, Live};
 use crate::scenario::schema::{Byzantine, ClientFault, Fault, FaultKind, Scenario, Strike};
 use crate::workload::fault_stream;
 
 /// Between two looks at whether the run was stopped.
 pub(super) const TICK: Duration = Duration::from_millis(20);
+/// What happened and nobody has looked at yet; more is in events.jsonl only.
+const NOTES_MAX: usize = 1024;
 /// What the replicas said within this time decides who the primary is: to ask again would mean to wait for those that are
 /// down, and whoever asks all the time (the run, every 0.2 s) has done so within 0.7 s.
 const RECENT: Duration = Duration::from_secs(1);
@@ -48,6 +52,8 @@ pub(in crate::run) struct TimelinePlan {
     pub(in crate::run) events: Arc<EventLog>,
     /// The links between the replicas, if they are emulated.
     pub(in crate::run) network: Option<Arc<Network>>,
+    /// What strangers know of the cluster.
+    pub(in crate::run) outsiders: OutsidersWorld,
     /// Asks the replicas where they stand.
     pub(in crate::run) poller: Poller,
     /// Where the replicas are, and the keys of hostile clients in the order of their faults.
@@ -88,6 +94,8 @@ pub(in crate::run) struct Injected {
     pub(in crate::run) attacked: Option<Attacked>,
     /// The mark that the recorders saw.
     pub(in crate::run) mark: usize,
+    /// What an outsider did and what came of it.
+    pub(in crate::run) outsider: Option<OutsiderReport>,
     /// Why it did not strike or end as planned.
     pub(in crate::run) failed: Option<String>,
 }
@@ -121,7 +129,7 @@ impl Timeline {
         let liars = liars.into_iter().map(|id| id as usize).collect();
         let (n, f) = (scenario.cluster.n as usize, scenario.cluster.f as usize);
         let measured = scenario.load.duration;
-        let (say, notes) = mpsc::channel();
+        let (say, notes) = mpsc::sync_channel(NOTES_MAX);
         let thread = std::thread::Builder::new()
             .name("faults".to_owned())
             .spawn(move || {
@@ -185,7 +193,7 @@ pub(super) struct Faults {
     /// Replicas that lie, which no rule calls correct.
     pub(super) liars: BTreeSet<usize>,
     pub(super) injected: Mutex<Vec<Injected>>,
-    say: Mutex<mpsc::Sender<String>>,
+    say: Mutex<mpsc::SyncSender<String>>,
 }
 
 impl Faults {
@@ -240,6 +248,7 @@ impl Faults {
                     end: None,
                     attacked: None,
                     mark: self.plan.live.marks().set(start_ns),
+                    outsider: None,
                     failed: None,
                 };
                 let targets = match chosen {
@@ -249,6 +258,10 @@ impl Faults {
                         continue;
                     }
                 };
+                if let FaultKind::Outsider(outsider) = &fault.kind {
+                    scope.spawn(move || self.let_in(&targets, strike, outsider, injected));
+                    continue;
+                }
                 if fault.kind.is_of_the_network() {
                     scope.spawn(move || self.strike_links(&targets, strike, &fault.kind, injected));
                     continue;
@@ -288,6 +301,7 @@ impl Faults {
             end: None,
             attacked: None,
             mark: self.plan.live.marks().set(start_ns),
+            outsider: None,
             failed: None,
         };
         self.note(&format!("{name} by {} clients", fault.count));
@@ -335,7 +349,8 @@ impl Faults {
             FaultKind::Partition(_)
             | FaultKind::Link(_)
             | FaultKind::Rebind
-            | FaultKind::Client(_) => Ok(()),
+            | FaultKind::Client(_)
+            | FaultKind::Outsider(_) => Ok(()),
         };
         if injected.end.is_some() {
             lock(&self.held).remove(&id);
@@ -373,6 +388,7 @@ impl Faults {
             end: None,
             attacked: None,
             mark: self.plan.live.marks().set(start_ns),
+            outsider: None,
             failed: None,
         };
         self.note(&format!("replica {id}: {behavior}"));
@@ -461,7 +477,7 @@ impl Faults {
     pub(super) fn note(&self, what: &str) {
         let at = self.since(self.plan.clock.now_ns()).as_secs_f64();
         // Nobody watches any more once the load is over.
-        let _ = lock(&self.say).send(format!("{at:.1} s: {what}"));
+        let _ = lock(&self.say).try_send(format!("{at:.1} s: {what}"));
     }
 
     pub(super) fn event(&self, event: &str, injected: &Injected, more: &[(&str, Value)]) {

@@ -64,7 +64,7 @@ fn entry(
             return None;
         }
     };
-    let needs_target = !table.get("kind").is_some_and(is_of_the_network);
+    let needs_target = !table.get("kind").is_some_and(may_lack_a_target);
     for (key, example, needed) in [
         ("at", "at = \"5s\"", true),
         ("kind", "kind = \"kill\"", true),
@@ -99,6 +99,17 @@ fn entry(
                     again: None,
                 });
             }
+            Word::Outsider => {
+                let target = table.value("target", FaultTarget::Chosen(Choice::All), target);
+                let until = table.optional("until", |value| quantity(value, "until", "8s", &TIMES));
+                let fault = super::outsider::read(table, until)?;
+                return Some(Fault {
+                    at,
+                    kind: FaultKind::Outsider(fault),
+                    target,
+                    again: None,
+                });
+            }
             _ => {
                 let default = FaultTarget::Chosen(Choice::Primary);
                 let target = table.value("target", default, target);
@@ -125,11 +136,12 @@ enum Word {
     Disk,
     Rebind,
     Client,
+    Outsider,
 }
 
 /// Faults that may name links instead of a target, or have none.
-fn is_of_the_network(kind: &Entry) -> bool {
-    matches!(&kind.node.value, Value::Text(word) if matches!(word.as_str(), "partition" | "link" | "client"))
+fn may_lack_a_target(kind: &Entry) -> bool {
+    matches!(&kind.node.value, Value::Text(word) if matches!(word.as_str(), "partition" | "link" | "client" | "outsider"))
 }
 
 fn of_the_network(
@@ -162,6 +174,7 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("disk", Word::Disk),
             ("rebind", Word::Rebind),
             ("client", Word::Client),
+            ("outsider", Word::Outsider),
         ],
         later: &[],
     };
@@ -170,7 +183,7 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
 
 fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
     Some(match word {
-        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind | Word::Client => {
+        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind | Word::Client | Word::Outsider => {
             table.inapplicable(
                 &["resume_at"],
                 "kind",

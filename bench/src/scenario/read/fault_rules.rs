@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::scenario::disk::DiskAttack;
 use crate::scenario::fault::{Choice, Fault, FaultKind, FaultTarget, spoken};
+use crate::scenario::outsider::OutsiderFault;
 use crate::scenario::problem::Problem;
 use crate::scenario::reading::Reading;
 use crate::scenario::schema::{Engine, Scenario};
@@ -56,6 +57,15 @@ impl One<'_, '_, '_> {
 
     fn replicas_exist(&mut self) {
         let n = self.scenario.cluster.n;
+        if let FaultKind::Outsider(OutsiderFault {
+            key_of: Some(id), ..
+        }) = self.fault.kind
+            && id >= n
+        {
+            let message = format!("there is no replica {id} among {n}");
+            let help = format!("replicas are 0 to {}", n - 1);
+            self.blame("key_of", message, help, "");
+        }
         if let FaultTarget::Replicas(ids) = &self.fault.target
             && let Some(stranger) = ids.iter().find(|id| **id >= n)
         {
@@ -97,6 +107,7 @@ impl One<'_, '_, '_> {
             },
             FaultKind::Rebind => ("at", None),
             FaultKind::Client(ref client) => ("until", Some(client.until)),
+            FaultKind::Outsider(_) => ("until", self.fault.back_at()),
         };
         if let Some(back) = back {
             self.back_is_in_order(key, back);

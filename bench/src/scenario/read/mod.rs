@@ -10,6 +10,7 @@ mod fault_rules;
 mod link;
 mod load;
 mod network;
+mod outsider;
 mod partition;
 mod rules;
 mod slo;

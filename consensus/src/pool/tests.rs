@@ -173,9 +173,9 @@ fn while_others_are_served_nobody_has_much_more_in_flight_than_most() {
     pool.offer(Instant(11), ALL, request(id(2, 9), 2), &mut Vec::new());
     assert!(pool.wants_batch(Instant(11)));
     assert_eq!(taken(&mut pool, &limits), [(2, 9)]);
-    batch
-        .iter()
-        .for_each(|(client, number)| pool.executed(&id(*client, *number), 0));
+    for (client, number) in &batch {
+        pool.executed(&id(*client, *number), 0);
+    }
     assert!(pool.wants_batch(Instant(12)));
     assert_eq!(pool.waiting_since(), Some(Instant(12)));
     pool.executed(&id(2, 9), 0);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::check::CheckResult;
 use crate::record::{
-    Checks, ConsensusFacts, Counters, EvidenceFact, FaultFact, LatencySummary, Repeat, RunVerdict,
+    Checks, ClientAttackFact, ConsensusFacts, Counters, EvidenceFact, FaultFact, LatencySummary,
+    Repeat, RunVerdict,
 };
 use crate::scenario::schema::{Fact, LatencyPoint, Scenario};
 use crate::scenario::{Source, load};
@@ -85,6 +86,13 @@ fn good() -> Repeat {
                 throughput_kept: Some(0.9),
                 caught_up_ms: Some(400.0),
                 voting_ms: Some(1_500.0),
+                clients: Some(ClientAttackFact {
+                    service_kept: Some(0.85),
+                    share_kept: Some(0.8),
+                    p99_ratio: Some(1.5),
+                    longest_wait_ms: 250.0,
+                    ..ClientAttackFact::default()
+                }),
                 ..FaultFact::default()
             },
             FaultFact {
@@ -198,6 +206,10 @@ fn every_fact_is_met_and_missed() {
         ("stopped", "[4]", "[]", "[] [4]"),
         ("refused", "[4]", "[0]", "[0] [4]"),
         ("learners", "[4]", "[0, 4]", "[0, 4] [4]"),
+        ("share_kept", "\">= 80%\"", "\"> 80%\"", "> 80% 80.0%"),
+        ("service_kept", "\">= 85%\"", "\"> 85%\"", "> 85% 85.0%"),
+        ("p99_ratio", "\"<= 1.5\"", "\"< 1.5\"", "< 1.5 1.50"),
+        ("longest_wait_ms", "\"<= 250\"", "\"< 250\"", "< 250 250.0"),
         ("final_epoch", "1", "0", "= 0 1"),
         ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
         ("culprits", "[3]", "[]", "[] [3]"),

@@ -164,6 +164,8 @@ mod tests {
         );
         assert!((40.0..150.0).contains(&fact.longest_wait_ms), "{fact:?}");
         let even = of(&recording([(100, 2), (100, 2)]), 2);
-        assert_eq!(even.p99_ratio, Some(1.0));
+        // Histograms of clients have two digits.
+        let is_even = |ratio| (0.98..1.02).contains(&ratio);
+        assert!(even.p99_ratio.is_some_and(is_even), "{even:?}");
     }
 }

@@ -78,7 +78,7 @@ impl World<'_> {
     /// Clients notice after a while that a replica came up or went down.
     pub(crate) fn tell_clients(&mut self, at: usize, up: bool) {
         let from = self.nodes[at].id;
-        if self.nodes[at].twin {
+        if self.nodes[at].is_byzantine() {
             return;
         }
         for to in 0..self.config.clients {

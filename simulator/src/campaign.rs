@@ -146,6 +146,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, twins: u16) -> Faults {
         power_cuts: rng.random_ratio(1, 8),
         pauses: rng.random_ratio(1, 6),
         disks: rng.random_ratio(1, 6),
+        failing_disks: rng.random_ratio(1, 8),
         twins,
         ..Faults::none()
     }

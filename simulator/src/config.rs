@@ -50,6 +50,10 @@ pub struct Faults {
     /// Disks that are wiped, damaged, or replaced by an older copy, while their replica is down. It
     /// comes back as a learner and counts as faulty until it has its vote again.
     pub disks: bool,
+    /// Disks that fail while their replica runs: a sync that errs and stops it, no room for a while,
+    /// syncs of half a second, syncs that return and write nothing. The last may come to light
+    /// unnoticed: then the replica counts as Byzantine for the rest of the run.
+    pub failing_disks: bool,
     /// A planted bug: a crash takes everything from the disk, and nobody notices. The checkers are
     /// shown to find what comes of it.
     pub amnesia: bool,
@@ -78,6 +82,7 @@ impl Faults {
             pauses: false,
             clocks: false,
             disks: false,
+            failing_disks: false,
             amnesia: false,
             silent: 0,
             twins: 0,

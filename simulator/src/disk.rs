@@ -86,6 +86,8 @@ pub(crate) struct Disk {
     image: Image,
     /// As it was at some earlier time.
     copy: Option<Image>,
+    /// What it really holds, if it lies about its syncs.
+    really: Option<Image>,
     waiting: Vec<Write>,
     syncing: Vec<Write>,
     /// States on their way to disk, one written after the other.
@@ -231,6 +233,34 @@ impl Disk {
         self.copy = Some(self.image.clone());
     }
 
+    /// From now on syncs return, and nothing reaches the disk.
+    pub(crate) fn begin_to_lie(&mut self) {
+        self.really.get_or_insert_with(|| self.image.clone());
+    }
+
+    /// Does it pretend to hold what it does not?
+    pub(crate) fn lies(&self) -> bool {
+        self.really.is_some()
+    }
+
+    /// What it pretended to hold it holds.
+    pub(crate) fn tell_the_truth(&mut self) {
+        self.really = None;
+    }
+
+    /// What was only pretended to be there is gone. A replica whose anchor is on another disk notices
+    /// that its records are old, and they are worth nothing. False: it had not lied.
+    pub(crate) fn come_to_light(&mut self, noticed: bool) -> bool {
+        let Some(really) = self.really.take() else {
+            return false;
+        };
+        self.image = really;
+        if noticed {
+            self.image.records.clear();
+        }
+        true
+    }
+
     /// Something is lost while the replica is down. False: there is no copy to put back.
     pub(crate) fn lose(&mut self, loss: Loss) -> bool {
         match loss {
@@ -361,6 +391,22 @@ mod tests {
         assert_eq!(after(Loss::DamagedLog), Some(16));
         assert_eq!(after(Loss::Stale), Some(8));
         assert!(!disk().lose(Loss::Stale), "nobody has made a copy");
+    }
+
+    #[test]
+    fn a_disk_that_lies_holds_what_it_held_when_it_began_to() {
+        for noticed in [false, true] {
+            let mut disk = disk();
+            disk.end_sync();
+            disk.begin_to_lie();
+            disk.begin_sync();
+            assert_eq!(disk.end_sync(), Some(Ticket(3)), "as if it were durable");
+            assert_eq!(held(&disk), [1, 2, 3]);
+            disk.crash(0);
+            assert!(disk.lies() && disk.come_to_light(noticed));
+            assert_eq!(held(&disk), if noticed { vec![] } else { vec![1, 2] });
+            assert!(!disk.lies() && !disk.come_to_light(noticed));
+        }
     }
 
     #[test]

@@ -141,6 +141,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         pauses: rng.random_ratio(1, 3),
         clocks: rng.random_ratio(1, 4),
         disks: rng.random_ratio(1, 3),
+        failing_disks: rng.random_ratio(1, 4),
         amnesia: false,
         silent,
         twins,

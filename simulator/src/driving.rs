@@ -26,6 +26,9 @@ use crate::node::CrashPoint;
 use crate::queue::What;
 use crate::world::World;
 
+/// What a sync takes on a slow disk.
+const SLOW_SYNC: Duration = Duration::from_millis(500);
+
 type Happening = Event<Verified<<Pbft as Protocol>::Message>>;
 
 impl World<'_> {
@@ -309,7 +312,7 @@ impl World<'_> {
     fn schedule_save(&mut self, at: usize) {
         let life = self.nodes[at].life;
         // A state is larger than a vote.
-        let after = self.sync_time() * 4;
+        let after = self.sync_time(at) * 4;
         self.schedule(
             after,
             What::Saved {
@@ -353,7 +356,10 @@ impl World<'_> {
         }
     }
 
-    fn sync_time(&mut self) -> Duration {
+    fn sync_time(&mut self, at: usize) -> Duration {
+        if self.now < self.nodes[at].slow_until {
+            return SLOW_SYNC;
+        }
         let (from, to) = (self.config.sync.start, self.config.sync.end);
         Duration::from_nanos(self.rng.random_range(nanos(from)..nanos(to)))
     }
@@ -369,7 +375,7 @@ impl World<'_> {
         }
         if node.disk.begin_sync() {
             let (life, armed) = (node.life, node.armed);
-            let after = self.sync_time();
+            let after = self.sync_time(at);
             let at = at as u32;
             self.schedule(after, What::Synced { at, life });
             if armed == Some(CrashPoint::InSync) {
@@ -383,6 +389,17 @@ impl World<'_> {
     /// A sync is done: what waited for it may leave.
     pub(crate) fn synced(&mut self, at: usize) {
         let node = &mut self.nodes[at];
+        match node.armed {
+            Some(CrashPoint::SyncFails) => {
+                self.stats.syncs_failed += 1;
+                return self.crash(at);
+            }
+            Some(CrashPoint::NoRoom) => {
+                self.stats.disks_full += 1;
+                return self.crash(at);
+            }
+            _ => {}
+        }
         let upto = node.disk.end_sync();
         if node.armed == Some(CrashPoint::AfterSync) && upto.is_some() {
             self.stats.crashes_after_sync += 1;
@@ -468,6 +485,7 @@ impl World<'_> {
             self.ledger.sent(said);
             self.stats.renewed_votes += u64::from(self.nodes[at].renewed);
         }
+        self.stats.forgetful_messages += u64::from(self.nodes[at].forgetful);
         if at >= usize::from(self.config.n) {
             self.stats.twin_messages += 1;
         }

@@ -41,6 +41,7 @@ mod node;
 mod queue;
 mod reporting;
 mod scheme;
+mod spoiling;
 mod stats;
 pub mod trace;
 mod transferring;

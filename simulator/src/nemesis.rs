@@ -9,14 +9,14 @@ use consensus::ReplicaId;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::disk::{Disk, Loss};
+use crate::disk::Disk;
 use crate::network::{Partition, nanos};
 use crate::node::CrashPoint;
 use crate::queue::{Remedy, What};
 use crate::world::World;
 
 /// A crash that finds no persistence point within this time comes anyway.
-const ARMED_FOR: Duration = Duration::from_millis(150);
+pub(crate) const ARMED_FOR: Duration = Duration::from_millis(150);
 /// One stop in this many is a clean one.
 const CLEAN_STOPS: u32 = 6;
 /// One fault in this many that could be anybody's is the primary's.
@@ -32,6 +32,8 @@ enum Fault {
     Clock,
     /// What is on a disk is lost in part or as a whole.
     Disk,
+    /// A disk fails under a running replica.
+    FailingDisk,
     /// Twins deal with other replicas than before.
     Sides,
 }
@@ -55,7 +57,7 @@ pub(crate) fn drawn_twins(
 }
 
 impl World<'_> {
-    fn drawn(&mut self, range: &Range<Duration>) -> Duration {
+    pub(crate) fn drawn(&mut self, range: &Range<Duration>) -> Duration {
         let (from, to) = (nanos(range.start), nanos(range.end));
         Duration::from_nanos(self.rng.random_range(from..to.max(from + 1)))
     }
@@ -73,6 +75,7 @@ impl World<'_> {
             (Fault::Pause, faults.pauses),
             (Fault::Clock, faults.clocks),
             (Fault::Disk, faults.disks),
+            (Fault::FailingDisk, faults.failing_disks),
             (Fault::Sides, faults.twins > 0),
         ];
         let on = all.into_iter().filter(|(_, on)| *on);
@@ -104,6 +107,7 @@ impl World<'_> {
             Fault::Pause => self.pause(),
             Fault::Clock => self.disturb_clock(),
             Fault::Disk => self.spoil_disk(),
+            Fault::FailingDisk => self.fail_disk(),
             Fault::Sides => self.redraw_sides(),
         }
         self.plan_next_fault();
@@ -125,23 +129,16 @@ impl World<'_> {
     fn faulty(&self) -> usize {
         let n = usize::from(self.config.n);
         let nodes = self.nodes.iter().take(n);
-        nodes
-            .filter(|node| {
-                node.is_byzantine() || node.learner || !node.is_active() || node.armed.is_some()
-            })
-            .count()
+        nodes.filter(|node| node.is_faulty()).count()
     }
 
     /// A replica that may fail without there being more than f faulty ones.
-    fn victim(&mut self) -> Option<usize> {
+    pub(crate) fn victim(&mut self) -> Option<usize> {
         if self.faulty() >= usize::from(self.config.f) {
             return None;
         }
         let n = usize::from(self.config.n);
-        let may_fail = |at: &usize| {
-            let node = &self.nodes[*at];
-            !node.is_byzantine() && !node.learner && node.is_active() && node.armed.is_none()
-        };
+        let may_fail = |at: &usize| !self.nodes[*at].is_faulty();
         let candidates: Vec<usize> = (0..n).filter(may_fail).collect();
         let primary = self.primary().index();
         if candidates.contains(&primary) && self.one_in(PRIMARYS) {
@@ -209,7 +206,7 @@ impl World<'_> {
         self.come_back(at, after);
     }
 
-    fn come_back(&mut self, at: usize, after: Duration) {
+    pub(crate) fn come_back(&mut self, at: usize, after: Duration) {
         let life = self.nodes[at].life;
         let at = at as u32;
         self.schedule(after, What::Remedy(Remedy::Restart { at, life }));
@@ -233,6 +230,7 @@ impl World<'_> {
         if self.config.faults.amnesia {
             self.nodes[at].disk = Disk::founded();
         }
+        self.lies_come_to_light(at);
         self.stats.crashes += 1;
         self.stats.primary_crashes += u64::from(was_primary);
         self.stats.crashes_in_sync += u64::from(in_sync);
@@ -258,34 +256,6 @@ impl World<'_> {
         let lasting = self.config.faults.lasting.clone();
         let after = self.drawn(&lasting);
         self.come_back(at, after);
-    }
-
-    /// A replica crashes and its disk loses something before it comes back.
-    pub(crate) fn spoil_disk(&mut self) {
-        // A copy of somebody's disk may be put back at some later time.
-        let copied = self.rng.random_range(0..self.nodes.len());
-        self.nodes[copied].disk.copy();
-        let Some(at) = self.victim() else { return };
-        let losses = [
-            Loss::Wiped,
-            Loss::Stale,
-            Loss::DamagedLog,
-            Loss::DamagedState,
-        ];
-        let loss = losses[self.rng.random_range(0..losses.len())];
-        self.crash(at);
-        let node = &mut self.nodes[at];
-        if !node.disk.lose(loss) {
-            return;
-        }
-        node.learner = true;
-        match loss {
-            Loss::Wiped => self.stats.disks_wiped += 1,
-            Loss::Stale => self.stats.disks_stale += 1,
-            Loss::DamagedLog => self.stats.logs_damaged += 1,
-            Loss::DamagedState => self.stats.states_damaged += 1,
-        }
-        self.chart(|world| format!("{:<4} disk: {loss:?}", world.name(at)));
     }
 
     /// Every replica crashes at once, and comes back after `lasting`.
@@ -388,6 +358,13 @@ impl World<'_> {
                     self.crash(at as usize);
                 }
             }
+            Remedy::PowerCut { at, life } => {
+                let node = &self.nodes[at as usize];
+                if node.running.is_some() && node.life == life && node.disk.lies() {
+                    self.crash(at as usize);
+                }
+            }
+            Remedy::Disarm { at, life } => self.disarm(at as usize, life),
             Remedy::Resume { at, life } if self.nodes[at as usize].life == life => {
                 self.resume(at as usize);
             }
@@ -411,6 +388,8 @@ impl World<'_> {
             let node = &mut self.nodes[at];
             node.armed = None;
             node.clock.drift(now, 1_000_000);
+            node.slow_until = now;
+            node.disk.tell_the_truth();
             self.set_timers_again(at);
             if self.nodes[at].running.is_none() {
                 let after = self.network.delay(&mut self.rng);

@@ -38,6 +38,10 @@ pub(crate) enum CrashPoint {
     InSave,
     /// It is written; nobody was told.
     AfterSave,
+    /// A sync errs, and the replica stops.
+    SyncFails,
+    /// There is no room for a sync, and the replica stops.
+    NoRoom,
 }
 
 /// A replica that runs, with everything that a crash takes away.
@@ -110,6 +114,10 @@ pub(crate) struct Node {
     pub(crate) id: ReplicaId,
     /// Honest code, but a second instance of it runs elsewhere: nothing that it says is believed.
     pub(crate) twin: bool,
+    /// Honest code that has forgotten promises and does not know: its disk had lied.
+    pub(crate) forgetful: bool,
+    /// Its syncs take long until then.
+    pub(crate) slow_until: Instant,
     pub(crate) disk: Disk,
     pub(crate) running: Option<Running>,
     pub(crate) clock: Clock,
@@ -143,6 +151,8 @@ impl Node {
         Node {
             id,
             twin,
+            forgetful: false,
+            slow_until: Instant(0),
             disk: Disk::founded(),
             running: None,
             clock: Clock::default(),
@@ -189,7 +199,7 @@ impl Node {
 
     /// Is nothing that it says to be believed?
     pub(crate) fn is_byzantine(&self) -> bool {
-        self.twin || self.misbehaviour.is_some()
+        self.twin || self.forgetful || self.misbehaviour.is_some()
     }
 
     /// Does what leaves it pass a bend?
@@ -292,6 +302,16 @@ impl Node {
             changes: consensus::StateMachine::take_changes(running.executor.machine_mut()),
             sessions: running.executor.sessions().to_bytes(),
         })
+    }
+
+    /// Does it count among the f: Byzantine, without a vote, down, standing still, about to crash, or
+    /// on a disk that lies?
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.is_byzantine()
+            || self.learner
+            || !self.is_active()
+            || self.armed.is_some()
+            || self.disk.lies()
     }
 
     /// Is it up and not standing still?

@@ -64,6 +64,10 @@ pub(crate) enum Remedy {
     Restart { at: u32, life: u32 },
     /// The armed crash comes now, if no persistence point has brought it.
     Crash { at: u32, life: u32 },
+    /// The replica loses power.
+    PowerCut { at: u32, life: u32 },
+    /// Its disk is well again, if it has not brought the replica down.
+    Disarm { at: u32, life: u32 },
     /// The paused process goes on.
     Resume { at: u32, life: u32 },
     /// This arrangement of the network ends.

@@ -127,7 +127,7 @@ impl World<'_> {
         {
             self.stats.fast_then_view_change += 1;
         }
-        if !self.nodes[at].twin {
+        if !self.nodes[at].is_byzantine() {
             self.hint_clients(at, term);
         }
     }

@@ -147,6 +147,18 @@ counts! {
     logs_damaged,
     /// States with a flipped bit.
     states_damaged,
+    /// Replicas that stopped because a sync failed.
+    syncs_failed,
+    /// Replicas that stopped because there was no room.
+    disks_full,
+    /// Disks whose syncs took half a second for a while.
+    disks_slow,
+    /// Disks that had lied about syncs when their replica crashed, and it noticed.
+    lies_noticed,
+    /// The same, and it did not notice: it has forgotten promises and does not know.
+    lies_unnoticed,
+    /// Messages signed by replicas that had forgotten promises.
+    forgetful_messages,
     /// Lives begun as a learner, over all replicas.
     learners,
     /// Votes that replicas got back.

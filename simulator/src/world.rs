@@ -325,10 +325,11 @@ impl<'c> World<'c> {
                     protocol.stable(),
                     protocol.last_executed(),
                     protocol.pending(),
-                    match (node.twin, node.is_byzantine()) {
-                        (true, _) => ", runs twice",
-                        (false, true) => ", Byzantine",
-                        (false, false) => "",
+                    match (node.twin, node.forgetful, node.is_byzantine()) {
+                        (true, ..) => ", runs twice",
+                        (_, true, _) => ", has forgotten",
+                        (_, _, true) => ", Byzantine",
+                        (false, false, false) => "",
                     },
                     if node.learner { ", learns" } else { "" },
                 )

@@ -58,6 +58,7 @@ impl World<'_> {
             faults.crashes,
             faults.pauses,
             faults.disks,
+            faults.failing_disks,
             faults.power_cuts,
         ];
         let enabled: Vec<usize> = (0..on.len()).filter(|at| on[*at]).collect();
@@ -68,6 +69,7 @@ impl World<'_> {
             0 => self.strike(),
             1 => self.pause(),
             2 => self.spoil_disk(),
+            3 => self.fail_disk(),
             _ => self.cut_power(round / 2..round * 2),
         }
     }

@@ -315,3 +315,35 @@ fn the_batch_of_an_earlier_vote_outlives_a_vote_for_another_one_and_a_restart() 
     let lines = node.receive(4, &Wire::FetchBatch(SeqNo(1), first.batch.digest()));
     assert_eq!(lines, ["send BATCH to r4"]);
 }
+
+#[test]
+fn a_new_primary_repeats_nothing_of_its_view_before_the_view_is_durable() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    for replica in [2, 3, 4] {
+        node.receive(replica, &fixture.leaves(replica, 1));
+    }
+    node.request([fixture.request(0, 1)]);
+    let proposed = node.sent.iter().find_map(|wire| match wire {
+        Wire::PrePrepare(header, _) => Some(header.statement),
+        _ => None,
+    });
+    let proposed = proposed.expect("the new primary proposes");
+    let fetch = Wire::FetchBatch(proposed.seq, proposed.digest);
+    // Its disk is slow: it would not know after a crash that it has opened view 1, and would open it
+    // again with something else (R12).
+    let mut promised = |durable: bool| {
+        if durable {
+            node.persisted();
+        }
+        node.sent.clear();
+        node.hear_stuck(2, &status_in(0, Mode::Normal));
+        node.hear_stuck(3, &status_in(1, Mode::Normal));
+        node.receive(4, &fetch);
+        let own = |name: &str| node.sent.iter().filter(|wire| wire.name() == name).count();
+        (own("new-view"), own("pre-prepare"), own("batch"))
+    };
+    assert_eq!(promised(false), (0, 0, 1), "the body promises nothing");
+    let (new_views, proposals, batches) = promised(true);
+    assert!(new_views > 0 && proposals > 1 && batches == 0);
+}

@@ -25,5 +25,6 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod simulate;
+pub mod sweep;
 pub mod verify;
 pub mod workload;

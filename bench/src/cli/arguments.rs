@@ -48,6 +48,16 @@ A SCENARIO is a file, or the name of one that the program carries: see
 decides the exit code. Results are in DIR/<time>_<name>_<4 hex>; DIR/latest
 is the newest.";
 
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  bench sweep scenarios/attacks/
+  bench sweep kill-primary pause-primary --repeat 3
+  bench sweep quickstart --over load.clients=1,8,64 --over load.outstanding=1,8
+
+Each scenario in which something goes wrong is compared with the same load without
+it, run in the same session. The table is the resilience scorecard; it is left as
+scorecard.json, .md and .html beside the runs in DIR/<time>_sweep.";
+
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   bench verify
@@ -127,6 +137,9 @@ pub(super) enum Command {
     /// Run scenarios: start a cluster, load it, measure, check, and leave results
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Run a folder of scenarios, or one over many values: one table over all of them
+    #[command(after_long_help = SWEEP_EXAMPLES)]
+    Sweep(SweepArgs),
     /// Judge a run once more, from its files alone
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -176,6 +189,39 @@ pub(super) struct RunArgs {
     /// One progress line a second, also on a terminal
     #[arg(long)]
     pub(super) plain: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Scenario files or names, folders of them, or folders of this program such as `attacks`
+    #[arg(value_name = "SCENARIO|DIR", required = true)]
+    pub(super) scenarios: Vec<String>,
+    /// Each scenario once with each value, such as load.clients=1,8; several make a cross product
+    #[arg(long, value_name = "KEY=V1,V2")]
+    pub(super) over: Vec<String>,
+    /// Override a value of every scenario; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Independent runs of each on fresh clusters
+    #[arg(long, value_name = "N")]
+    pub(super) repeat: Option<u32>,
+    /// No runs without faults to compare with
+    #[arg(long)]
+    pub(super) alone: bool,
+    /// Directory for results
+    #[arg(short, long, value_name = "DIR", default_value = "results")]
+    pub(super) out: PathBuf,
+    /// One progress line a second, also on a terminal
+    #[arg(long)]
+    pub(super) plain: bool,
+}
+
+impl SweepArgs {
+    /// `--set`, then the options that have a name of their own.
+    pub(super) fn overrides(&self) -> Vec<String> {
+        let repeat = self.repeat.map(|repeat| format!("repeat={repeat}"));
+        self.set.iter().cloned().chain(repeat).collect()
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,7 @@ mod output;
 mod run;
 mod scenario;
 mod simulate;
+mod sweep;
 mod verify;
 
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let exit = match &cli.command {
         Command::Run(run) => run::execute(run, &output, crate::run::run),
+        Command::Sweep(arguments) => sweep::execute(arguments, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
         Command::Verify(arguments) => verify::execute(arguments, &output),

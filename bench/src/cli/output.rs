@@ -100,6 +100,13 @@ impl Output {
         message_line(error.render(self.message_paint.style()).trim_end());
     }
 
+    /// What is going on, on stderr.
+    pub(super) fn say(&self, message: &str) {
+        if !self.quiet {
+            message_line(message);
+        }
+    }
+
     /// What is odd about a scenario.
     pub(super) fn warn(&self, warnings: &[Problem]) {
         if !self.quiet && !warnings.is_empty() {

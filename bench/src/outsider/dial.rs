@@ -56,10 +56,11 @@ pub(super) fn at_port(plan: &Plan, port: Port) -> Result<Option<AtPort>, Unprepa
                 (Class::Client, None) => return Ok(None),
             };
             debug_assert_eq!(class, port.class);
-            callers.push(caller(&Shows::Identity(identity), &own, V1)?);
+            callers.push(caller(&Shows::Identity(Box::new(identity)), &own, V1)?);
         }
         Attack::WrongProtocol => {
-            let identity = || client_identity(plan).map(Shows::Identity);
+            let identity =
+                || client_identity(plan).map(|identity| Shows::Identity(Box::new(identity)));
             if port.class == Class::Peer {
                 return Ok(None);
             }
@@ -74,7 +75,7 @@ pub(super) fn at_port(plan: &Plan, port: Port) -> Result<Option<AtPort>, Unprepa
             if port.class == Class::Peer {
                 return Ok(None);
             }
-            let mut config = tls::config(&Shows::Identity(client_identity(plan)?), &own)?;
+            let mut config = tls::config(&Shows::Identity(Box::new(client_identity(plan)?)), &own)?;
             config.resumption = Resumption::in_memory_sessions(64);
             config.enable_early_data = true;
             let config = Arc::new(config);
@@ -86,7 +87,7 @@ pub(super) fn at_port(plan: &Plan, port: Port) -> Result<Option<AtPort>, Unprepa
             return Ok(Some(borrow(plan, port)?));
         }
         _ => callers.push(caller(
-            &Shows::Identity(tls::stranger(plan.seed, port.number)?),
+            &Shows::Identity(Box::new(tls::stranger(plan.seed, port.number)?)),
             &own,
             V1,
         )?),

@@ -26,7 +26,7 @@ const LISTEN: Duration = Duration::from_secs(1);
 const LISTENERS_MAX: usize = 200;
 
 pub(super) fn at_port(plan: &Plan, port: Port) -> Result<AtPort, Unprepared> {
-    let stranger = Shows::Identity(tls::stranger(plan.seed, port.number)?);
+    let stranger = Shows::Identity(Box::new(tls::stranger(plan.seed, port.number)?));
     let config = Arc::new(tls::config(&stranger, &[port.alpn()])?);
     let random = ChaCha8Rng::seed_from_u64(plan.seed ^ port.number);
     let (attack, rate, at_once) = (plan.attack, plan.arg("rate"), plan.arg("at_once"));

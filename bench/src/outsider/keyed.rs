@@ -56,7 +56,7 @@ pub(super) fn config(plan: &Plan, port: &Port) -> Result<Option<Arc<ClientConfig
         (Class::Peer, Some(key)) => key_of(key)?,
         (Class::Peer, None) => return Ok(None),
     };
-    let config = tls::config(&Shows::Identity(identity), &[port.alpn()])?;
+    let config = tls::config(&Shows::Identity(Box::new(identity)), &[port.alpn()])?;
     Ok(Some(Arc::new(config)))
 }
 

@@ -29,7 +29,7 @@ pub(super) enum Shows {
     /// No certificate.
     Nothing,
     /// An identity as members have one.
-    Identity(Identity),
+    Identity(Box<Identity>),
     /// Another certificate or chain.
     Certificate(Arc<CertifiedKey>),
 }

@@ -204,7 +204,11 @@ impl<'r> Running<'r> {
             space: Arc::new(KeySpace::new(scenario.workload.records)),
             stop: Arc::clone(&context.stop),
         };
-        let outsiders = OutsidersWorld::new(&file, &directory, scenario.load.clients + scenario.hostile_clients());
+        let outsiders = OutsidersWorld::new(
+            &file,
+            &directory,
+            scenario.load.clients + scenario.hostile_clients(),
+        );
         let mut running = Running {
             outsiders,
             context,

@@ -226,7 +226,10 @@ impl Fault {
     /// Whom the budget of f counts as faulty; `None`: nobody, for a slow link or another port is no fault of a replica.
     pub fn counted(&self) -> Option<&FaultTarget> {
         match &self.kind {
-            FaultKind::Link(_) | FaultKind::Rebind | FaultKind::Client(_) | FaultKind::Outsider(_) => None,
+            FaultKind::Link(_)
+            | FaultKind::Rebind
+            | FaultKind::Client(_)
+            | FaultKind::Outsider(_) => None,
             _ => Some(&self.target),
         }
     }

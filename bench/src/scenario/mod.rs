@@ -46,5 +46,5 @@ pub use loaded::{Loaded, check, explain, load};
 pub(crate) use nearest::nearest;
 pub use problem::{Problem, ScenarioError, Style, render};
 pub use schema::Scenario;
-pub use source::{QUICKSTART, Source, all_embedded, embedded};
+pub use source::{QUICKSTART, Source, all_embedded, embedded, embedded_below};
 pub use units::Quantity;

@@ -30,7 +30,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem without a place.
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             help: None,
@@ -40,7 +40,7 @@ impl Problem {
     }
 
     /// With the remedy.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -117,6 +117,21 @@ impl Source {
     }
 }
 
+/// The names of the embedded scenarios in a folder, such as `attacks` or `scenarios/attacks/`.
+pub fn embedded_below(folder: &str) -> Vec<&'static str> {
+    let folder = folder.trim_end_matches('/');
+    let folder = folder.strip_prefix("scenarios/").unwrap_or(folder);
+    let inside = |name: &&str| {
+        name.rsplit_once('/')
+            .is_some_and(|(parent, _)| parent == folder)
+    };
+    EMBEDDED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(inside)
+        .collect()
+}
+
 fn read_file(path: &Path) -> Result<String, Problem> {
     let name = path.display();
     let failed = |error: std::io::Error| Problem::new(format!("cannot read {name}: {error}"));

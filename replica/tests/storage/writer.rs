@@ -1,6 +1,6 @@
 //! The storage threads: what is reported is durable, in order, and failures end everything.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -13,8 +13,11 @@ use replica::storage::{
 
 use crate::support::{OPTIONS, US, delta, group, open, open_as, record, truncation};
 
+/// More than any test makes.
+const REPORTS_MAX: usize = 10_000;
+
 fn spawn(storage: Storage) -> (Writer, Receiver<Durable>) {
-    let (reports, received) = channel();
+    let (reports, received) = sync_channel(REPORTS_MAX);
     let writer = Writer::spawn(storage, move |durable| {
         reports.send(durable).ok();
     });

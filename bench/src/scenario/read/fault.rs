@@ -183,7 +183,13 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
 
 fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
     Some(match word {
-        Word::Kill | Word::Restart | Word::Partition | Word::Link | Word::Rebind | Word::Client | Word::Outsider => {
+        Word::Kill
+        | Word::Restart
+        | Word::Partition
+        | Word::Link
+        | Word::Rebind
+        | Word::Client
+        | Word::Outsider => {
             table.inapplicable(
                 &["resume_at"],
                 "kind",

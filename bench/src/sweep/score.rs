@@ -1,0 +1,379 @@
+//! What one attack cost: a row of the scorecard.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+use crate::options::{Finished, RunError};
+use crate::record::{Repeat, RunVerdict};
+
+/// The value of the field `schema`.
+pub const SCORECARD_SCHEMA: &str = "bench.scorecard/v1";
+/// Width of a line of `timeseries.csv`, seconds.
+const BUCKET_S: f64 = 0.1;
+/// A defence may take this long; from here on what is kept is judged once more.
+const SETTLED_S: f64 = 10.0;
+
+/// All rows of a sweep.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Card {
+    /// [`SCORECARD_SCHEMA`].
+    pub schema: String,
+    /// The commit, machine and settings of the first run.
+    pub environment: serde_json::Value,
+    /// Runs without faults, in the order of their first use.
+    pub references: Vec<Reference>,
+    /// One a scenario.
+    pub rows: Vec<Row>,
+    /// What could not be run, and why.
+    pub failures: Vec<String>,
+}
+
+impl Default for Card {
+    fn default() -> Self {
+        Card {
+            schema: SCORECARD_SCHEMA.to_owned(),
+            environment: serde_json::Value::Null,
+            references: Vec::new(),
+            rows: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+}
+
+/// What the same load gives while nothing goes wrong: medians over the runs of the session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Reference {
+    index: usize,
+    /// Throughput of each run, operations a second.
+    pub throughputs: Vec<f64>,
+    /// p99 of each run, microseconds.
+    pub p99s: Vec<f64>,
+    /// Views entered in all of them: 0 on a machine that is fit.
+    pub view_changes: u64,
+}
+
+impl Reference {
+    /// Median throughput, operations a second.
+    pub fn throughput(&self) -> f64 {
+        median(&self.throughputs)
+    }
+
+    /// Median p99, microseconds.
+    pub fn p99(&self) -> f64 {
+        median(&self.p99s)
+    }
+
+    /// (max - min) / median of the throughput: below this a difference says nothing.
+    pub fn spread(&self) -> f64 {
+        let most = self.throughputs.iter().copied().fold(f64::MIN, f64::max);
+        let least = self.throughputs.iter().copied().fold(f64::MAX, f64::min);
+        (most - least) / self.throughput()
+    }
+}
+
+impl Card {
+    pub(super) fn add_reference(&mut self, index: usize, finished: &Finished) {
+        self.note_environment(finished);
+        let at = self.references.iter().position(|held| held.index == index);
+        let at = at.unwrap_or_else(|| {
+            self.references.push(Reference {
+                index,
+                ..Reference::default()
+            });
+            self.references.len() - 1
+        });
+        let reference = &mut self.references[at];
+        for repeat in &finished.run.repeats {
+            reference.throughputs.push(repeat.throughput_ops_s);
+            reference.p99s.push(p99(repeat));
+            reference.view_changes += repeat.consensus.view_changes;
+        }
+    }
+
+    pub(super) fn reference(&self, index: usize) -> Option<&Reference> {
+        self.references.iter().find(|held| held.index == index)
+    }
+
+    pub(super) fn failed(&mut self, name: &str, error: &RunError) {
+        self.failures.push(format!("{name}: {error}"));
+    }
+
+    fn note_environment(&mut self, finished: &Finished) {
+        if self.environment.is_null() {
+            self.environment = serde_json::to_value(&finished.run.environment).unwrap_or_default();
+        }
+    }
+}
+
+/// What one scenario showed. Of several repeats: medians, and the worst verdict.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Row {
+    /// The scenario.
+    pub name: String,
+    /// Its question.
+    pub question: String,
+    /// The directory of the run.
+    pub run: String,
+    /// pass, slo-missed, liveness-violation or safety-violation.
+    pub verdict: RunVerdict,
+    /// The checks that failed, and the expectations that were missed.
+    pub misses: Vec<String>,
+    /// Throughput while the faults last, as a share of the reference; `None` without reference.
+    pub kept: Option<f64>,
+    /// The same from 10 s after the first fault began; `None` if the run is not as long.
+    pub kept_after_10_s: Option<f64>,
+    /// The worst whole second while the faults last, as a share of the reference.
+    pub kept_worst_second: Option<f64>,
+    /// p99 of the whole run by that of the reference.
+    pub p99_ratio: Option<f64>,
+    /// From a fault to the first answer to an operation sent after it: the longest, milliseconds.
+    pub first_answer_ms: Option<f64>,
+    /// From a fault to 95 % of the throughput before it: the longest, milliseconds.
+    pub recovered_ms: Option<f64>,
+    /// Views entered.
+    pub views: u64,
+    /// Share of slots on the fast path.
+    pub fast_share: f64,
+    /// Whom signed proofs convict.
+    pub culprits: Vec<u32>,
+    /// The largest replica, bytes.
+    pub memory_bytes: u64,
+}
+
+/// Operations a second of a part of a run, from and to in seconds.
+type Rate<'a> = &'a dyn Fn(&Series, (f64, f64)) -> Option<f64>;
+
+impl Row {
+    pub(super) fn new(
+        entry: &Entry,
+        finished: &Finished,
+        series: &[Series],
+        reference: Option<&Reference>,
+    ) -> Self {
+        let run = &finished.run;
+        let window = |repeat: &Repeat| faulty(repeat);
+        let usual = reference.map(Reference::throughput);
+        let shares = |rate: Rate<'_>| -> Option<f64> {
+            let usual = usual.filter(|usual| *usual > 0.0)?;
+            let each: Vec<f64> = run
+                .repeats
+                .iter()
+                .zip(series)
+                .filter_map(|(repeat, series)| rate(series, window(repeat)?))
+                .map(|rate| rate / usual)
+                .collect();
+            (!each.is_empty()).then(|| median(&each))
+        };
+        let worst = |pick: &dyn Fn(&crate::record::FaultFact) -> Option<f64>| {
+            let faults = run.repeats.iter().flat_map(|repeat| &repeat.faults);
+            faults.filter_map(pick).fold(None, |most: Option<f64>, ms| {
+                Some(most.map_or(ms, |most| most.max(ms)))
+            })
+        };
+        let p99s: Vec<f64> = run.repeats.iter().map(p99).collect();
+        let mut culprits: Vec<u32> = run
+            .repeats
+            .iter()
+            .flat_map(|repeat| &repeat.evidence)
+            .map(|fact| fact.culprit)
+            .collect();
+        culprits.sort_unstable();
+        culprits.dedup();
+        let replicas = run
+            .repeats
+            .iter()
+            .flat_map(|repeat| &repeat.resources.replicas);
+        Row {
+            name: entry.name.clone(),
+            question: entry.loaded.scenario.description.clone(),
+            run: run.id.clone(),
+            verdict: run.verdict,
+            misses: run.misses.iter().map(ToString::to_string).collect(),
+            kept: shares(&|series, (from, to)| series.mean(from, to)),
+            kept_after_10_s: shares(&|series, (from, to)| series.mean(from + SETTLED_S, to)),
+            kept_worst_second: shares(&|series, (from, to)| series.worst_second(from, to)),
+            p99_ratio: reference
+                .map(Reference::p99)
+                .filter(|usual| *usual > 0.0)
+                .map(|usual| median(&p99s) / usual),
+            first_answer_ms: worst(&|fault| fault.first_commit_ms),
+            recovered_ms: worst(&|fault| fault.recovered_95_ms),
+            views: run
+                .repeats
+                .iter()
+                .map(|repeat| repeat.consensus.view_changes)
+                .max()
+                .unwrap_or(0),
+            fast_share: median(
+                &run.repeats
+                    .iter()
+                    .map(|repeat| repeat.consensus.fast_path_share)
+                    .collect::<Vec<_>>(),
+            ),
+            culprits,
+            memory_bytes: replicas.map(|one| one.rss_max_bytes).max().unwrap_or(0),
+        }
+    }
+}
+
+/// From the first beginning of a fault to the last end, or to the end of the run.
+fn faulty(repeat: &Repeat) -> Option<(f64, f64)> {
+    let from = repeat
+        .faults
+        .iter()
+        .map(|fault| fault.start_s)
+        .reduce(f64::min)?;
+    let ends = repeat
+        .faults
+        .iter()
+        .map(|fault| fault.end_s.unwrap_or(repeat.duration_s));
+    let to = ends.fold(from, f64::max).min(repeat.duration_s);
+    Some((from, to.max(from + 1.0).min(repeat.duration_s)))
+}
+
+fn p99(repeat: &Repeat) -> f64 {
+    repeat.latency_us.get("all").map_or(0.0, |all| all.p99)
+}
+
+/// Answered operations of each 100 ms of the measured phase.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series(Vec<f64>);
+
+impl Series {
+    /// One for each repeat of a run; empty where there is no file.
+    pub(super) fn read(run: &Path) -> Vec<Series> {
+        let repeats = (1..).map(|number| run.join(format!("repeat-{number}")));
+        repeats
+            .take_while(|directory| directory.is_dir())
+            .map(|directory| {
+                let text = std::fs::read_to_string(directory.join("timeseries.csv"));
+                Series::parse(&text.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    fn parse(text: &str) -> Series {
+        let mut lines = text.lines();
+        let column = lines
+            .next()
+            .and_then(|header| header.split(',').position(|name| name == "ok"));
+        let value = |line: &str| line.split(',').nth(column?)?.parse().ok();
+        Series(lines.map(|line| value(line).unwrap_or(0.0)).collect())
+    }
+
+    /// Operations a second from `from` to `to`, seconds; `None` if that is less than a second.
+    fn mean(&self, from: f64, to: f64) -> Option<f64> {
+        let part = self.part(from, to)?;
+        let seconds = part.len() as f64 * BUCKET_S;
+        (seconds >= 0.95).then(|| part.iter().sum::<f64>() / seconds)
+    }
+
+    /// Operations of the second in which there were fewest.
+    fn worst_second(&self, from: f64, to: f64) -> Option<f64> {
+        let second = (1.0 / BUCKET_S) as usize;
+        let part = self.part(from, to)?;
+        part.windows(second)
+            .map(|window| window.iter().sum::<f64>())
+            .reduce(f64::min)
+    }
+
+    fn part(&self, from: f64, to: f64) -> Option<&[f64]> {
+        let at = |seconds: f64| ((seconds / BUCKET_S).round().max(0.0) as usize).min(self.0.len());
+        self.0.get(at(from)..at(to)).filter(|part| !part.is_empty())
+    }
+}
+
+/// The middle one, or the mean of the two in the middle; 0 of nothing.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => sorted[half],
+        _ => f64::midpoint(sorted[half - 1], sorted[half]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::record::{FaultFact, Run};
+    use crate::scenario::{Source, load};
+
+    /// 100 operations in each 100 ms but for the tenth to the thirtieth, with 20.
+    fn series() -> Series {
+        let mut text = "t_s,offered,ok\n".to_owned();
+        for bucket in 0..60 {
+            let ok = if (10..30).contains(&bucket) { 20 } else { 100 };
+            text.push_str(&format!("{},100,{ok}\n", f64::from(bucket) / 10.0));
+        }
+        Series::parse(&text)
+    }
+
+    #[test]
+    fn what_is_kept_is_that_of_the_time_of_the_fault_by_the_reference() {
+        let fault = FaultFact {
+            start_s: 1.0,
+            end_s: Some(3.0),
+            recovered_95_ms: Some(700.0),
+            ..FaultFact::default()
+        };
+        let repeat = Repeat {
+            duration_s: 6.0,
+            faults: vec![fault],
+            ..Repeat::default()
+        };
+        let finished = Finished {
+            run: Run {
+                repeats: vec![repeat],
+                ..Run::default()
+            },
+            directory: "none".into(),
+        };
+        let reference = Reference {
+            throughputs: vec![900.0, 1000.0, 1100.0],
+            p99s: vec![1.0],
+            ..Reference::default()
+        };
+        let entry = Entry {
+            name: "x".to_owned(),
+            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
+            reference: Some(0),
+        };
+        let row = Row::new(&entry, &finished, &[series()], Some(&reference));
+        assert_eq!(row.kept, Some(0.2));
+        assert_eq!(row.kept_worst_second, Some(0.2));
+        assert_eq!(row.kept_after_10_s, None, "the run is not as long");
+        assert_eq!(row.recovered_ms, Some(700.0));
+        assert!((reference.spread() - 0.2).abs() < 1e-9);
+        let alone = Row::new(&entry, &finished, &[series()], None);
+        assert_eq!((alone.kept, alone.p99_ratio), (None, None));
+    }
+
+    #[test]
+    fn a_window_goes_from_the_first_fault_to_the_last_end_or_to_the_end_of_the_run() {
+        let fault = |start_s, end_s| FaultFact {
+            start_s,
+            end_s,
+            ..FaultFact::default()
+        };
+        let repeat = |faults| Repeat {
+            duration_s: 20.0,
+            faults,
+            ..Repeat::default()
+        };
+        let both = repeat(vec![fault(4.0, Some(8.0)), fault(2.0, Some(5.0))]);
+        assert_eq!(faulty(&both), Some((2.0, 8.0)));
+        assert_eq!(faulty(&repeat(vec![fault(4.0, None)])), Some((4.0, 20.0)));
+        assert_eq!(
+            faulty(&repeat(vec![fault(4.0, Some(4.0))])),
+            Some((4.0, 5.0)),
+            "a kill takes no time, its effect does"
+        );
+        assert_eq!(faulty(&repeat(Vec::new())), None);
+    }
+}

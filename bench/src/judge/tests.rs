@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::check::CheckResult;
+use crate::outsider::OutsiderReport;
 use crate::record::{
     Checks, ClientAttackFact, ConsensusFacts, Counters, EvidenceFact, FaultFact, LatencySummary,
-    Repeat, RunVerdict,
+    Repeat, ReplicaResources, Resources, RunVerdict,
 };
 use crate::scenario::schema::{Fact, LatencyPoint, Scenario};
 use crate::scenario::{Source, load};
@@ -106,7 +107,26 @@ fn good() -> Repeat {
                 learner: true,
                 ..FaultFact::default()
             },
+            FaultFact {
+                kind: "outsider".to_owned(),
+                first_commit_ms: Some(1.0),
+                recovered_95_ms: Some(0.0),
+                outsider: Some(OutsiderReport {
+                    attempts: 5,
+                    accepted: 1,
+                    amplification: 2.5,
+                    ..OutsiderReport::default()
+                }),
+                ..FaultFact::default()
+            },
         ],
+        resources: Resources {
+            replicas: vec![ReplicaResources {
+                rss_max_bytes: 64 << 20,
+                ..ReplicaResources::default()
+            }],
+            ..Resources::default()
+        },
         evidence: vec![EvidenceFact {
             culprit: 3,
             ..EvidenceFact::default()
@@ -211,6 +231,15 @@ fn every_fact_is_met_and_missed() {
         ("p99_ratio", "\"<= 1.5\"", "\"< 1.5\"", "< 1.5 1.50"),
         ("longest_wait_ms", "\"<= 250\"", "\"< 250\"", "< 250 250.0"),
         ("final_epoch", "1", "0", "= 0 1"),
+        ("rss_max_mib", "64", "\"< 64\"", "< 64 64"),
+        ("outsider_attempts", "5", "0", "= 0 5"),
+        ("outsider_accepted", "1", "0", "= 0 1"),
+        (
+            "outsider_amplification",
+            "\"<= 2.5\"",
+            "\"< 2.5\"",
+            "< 2.5 2.5",
+        ),
         ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
         ("culprits", "[3]", "[]", "[] [3]"),
     ];

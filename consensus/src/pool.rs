@@ -27,6 +27,8 @@ const FAIR_FACTOR: usize = 2;
 const FAIR_MIN: usize = 16 * 512;
 /// When room is short each client has an equal part of it, and no less than this.
 const FAIR_PENDING_MIN: usize = 4;
+/// A client with so many requests pending is not modest any more: the next one waits for them.
+const MODEST_MAX: usize = 8;
 /// A turn is worth this part of a batch's bytes; a larger request waits for several.
 const TURNS_PER_BATCH: u32 = 64;
 
@@ -72,8 +74,9 @@ struct Entry {
     queued: bool,
     /// Place in the order of arrival.
     arrival: u64,
-    /// When it came.
-    seen: Instant,
+    /// When it came, if its client had few others pending then. One that asks for much waits for
+    /// its own turns, and that is no delay of the primary's.
+    seen: Option<Instant>,
 }
 
 /// Why there is no room.
@@ -181,6 +184,7 @@ impl Pool {
             displaced.push(gives_way);
             crowded = true;
         }
+        let modest = self.share(id.client).requests < MODEST_MAX;
         self.reweigh(id.client, |share| {
             share.requests += 1;
             share.bytes += size;
@@ -194,7 +198,7 @@ impl Pool {
                 request,
                 queued: false,
                 arrival: self.arrived,
-                seen: now,
+                seen: modest.then_some(now),
             },
         );
         self.enqueue(now, id, size);
@@ -429,11 +433,11 @@ impl Pool {
         }
     }
 
-    /// Forgets a request that was executed and says when it came, and forgets what can never execute any more once it was:
+    /// Forgets a request that was executed and says when it came, if its client had few others, and forgets what can never execute any more once it was:
     /// requests of the client's earlier sessions, and those that it has acknowledged (R6). A
     /// backup would otherwise keep for good what a client gave up and the primary never ordered.
     pub fn executed(&mut self, id: &RequestId, ack: u64) -> Option<Instant> {
-        let seen = self.entries.get(id).map(|entry| entry.seen);
+        let seen = self.entries.get(id).and_then(|entry| entry.seen);
         self.remove(id);
         let first = RequestId {
             client: id.client,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nothing here goes through the library of correct clients (`client`), which cannot lie and never will: an attacker speaks to
-//! the replicas in bytes. Its keys in the store begin with [`KEYS`], and those of the load do not, so that what it writes is
-//! not in the way of the checks over the load's history. Its own service is counted here and is no part of the run's figures.
+//! the replicas in bytes. Its keys in the store begin with [`KEYS`], behind all keys of the load, whose scans end there: what it
+//! writes is not in the way of the checks over the load's history. Its own service is counted here and is no part of the run's figures.
 
 mod attacker;
 mod counts;
@@ -28,10 +28,8 @@ use crate::scenario::schema::ClientFault;
 use attacker::Attacker;
 pub use counts::{AttackCounts, Counts};
 
-/// What stands in front of every key that attackers write.
-pub const KEYS: &str = "hostile/";
-/// What stands in front of the load's keys while clients attack.
-pub const LOAD_KEYS: &str = "load/";
+/// What stands in front of every key that attackers write. Behind all letters, and so behind the load's keys.
+pub const KEYS: &str = "~hostile/";
 
 /// Between two looks at whether the attack is over.
 const TICK: Duration = Duration::from_millis(20);

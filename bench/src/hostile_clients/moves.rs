@@ -6,7 +6,6 @@ use crypto::codec::Blob;
 use kv::Op;
 use rand::RngExt;
 
-use super::LOAD_KEYS;
 use super::attacker::Attacker;
 use super::counts::add;
 use super::forge::spoiled;
@@ -80,7 +79,7 @@ impl Moves {
             }
             ClientAttack::HotReads { .. } => {
                 // The first keys of the load: with a skewed choice of keys they are among the hottest.
-                let request = attacker.forge.next(&[scan(LOAD_KEYS.as_bytes(), 16)]);
+                let request = attacker.forge.next(&[scan(b"", 16)]);
                 to_all(attacker, &[request], 1).await;
             }
             ClientAttack::Pathological { .. } => pathological(attacker, self.turn).await,

@@ -28,6 +28,15 @@ impl Namespace {
         }
     }
 
+    /// Keys are what they are, and scans end before `end`: from there on the store is somebody else's.
+    #[must_use]
+    pub fn before(end: &str) -> Self {
+        Self {
+            prefix: Bytes::new(),
+            end: Some(Blob::from(end.as_bytes().to_vec())),
+        }
+    }
+
     /// The store's name for a key of the run.
     pub(super) fn stored(&self, key: &Bytes) -> Blob {
         if self.prefix.is_empty() {
@@ -67,6 +76,15 @@ mod tests {
             Some(Bytes::from("run-10"))
         );
         assert!(namespace.end() > Some(stored));
+    }
+
+    #[test]
+    fn beside_somebody_else_keys_keep_their_names_and_scans_end_in_time() {
+        let key = Bytes::from_static(b"user7");
+        let namespace = Namespace::before("~hostile/");
+        assert_eq!(namespace.stored(&key).0, key);
+        assert_eq!(namespace.own(key.clone()), key);
+        assert!(namespace.end().is_some_and(|end| end.0 > key));
     }
 
     #[test]

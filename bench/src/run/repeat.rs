@@ -18,7 +18,7 @@ use super::threads::{LoadThread, Poller, ThreadPlan};
 use crate::check::Usage;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
-use crate::hostile_clients::LOAD_KEYS;
+use crate::hostile_clients;
 use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
@@ -191,16 +191,19 @@ impl<'r> Running<'r> {
                 context.directory.short_id(),
                 context.number
             )),
-            // What hostile clients write must not be in the way of the load's history.
-            Target::Local(_) if scenario.hostile_clients() > 0 => Some(LOAD_KEYS.to_owned()),
             Target::Local(_) => None,
+        };
+        let namespace = match scenario.hostile_clients() {
+            0 => Namespace::new(key_prefix.as_deref().unwrap_or_default()),
+            // What hostile clients write must not be in the way of the load's history.
+            _ => Namespace::before(hostile_clients::KEYS),
         };
         let hostile = keys.split_off(keys.len().min(scenario.load.clients as usize));
         let plan = Plan {
             clock,
             ops_per_request: scenario.load.ops_per_request as usize,
             atomic: scenario.load.atomic,
-            namespace: Namespace::new(key_prefix.as_deref().unwrap_or_default()),
+            namespace,
             space: Arc::new(KeySpace::new(scenario.workload.records)),
             stop: Arc::clone(&context.stop),
         };

@@ -214,3 +214,11 @@ fn nothing_is_left_of_what_was_forgotten() {
     let numbers: Vec<u64> = batch.iter().map(|request| request.id.number).collect();
     assert_eq!((numbers, pool.queued()), (vec![9], 0));
 }
+
+#[test]
+fn how_long_a_flood_waits_for_its_own_turns_is_not_told() {
+    let mut pool = flooded(&Policy::default(), 1..=20);
+    assert_eq!(pool.executed(&id(1, 1), 0), Some(Instant(1)));
+    assert_eq!(pool.executed(&id(1, 8), 0), Some(Instant(8)));
+    assert_eq!(pool.executed(&id(1, 9), 0), None);
+}

@@ -17,7 +17,9 @@ mod certificates;
 pub mod core_loop;
 mod gate;
 pub mod ports;
+mod requests;
 mod resends;
+mod settling;
 mod timers;
 
 #[cfg(test)]
@@ -31,9 +33,8 @@ use consensus::report::Path;
 use consensus::transfer::message::StateMessage;
 use consensus::transfer::{Effect, Target};
 use consensus::{
-    Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Lookup, Outbox,
-    Outcome, Protocol, ReplicaId, Reply, Report, Request, RequestId, SeqNo, Term, Ticket, Transfer,
-    Transferable, View,
+    Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Outbox, Protocol,
+    ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Transfer, Transferable, View,
 };
 use crypto::{Digest, Verified};
 
@@ -49,9 +50,6 @@ use timers::Timers;
 /// Verified messages and requests that may wait for the core; more make the verification
 /// workers wait. Two full rounds of a worker.
 pub const BURST_MAX: usize = 4096;
-
-/// Pause suggested to a client that asks for stored replies too often: a moment of `resends`.
-const RESEND_PAUSE_MS: u32 = 100;
 
 /// Everything that came in since the last turn.
 #[derive(Debug)]
@@ -298,54 +296,6 @@ where
         if burst.stop { Err(Stop::Asked) } else { Ok(()) }
     }
 
-    /// Requests that a peer passes on. What the session table knows already is dropped: the client
-    /// is not at the other end of this channel, and a peer must not be able to have old requests
-    /// ordered again.
-    fn take_forwarded(
-        &mut self,
-        now: Instant,
-        from: ReplicaId,
-        mut requests: Vec<Verified<Request>>,
-    ) -> Result<(), Stop> {
-        requests.retain(|request| self.executor.lookup(request) == Lookup::New);
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let from = Some(from);
-        self.step(now, Event::Requested { from, requests })
-    }
-
-    /// Answers what the session table knows already; the rest is for the protocol (R6).
-    fn take_unknown(
-        &mut self,
-        now: Instant,
-        requests: Vec<Verified<Request>>,
-    ) -> Vec<Verified<Request>> {
-        let mut unknown = Vec::with_capacity(requests.len());
-        for request in requests {
-            let id = request.id;
-            let (seq, outcome) = match self.executor.lookup(&request) {
-                Lookup::New => {
-                    unknown.push(request);
-                    continue;
-                }
-                Lookup::Done(seq, outcome) => (seq, outcome),
-                Lookup::Refused(outcome) => (SeqNo(0), outcome),
-            };
-            if !self.resends.allow(id.client, &outcome, now) {
-                self.observer.counters.resends_refused.add(1);
-                self.turn_away(id, RESEND_PAUSE_MS);
-                continue;
-            }
-            self.observer.counters.replies_resent.add(1);
-            self.turn.replies.push(
-                self.answers
-                    .reply(id, seq, outcome, Occasion::Retransmission),
-            );
-        }
-        unknown
-    }
-
     /// Steps the protocol and sorts its actions; executions wait for [`Driver::finish`].
     fn step(&mut self, now: Instant, event: Event<Verified<P::Message>>) -> Result<(), Stop> {
         let mut outbox = std::mem::take(&mut self.outbox);
@@ -411,16 +361,6 @@ where
             Action::Halt(diagnosis) => return Err(Stop::Halted(diagnosis)),
         }
         Ok(())
-    }
-
-    fn turn_away(&mut self, id: RequestId, retry_after_ms: u32) {
-        let now = std::time::Instant::now();
-        self.observer.overload.turned_away(id.client, now);
-        let outcome = Outcome::Busy { retry_after_ms };
-        let reply = self
-            .answers
-            .reply(id, SeqNo(0), outcome, Occasion::Execution);
-        self.turn.replies.push(reply);
     }
 
     fn outgoing(&self, to: Destination, wire: &P::Wire) -> Outgoing {

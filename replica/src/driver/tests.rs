@@ -293,3 +293,23 @@ fn a_fetched_state_is_saved_before_the_protocol_hears_of_it_and_its_slots_are_no
     );
     assert_eq!(stage.observer.status().consensus.state_transfers, 1);
 }
+
+/// Its execution comes at the end of the turn, and the protocol has forgotten it by then: it would
+/// wait for it for ever, and give up a primary that knows better.
+#[test]
+fn a_request_that_the_turn_executes_is_not_waited_for() {
+    let mut stage = stage(vec![vec![]]);
+    let [old, acked] = [2, 1].map(|number| stage.request(number));
+    let batch = Arc::new(Batch::new(vec![stage.acking(3, 1), old.clone()]));
+    *stage.driver.protocol.script.borrow_mut() =
+        vec![vec![Command::Execute(1, Some(batch), false)]];
+    let requests = vec![old, acked, stage.request(4)];
+    let burst = Burst {
+        messages: vec![(ReplicaId(1), Verified::own(0))],
+        requests: requests.into_iter().map(Verified::own).collect(),
+        ..Burst::default()
+    };
+    stage.turn(burst).unwrap();
+    let seen = stage.seen.borrow();
+    assert!(seen.contains(&"requested 1".to_owned()), "{seen:?}");
+}

@@ -345,13 +345,17 @@ pub(super) fn stage(script: Vec<Vec<Command>>) -> Stage {
 
 impl Stage {
     pub(super) fn request(&self, number: u64) -> Request {
+        self.acking(number, 0)
+    }
+
+    pub(super) fn acking(&self, number: u64, ack: u64) -> Request {
         let id = RequestId {
             client: ClientId(0),
             session: 1,
             number,
         };
         let ops: ByteList = [[number as u8]].into_iter().collect();
-        Request::sign(&key(100), self.cluster.id(), id, 0, false, &ops)
+        Request::sign(&key(100), self.cluster.id(), id, ack, false, &ops)
     }
 
     pub(super) fn receive(&mut self, messages: &[u32]) -> Result<Vec<Done>, Stop> {

@@ -231,7 +231,7 @@ fn every_fact_is_met_and_missed() {
         ("p99_ratio", "\"<= 1.5\"", "\"< 1.5\"", "< 1.5 1.50"),
         ("longest_wait_ms", "\"<= 250\"", "\"< 250\"", "< 250 250.0"),
         ("final_epoch", "1", "0", "= 0 1"),
-        ("rss_max_mib", "64", "\"< 64\"", "< 64 64"),
+        ("rss_max_mib", "64", "\"< 64\"", "< 64 64.0"),
         ("outsider_attempts", "5", "0", "= 0 5"),
         ("outsider_accepted", "1", "0", "= 0 1"),
         (

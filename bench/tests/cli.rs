@@ -61,7 +61,7 @@ fn wrong_usage_is_exit_code_2_and_leaves_stdout_empty() {
     for arguments in [
         &["run", "--no-such-flag"][..],
         &["no-such-command"],
-        &["sweep", "quickstart"],
+        &["saturate", "quickstart"],
         &["run", "--repeat", "many"],
         &["run", "--history", "some"],
         &["scenario", "check"],

@@ -11,7 +11,7 @@ use consensus::mutation::{Mutation, plant};
 use simulator::{Config, run};
 
 /// Seeds after which an attack that does no harm is taken for one that cannot.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 160;
 
 fn led_by(behaviour: &Behaviour, fast: FastQuorum, seed: u64) -> Config {
     Config {

@@ -183,7 +183,7 @@ fn bb7_a_primary_that_opens_a_view_in_two_valid_ways_splits_nobody() {
         lie: Forged::TwoOpenings,
         ..ForgedNewView::default()
     });
-    let stats = holds((1..9).map(|seed| torn(seed, forging.clone())));
+    let stats = holds((1..33).map(|seed| torn(seed, forging.clone())));
     assert!(stats.views_with_slots > 0);
 }
 
@@ -224,7 +224,7 @@ fn bb9_a_lying_source_only_delays_those_who_fetch() {
         };
         // Each with the same faults: somebody fetches.
         let behaviour = Behaviour::LyingTransfer(lying);
-        let stats = holds((1..9).map(|seed| torn(seed, behaviour.clone())));
+        let stats = holds((1..33).map(|seed| torn(seed, behaviour.clone())));
         assert!(stats.state_transfers > 0, "{way:?}");
     }
 }

@@ -153,6 +153,9 @@ impl Loaded {
                 path.strip_prefix(table)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             });
+            // Arguments belong to an entry of a list, where a table of their own would have no name.
+            let arguments = path.find(".args.").map(|at| &path[..at + ".args".len()]);
+            let inline = inline.or(arguments);
             let shown = match inline {
                 Some(done) if inline_done.contains(&done) => continue,
                 Some(fresh) => {

@@ -46,7 +46,7 @@ impl Pbft {
             match self.pool.offer(now, asker, request, &mut turned_away) {
                 // It came again: the primary may not have it.
                 Offer::Known if forwards => forwarded.push(Blob(raw)),
-                Offer::Queued if forwards => self.watch.await_proposal(now, id),
+                Offer::Queued if forwards => self.watch.expect_proposal(now, id),
                 Offer::Full if from.is_none() => turned_away.push(id),
                 Offer::Queued | Offer::Known | Offer::Full => {}
             }

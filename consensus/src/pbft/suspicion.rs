@@ -78,7 +78,7 @@ impl Watch {
     /// A client sent this request to a backup for the first time. Most of those are samples by which
     /// the primary is judged (R15), and the primary has them; it must not learn which they are before
     /// it has had its time.
-    pub(super) fn await_proposal(&mut self, now: Instant, id: RequestId) {
+    pub(super) fn expect_proposal(&mut self, now: Instant, id: RequestId) {
         if self.unforwarded.len() == UNFORWARDED_MAX {
             self.unforwarded.pop_front();
         }

@@ -2,6 +2,7 @@
 //! when, and who acts together.
 
 use byzantine::backup::{Bogus, Claimed, Corrupt, Doubling, Forged, Jump, Origin, Phases, Serving};
+use byzantine::primary::Fault as Turn;
 use byzantine::{Behaviour, Part, Plan, Span, Trigger};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -129,6 +130,12 @@ fn drawn_behaviour(rng: &mut ChaCha8Rng) -> Behaviour {
         Behaviour::Replay(args) => {
             args.every = Span::millis(20);
             args.origin = pick(rng, &[Origin::All, Origin::Own]);
+        }
+        // A short schedule is over before the first two seconds of calm are.
+        Behaviour::FlipFlop(args) => {
+            args.calm = Span::millis(pick(rng, &[50, 200, 2_000]));
+            args.fault = Span::millis(pick(rng, &[100, 500]));
+            args.how = pick(rng, &[Turn::Silent, Turn::Equivocate, Turn::Slow]);
         }
         // As many as it can make would be all that a simulated second consists of.
         Behaviour::SignatureFlood(args) => args.per_second = 500,

@@ -24,13 +24,13 @@ fn replicas_stop_or_refuse_and_say_why_and_who_lost_promises_has_no_vote() {
         { at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "900ms" },
         { at = "1300ms", kind = "disk", attack = "swapped", from = 0, target = 1, heal_at = "1900ms" },
         { at = "2300ms", kind = "disk", attack = "file-times", target = 2 },
-        { at = "2900ms", kind = "disk", attack = "stale-restore", target = 3, cut_at = "3300ms" },
+        { at = "2900ms", kind = "disk", attack = "stale-restore", target = 3, cut_at = "4500ms" },
     ]"#;
     let ended = local::run(
         directory.path(),
         &local::set(&[
             faults,
-            "load.duration=4s",
+            "load.duration=6s",
             // Who comes back learns from the next STATUS, five to a heartbeat, what it missed.
             "cluster.timeouts.heartbeat=2s",
             "check.liveness.after_heal=60s",

@@ -19,6 +19,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const UNFORWARDED_MAX: usize = 8192;
 /// They wait for this part of T_req.
 const FORWARD_AFTER_PART: u32 = 8;
+/// Each STATUS interval takes this part of the longest pause away: half of it in 90 of them.
+const GAP_FADES: u32 = 128;
 /// More doublings cannot matter: 2^32 ms are beyond any bound.
 const DOUBLINGS_MAX: u32 = 32;
 
@@ -63,6 +65,8 @@ pub(super) struct Watch {
     request: Option<(RequestId, bool)>,
     /// When the primary was last heard.
     heard: Instant,
+    /// The longest time between two of its messages, fading.
+    gap: Duration,
     /// When the heartbeat timer is due.
     due: Instant,
     /// When the STATUS timer is due.
@@ -105,6 +109,7 @@ impl Pbft {
         let n = self.cluster().quorums().n();
         self.order.begin_view(now, grace, n);
         self.watch.heard = now;
+        self.watch.gap = Duration::ZERO;
         self.watch.request = None;
         self.watch.unforwarded.clear();
         if self.is_proven(self.primary()) {
@@ -118,8 +123,17 @@ impl Pbft {
     /// The peer at the other end of a channel said something.
     pub(super) fn heard(&mut self, now: Instant, from: ReplicaId) {
         if from == self.primary() {
+            self.watch.gap = self.watch.gap.max(now.since(self.watch.heard));
             self.watch.heard = now;
         }
+    }
+
+    /// How long the primary may be silent: T_hb, or twice as long as it lately was at times, but no
+    /// longer than T_req. A primary whose machine is so busy that it pauses is there all the same.
+    fn silence(&self) -> Duration {
+        let pauses = (self.watch.gap * 2).min(self.policy.request_timeout);
+        let silence = self.policy.heartbeat_timeout.max(pauses);
+        self.patience_of_views.stretched(silence)
     }
 
     fn set_heartbeat_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
@@ -127,9 +141,7 @@ impl Pbft {
             out.push(Action::CancelTimer(Timer::Heartbeat));
             return;
         }
-        let silence = self
-            .patience_of_views
-            .stretched(self.policy.heartbeat_timeout);
+        let silence = self.silence();
         let after = silence.saturating_sub(now.since(self.watch.heard));
         self.watch.due = now + after;
         out.push(Action::SetTimer {
@@ -146,6 +158,7 @@ impl Pbft {
     /// The STATUS timer, which is never far off, has fired: a good witness of being held up.
     pub(super) fn status_timer_fired(&mut self, now: Instant) {
         self.fired(now, self.watch.status_due);
+        self.watch.gap -= self.watch.gap / GAP_FADES;
     }
 
     /// A timer fires as late as this replica was held up itself, by its own work or by a machine that
@@ -187,9 +200,7 @@ impl Pbft {
         if self.mode != Mode::Normal || self.is_primary() {
             return;
         }
-        let silence = self
-            .patience_of_views
-            .stretched(self.policy.heartbeat_timeout);
+        let silence = self.silence();
         // After a long time what the primary said meanwhile may still be on its way through the
         // queues.
         if now.since(self.watch.due) > silence / 2 {

@@ -100,6 +100,26 @@ fn silence_is_measured_from_the_last_message_of_the_primary() {
 }
 
 #[test]
+fn a_primary_that_pauses_at_times_may_pause_for_twice_as_long_but_not_for_t_req() {
+    let fixture = Fixture::strong();
+    let mut node = started(&fixture);
+    node.wait(ms(200));
+    node.receive(0, &status_in(0, Mode::Normal));
+    node.wait(ms(50));
+    assert_eq!(node.fire(Timer::Heartbeat), ["set Heartbeat 350ms"]);
+    node.wait(ms(350));
+    assert_eq!(node.fire(Timer::Heartbeat), leaving(1, "silence"));
+    let mut node = started(&fixture);
+    node.wait(ms(249));
+    node.receive(0, &status_in(0, Mode::Normal));
+    node.wait(ms(400));
+    node.receive(0, &status_in(0, Mode::Normal));
+    node.wait(ms(10));
+    // T_req is 500 ms.
+    assert_eq!(node.fire(Timer::Heartbeat), ["set Heartbeat 500ms"]);
+}
+
+#[test]
 fn a_replica_that_was_held_up_itself_hears_what_is_in_its_queues_first() {
     let fixture = Fixture::strong();
     let mut node = started(&fixture);

@@ -16,7 +16,7 @@ use consensus::{Cluster, Executor, FastQuorum, Limits, SeqNo, StateMachine as _}
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use crypto::SecretKey;
 use replica::storage::sqlite::{self, Home};
-use replica::storage::{Basis, Durability, Identity, StateDelta, Storage};
+use replica::storage::{Basis, Change, Durability, Encodable, Identity, StateDelta, Storage};
 use tempfile::TempDir;
 
 const VALUE_BYTES: usize = 128;
@@ -91,16 +91,12 @@ impl State {
         let SeqNo(seq) = self.executor.last_executed();
         let digest = self.executor.state_digest();
         let changes = self.executor.machine_mut().take_changes();
-        let entry = |change: &kv::Change| match change {
-            kv::Change::Set(entry) => (entry.key.0.clone(), Some(crypto::encode(change).into())),
-            kv::Change::Removed { key } => (key.0.clone(), None),
-            kv::Change::LastDelete(_) => (Bytes::new(), Some(crypto::encode(change).into())),
-        };
+        let entry = |change: kv::Change| Change::new(Stored(change));
         let delta = StateDelta {
             seq,
             digest: digest.0,
             basis: Basis::Stored,
-            changes: changes.iter().map(entry).collect(),
+            changes: changes.into_iter().map(entry).collect(),
             sessions: self.executor.sessions().to_bytes().into(),
             meta: self.executor.configuration().to_bytes().into(),
         };
@@ -113,6 +109,26 @@ impl State {
         };
         self.storage.state.tidy().unwrap();
         cost
+    }
+}
+
+/// A change, encoded when it is written.
+struct Stored(kv::Change);
+
+impl Encodable for Stored {
+    fn key(&self) -> Bytes {
+        match &self.0 {
+            kv::Change::Set(entry) => entry.key.0.clone(),
+            kv::Change::Removed { key } => key.0.clone(),
+            kv::Change::LastDelete(_) => Bytes::new(),
+        }
+    }
+
+    fn entry(&self) -> Option<Bytes> {
+        match &self.0 {
+            kv::Change::Removed { .. } => None,
+            change => Some(crypto::encode(change).into()),
+        }
     }
 }
 

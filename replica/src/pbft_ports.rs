@@ -12,7 +12,8 @@ use consensus::{Reply, SeqNo, Term, Ticket};
 use crate::driver::core_loop::CoreInbox;
 use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing, Work};
 use crate::storage::{
-    Basis, Durable, Group, StateDelta, Storage, StoredRecord, Writer, WriterStats, WriterStopped,
+    Basis, Change, Durable, Encodable, Group, StateDelta, Storage, StoredRecord, Writer,
+    WriterStats, WriterStopped,
 };
 use crate::transport::clients::ClientSender;
 use crate::transport::peers::PeerSender;
@@ -128,12 +129,12 @@ impl Disk<Record, kv::Change> for StorageDisk {
 
     fn save(&mut self, checkpoint: Checkpoint<kv::Change>) {
         let stable = self.stable.clone();
-        // The protocol must not wait until ten thousand entries are encoded.
+        // The protocol must not wait until ten thousand sessions are encoded.
         let encode = move || StateDelta {
             seq: checkpoint.seq.0,
             digest: checkpoint.digest.0,
             basis: Basis::Stored,
-            changes: checkpoint.changes.iter().map(stored_change).collect(),
+            changes: checkpoint.changes.into_iter().map(stored_change).collect(),
             sessions: Bytes::from(checkpoint.sessions.to_bytes()),
             meta: Bytes::from(crypto::encode(&CheckpointMeta {
                 configuration: checkpoint.configuration,
@@ -152,13 +153,29 @@ impl Disk<Record, kv::Change> for StorageDisk {
 const ENTRY: u8 = b'e';
 const LAST_DELETE: u8 = b'd';
 
-pub(crate) fn stored_change(change: &kv::Change) -> (Bytes, Option<Bytes>) {
-    let key = |kind: u8, key: &[u8]| Bytes::from([&[kind], key].concat());
-    let encoded = || Some(Bytes::from(crypto::encode(change)));
-    match change {
-        kv::Change::Set(entry) => (key(ENTRY, &entry.key), encoded()),
-        kv::Change::Removed { key: removed } => (key(ENTRY, removed), None),
-        kv::Change::LastDelete(_) => (key(LAST_DELETE, &[]), encoded()),
+/// A change as the state store takes it: it shares its bytes with the application until it is
+/// written.
+pub(crate) fn stored_change(change: kv::Change) -> Change {
+    Change::new(Stored(change))
+}
+
+struct Stored(kv::Change);
+
+impl Encodable for Stored {
+    fn key(&self) -> Bytes {
+        let key = |kind: u8, key: &[u8]| Bytes::from([&[kind], key].concat());
+        match &self.0 {
+            kv::Change::Set(entry) => key(ENTRY, &entry.key),
+            kv::Change::Removed { key: removed } => key(ENTRY, removed),
+            kv::Change::LastDelete(_) => key(LAST_DELETE, &[]),
+        }
+    }
+
+    fn entry(&self) -> Option<Bytes> {
+        match &self.0 {
+            kv::Change::Removed { .. } => None,
+            change => Some(Bytes::from(crypto::encode(change))),
+        }
     }
 }
 
@@ -322,11 +339,12 @@ mod tests {
     #[test]
     fn stored_changes_come_back_as_they_were_and_a_removal_clears_its_entry() {
         let last_delete = kv::Change::LastDelete(SeqNo(7));
-        let (_, entry) = stored_change(&last_delete);
+        let entry = stored_change(last_delete.clone()).entry();
         assert_eq!(restored_change(&entry.unwrap()).unwrap(), last_delete);
         let key = crypto::codec::Blob::from(b"k".to_vec());
-        let (removed, entry) = stored_change(&kv::Change::Removed { key });
-        assert_eq!((removed.as_ref(), entry), (b"ek".as_slice(), None));
+        let removed = stored_change(kv::Change::Removed { key });
+        let at = removed.key();
+        assert_eq!((at.as_ref(), removed.entry()), (b"ek".as_slice(), None));
     }
 }
 

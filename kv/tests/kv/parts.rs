@@ -348,3 +348,47 @@ proptest! {
         prop_assert!(refused(bucket, &Digest([7; 32]), &bytes));
     }
 }
+
+#[test]
+fn what_a_store_holds_is_no_slice_of_the_message_that_brought_it() {
+    /// The addresses that bytes lie at.
+    fn place(bytes: &[u8]) -> std::ops::Range<*const u8> {
+        bytes.as_ptr_range()
+    }
+    let apart = |held: &Entry, message: &[u8]| {
+        let message = place(message);
+        [place(&held.key), place(&held.value)]
+            .iter()
+            .all(|held| held.end <= message.start || message.end <= held.start)
+    };
+    // A put: the operation is a slice of its batch.
+    let batch = bytes::Bytes::from([put(b"k", b"value").encode(), vec![0; 1 << 20]].concat());
+    let operation = put(b"k", b"value").encode().len();
+    let mut source = Store::new();
+    source.apply(SeqNo(1), &batch.slice(..operation), usize::MAX);
+    let entry = source.get(b"k").expect("it was put");
+    assert!(apart(&entry, &batch));
+    // A part of a state that is fetched.
+    source.root();
+    source.freeze(SeqNo(1));
+    let manifest = source.manifest(SeqNo(1)).expect("it is frozen");
+    let (_, parts) = Store::read_manifest(&manifest).expect("a manifest");
+    let mut target = Store::new();
+    let mut contents = Vec::new();
+    let mut messages = Vec::new();
+    for (part, digest) in parts {
+        if target.holds(part, &digest) {
+            continue;
+        }
+        let bytes = source.part(SeqNo(1), part, false, usize::MAX);
+        let bytes = bytes.expect("the manifest names it");
+        if let Ok(Part::Content(content)) = Store::check_part(part, &digest, &bytes) {
+            contents.push((part, content));
+        }
+        messages.push(bytes);
+    }
+    target.install(&manifest, contents);
+    let entry = target.get(b"k").expect("it was fetched");
+    assert_eq!(messages.len(), 1);
+    assert!(messages.iter().all(|message| apart(&entry, message)));
+}

@@ -8,7 +8,7 @@ use super::loss::Loss;
 use super::recall::{State, Unusable};
 use super::{Memory, Standing, Start, StartupError, learn};
 use crate::storage::sqlite::{salvage, set_aside};
-use crate::storage::{Basis, LoadedState, StateDelta};
+use crate::storage::{Basis, Change, LoadedState, StateDelta};
 
 /// Sets aside what there is and begins a new log, with the old state if that is whole: a transfer then
 /// fetches only what differs.
@@ -25,7 +25,7 @@ pub(super) fn rejoin(start: &Start<'_>, loss: Loss) -> Result<(Memory, Standing)
             changes: loaded
                 .entries
                 .into_iter()
-                .map(|(key, entry)| (key, Some(entry)))
+                .map(|(key, entry)| Change::encoded(key, Some(entry)))
                 .collect(),
             sessions: loaded.sessions,
             meta: loaded.meta,

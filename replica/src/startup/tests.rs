@@ -114,7 +114,7 @@ fn delta(
         seq: executor.last_executed().0,
         digest: digest.0,
         basis,
-        changes: changes.iter().map(stored_change).collect(),
+        changes: changes.into_iter().map(stored_change).collect(),
         sessions: Bytes::from(executor.sessions().to_bytes()),
         meta: Bytes::from(crypto::encode(&CheckpointMeta {
             configuration: executor.configuration().to_bytes(),
@@ -424,7 +424,7 @@ fn a_certificate_that_came_with_a_transferred_state_raises_the_low_watermark() {
     let stable = Some(certificate(3 * K, digest));
     // The whole state with its own certificate, and then the power goes: the log has heard nothing.
     let entries = replica.executor.machine().iter().map(kv::Change::Set);
-    let changes = entries.map(|change| stored_change(&change)).collect();
+    let changes = entries.map(stored_change).collect();
     let whole = StateDelta {
         changes,
         ..delta(&mut replica.executor, Basis::Empty, stable)

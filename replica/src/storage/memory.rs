@@ -157,10 +157,13 @@ impl StateStore for MemoryState {
         if delta.basis == Basis::Empty {
             state.entries.clear();
         }
-        for (key, entry) in &delta.changes {
+        let mut bytes = delta.sessions.len() + delta.meta.len();
+        for change in &delta.changes {
+            let (key, entry) = (change.key(), change.entry());
+            bytes += key.len() + entry.as_ref().map_or(0, Bytes::len);
             match entry {
-                Some(entry) => state.entries.insert(key.clone(), entry.clone()),
-                None => state.entries.remove(key),
+                Some(entry) => state.entries.insert(key, entry),
+                None => state.entries.remove(&key),
             };
         }
         state.checkpoint = Some(Checkpoint {
@@ -171,7 +174,7 @@ impl StateStore for MemoryState {
         });
         self.stats.commits += 1;
         self.stats.items_written += delta.changes.len() as u64;
-        self.stats.bytes_written += delta.payload_bytes();
+        self.stats.bytes_written += bytes as u64;
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 //! Storage knows nothing of the protocol: records, entries, sessions and metadata are opaque bytes.
 //! There are two adapters, [`sqlite`] and [`memory`], and one contract test-suite for both.
 
+mod change;
 mod error;
 pub mod memory;
 pub mod sqlite;
@@ -28,6 +29,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use change::{Change, Encodable};
 pub use error::StorageError;
 pub use writer::{Durable, Writer, WriterStats, WriterStopped};
 
@@ -56,7 +58,7 @@ pub struct Group {
 }
 
 /// How the state at one checkpoint differs from the state at the one before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StateDelta {
     /// Sequence number of the checkpoint.
     pub seq: u64,
@@ -65,23 +67,12 @@ pub struct StateDelta {
     pub digest: [u8; 32],
     /// What the changes apply to.
     pub basis: Basis,
-    /// Changed keys: the new encoded entry, or `None` if the key is gone.
-    pub changes: Vec<(Bytes, Option<Bytes>)>,
+    /// Changed keys.
+    pub changes: Vec<Change>,
     /// The whole session table.
     pub sessions: Bytes,
     /// Certificate, configuration and whatever else belongs to this checkpoint.
     pub meta: Bytes,
-}
-
-impl StateDelta {
-    /// Bytes of keys, entries, sessions and metadata.
-    fn payload_bytes(&self) -> u64 {
-        let change = |(key, entry): &(Bytes, Option<Bytes>)| {
-            key.len() + entry.as_ref().map_or(0, |entry| entry.len())
-        };
-        let changes: usize = self.changes.iter().map(change).sum();
-        (changes + self.sessions.len() + self.meta.len()) as u64
-    }
 }
 
 /// What a [`StateDelta`] starts from.

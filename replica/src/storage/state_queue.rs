@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::writer::WriterStopped;
-use super::{Basis, StateDelta};
+use super::{Basis, Change, StateDelta};
 
 /// Deltas that wait before they are merged. Merging costs the submitter a moment for each changed
 /// key; a store that is a little slow should not cause it.
@@ -19,8 +19,8 @@ pub(super) enum End {
     Drop,
 }
 
-/// A checkpoint as it was handed over: encoding thousands of entries is work for the thread that
-/// takes it.
+/// A checkpoint as it was handed over: going through thousands of sessions and changes is work for
+/// the thread that takes it.
 pub(super) enum Coming {
     /// Encoded.
     Made(StateDelta),
@@ -111,12 +111,14 @@ impl StateQueue {
     }
 }
 
-/// Makes one delta of two: of each key the later change.
+/// Makes one delta of two: of each key the later change. No entry is encoded here: the earlier one
+/// may be a whole state, and the core is waiting.
 fn merged(earlier: StateDelta, next: StateDelta) -> StateDelta {
-    let changes: BTreeMap<_, _> = earlier.changes.into_iter().chain(next.changes).collect();
+    let changes = earlier.changes.into_iter().chain(next.changes);
+    let changes: BTreeMap<_, Change> = changes.map(|change| (change.key(), change)).collect();
     StateDelta {
         basis: earlier.basis,
-        changes: changes.into_iter().collect(),
+        changes: changes.into_values().collect(),
         ..next
     }
 }
@@ -125,6 +127,7 @@ fn merged(earlier: StateDelta, next: StateDelta) -> StateDelta {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::storage::Encodable;
     use crate::storage::memory::MemoryDisk;
     use bytes::Bytes;
 
@@ -134,7 +137,7 @@ mod tests {
         changes: &[(&'static str, Option<&'static str>)],
     ) -> StateDelta {
         let change = |(key, entry): &(&'static str, Option<&'static str>)| {
-            (Bytes::from(*key), entry.map(Bytes::from))
+            Change::encoded(Bytes::from(*key), entry.map(Bytes::from))
         };
         StateDelta {
             seq,
@@ -236,5 +239,29 @@ mod tests {
         queue
             .put(Coming::Made(delta(2, Basis::Stored, &[])))
             .unwrap_err();
+    }
+
+    #[test]
+    fn checkpoints_that_wait_are_merged_without_encoding_an_entry() {
+        struct Untouched(u8);
+        impl Encodable for Untouched {
+            fn key(&self) -> Bytes {
+                Bytes::copy_from_slice(&[self.0])
+            }
+            fn entry(&self) -> Option<Bytes> {
+                panic!("nobody has written it yet")
+            }
+        }
+        let queue = StateQueue::default();
+        for seq in 1..=9u8 {
+            let whole = StateDelta {
+                changes: (0..=seq).map(|key| Change::new(Untouched(key))).collect(),
+                ..delta(seq.into(), Basis::Stored, &[])
+            };
+            let coming = Coming::ToEncode(Box::new(move || whole));
+            queue.put(coming).unwrap();
+        }
+        let last = queue.lock().deltas.pop_back().unwrap().make();
+        assert_eq!((last.seq, last.changes.len()), (9, 10));
     }
 }

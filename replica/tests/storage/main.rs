@@ -5,5 +5,6 @@
 mod contract;
 mod damage;
 mod sqlite_files;
+mod state_memory;
 mod support;
 mod writer;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use replica::storage::{
-    Basis, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord,
+    Basis, Change, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord,
     sqlite::{self, Home},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn delta(seq: u64, changes: &[(&str, Option<&str>)]) -> StateDelta {
         basis: Basis::Stored,
         changes: changes
             .iter()
-            .map(|(key, entry)| (bytes(key), entry.map(bytes)))
+            .map(|(key, entry)| Change::encoded(bytes(key), entry.map(bytes)))
             .collect(),
         sessions: bytes(&format!("sessions at {seq}")),
         meta: bytes(&format!("certificate of {seq}")),

@@ -146,24 +146,27 @@ impl Database {
         Ok(())
     }
 
-    /// Runs `work` in one transaction. `pages` bounds the pages that its payload takes.
+    /// Runs `work` in one transaction. It bounds the pages that its payload takes.
     pub(super) fn commit(
         &mut self,
-        pages: u64,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<u64>,
     ) -> Result<(), StorageError> {
         self.check()?;
         let connection = &mut self.connection;
         let transact = || {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
-            transaction.commit()
+            let pages = work(&transaction)?;
+            transaction.commit()?;
+            Ok(pages)
         };
-        if let Err(error) = transact() {
-            self.poisoned = true;
-            return Err(sql_error(&self.file, &error));
-        }
+        let pages = match transact() {
+            Ok(pages) => pages,
+            Err(error) => {
+                self.poisoned = true;
+                return Err(sql_error(&self.file, &error));
+            }
+        };
         self.wal_bytes += (pages + PAGES_PER_COMMIT) * (PAGE_BYTES + 24);
         self.stats.commits += 1;
         self.count_fsyncs(1);
@@ -261,7 +264,10 @@ impl Database {
 
     fn write_owner(&mut self) -> Result<(), StorageError> {
         let owner = self.owner;
-        self.commit(1, |transaction| owner.write(transaction))
+        self.commit(|transaction| {
+            owner.write(transaction)?;
+            Ok(1)
+        })
     }
 
     fn set_synchronous(&mut self, mode: &str) -> Result<(), StorageError> {

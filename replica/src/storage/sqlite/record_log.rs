@@ -112,7 +112,7 @@ impl RecordLog for SqliteLog {
             } else {
                 0
             };
-        self.database.commit(pages(count, written), |transaction| {
+        self.database.commit(|transaction| {
             // Once a group: about 10 microseconds against the fsync's hundreds.
             let mut insert = transaction.prepare(INSERT_ROW)?;
             let mut base_changed = false;
@@ -135,7 +135,7 @@ impl RecordLog for SqliteLog {
                 contents.base.position = contents.position;
                 contents.write_base(transaction)?;
             }
-            Ok(())
+            Ok(pages(count, written))
         })?;
         self.database.advance(self.contents.anchor())?;
         let stats = self.database.stats();

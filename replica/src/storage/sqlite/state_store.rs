@@ -89,9 +89,6 @@ impl StateStore for SqliteState {
             });
         }
         let generation = self.generation + 1;
-        let bytes = delta.payload_bytes();
-        // A changed key may rewrite a page of its own.
-        let pages = pages(0, bytes) + delta.changes.len() as u64;
         let check_digest = checkpoint_digest(
             generation,
             delta.seq,
@@ -99,14 +96,18 @@ impl StateStore for SqliteState {
             &delta.sessions,
             &delta.meta,
         );
-        self.database.commit(pages, |transaction| {
+        let mut bytes = (delta.sessions.len() + delta.meta.len()) as u64;
+        self.database.commit(|transaction| {
             if delta.basis == Basis::Empty {
                 transaction.execute("DELETE FROM state", [])?;
             }
             let mut put =
                 transaction.prepare("INSERT OR REPLACE INTO state (key, entry) VALUES (?1, ?2)")?;
             let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
-            for (key, entry) in &delta.changes {
+            for change in &delta.changes {
+                // Encoded one at a time: all of them could be a copy of the whole state.
+                let (key, entry) = (change.key(), change.entry());
+                bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;
                 match entry {
                     Some(entry) => put.execute(params![key.as_ref(), entry.as_ref()])?,
                     None => delete.execute([key.as_ref()])?,
@@ -125,7 +126,8 @@ impl StateStore for SqliteState {
                     check_digest.0,
                 ],
             )?;
-            Ok(())
+            // A changed key may rewrite a page of its own.
+            Ok(pages(0, bytes) + delta.changes.len() as u64)
         })?;
         self.generation = generation;
         self.seq = delta.seq;

@@ -6,7 +6,11 @@
 //! for little. A turn is worth a share of a batch's bytes, so large requests come less often. And
 //! while others wait or are being served, nobody has much more in flight than most of them: what is
 //! ordered costs every replica, so a client that has hundreds of requests ordered with every few of
-//! the others would take their share of that.
+//! the others would take their share of that. Whoever floods has no more in flight than they have.
+
+mod fairness;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,15 +20,10 @@ use crate::ids::{ClientId, RequestId};
 use crate::request::Request;
 use crate::settings::{Limits, Policy};
 use crate::time::Instant;
+use fairness::{FLOOD_PENDING_MAX, Fairness, REQUEST_WEIGHT, Share};
 
-/// What a waiting request weighs beside its bytes when it is said who holds most.
-const REQUEST_WEIGHT: usize = 256;
 /// The bytes of the pool are at least so many clients' worth.
 const CLIENTS_PER_BYTES_MAX: usize = 2;
-/// Of what most clients hold, nobody else has more than this many times in flight ...
-const FAIR_FACTOR: usize = 2;
-/// ... unless it is less than this: sixteen small requests.
-const FAIR_MIN: usize = 16 * 512;
 /// When room is short each client has an equal part of it, and no less than this.
 const FAIR_PENDING_MIN: usize = 4;
 /// A client with so many requests pending is not modest any more: the next one waits for them.
@@ -88,28 +87,6 @@ enum Obstacle {
     Everybody,
 }
 
-/// What one client holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Share {
-    requests: usize,
-    bytes: usize,
-    /// Of them, what waits for a proposal.
-    queued: usize,
-    queued_bytes: usize,
-}
-
-impl Share {
-    fn weight(self) -> usize {
-        self.bytes + self.requests * REQUEST_WEIGHT
-    }
-
-    /// What is in proposals.
-    fn in_flight(self) -> usize {
-        let bytes = self.bytes.saturating_sub(self.queued_bytes);
-        bytes + self.requests.saturating_sub(self.queued) * REQUEST_WEIGHT
-    }
-}
-
 /// Pending requests.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -133,8 +110,7 @@ pub struct Pool {
     queued: usize,
     queued_bytes: usize,
     waiting_since: Option<Instant>,
-    /// What one client may have in flight, as of the last batch.
-    fair: usize,
+    fairness: Fairness,
 }
 
 impl Pool {
@@ -157,7 +133,7 @@ impl Pool {
             queued: 0,
             queued_bytes: 0,
             waiting_since: None,
-            fair: usize::MAX,
+            fairness: Fairness::default(),
         }
     }
 
@@ -176,15 +152,21 @@ impl Pool {
         }
         let size = request.raw().len();
         let mut crowded = false;
+        self.fairness.asks(id.client, now);
         while let Some(obstacle) = self.obstacle(asker, id.client, size) {
             let Some(gives_way) = self.gives_way(asker, obstacle, id.client, size) else {
+                let own = obstacle == Obstacle::OwnShare && matches!(asker, Asker::Client { .. });
+                if own && self.floods(id.client, now) {
+                    displaced.extend(self.trim_client(id.client, FLOOD_PENDING_MAX));
+                }
                 return Offer::Full;
             };
             self.remove(&gives_way);
             displaced.push(gives_way);
             crowded = true;
         }
-        let modest = self.share(id.client).requests < MODEST_MAX;
+        let few = self.share(id.client).requests < MODEST_MAX;
+        let modest = few && !self.fairness.is_flooding(id.client);
         self.reweigh(id.client, |share| {
             share.requests += 1;
             share.bytes += size;
@@ -215,7 +197,10 @@ impl Pool {
             Asker::Client { room } => room.min(self.requests_max),
             Asker::Replica { .. } => self.requests_max,
         };
-        let own_max = self.own_max(asker.room());
+        let own_max = match self.fairness.is_flooding(client) {
+            true => FLOOD_PENDING_MAX,
+            false => self.own_max(asker.room()),
+        };
         let bytes = own.bytes.saturating_add(size);
         // What is in flight cannot give way to what a backup waits for.
         let requests_max = match asker {
@@ -263,24 +248,33 @@ impl Pool {
     pub fn trim(&mut self, room: usize) -> Vec<RequestId> {
         let most = self.own_max(room);
         let mut trimmed = Vec::new();
-        let over = |(client, share): (&ClientId, &Share)| {
-            (share.requests > most).then(|| (*client, share.requests - most))
-        };
-        let over: Vec<(ClientId, usize)> = self.per_client.iter().filter_map(over).collect();
-        for (client, excess) in over {
-            for _ in 0..excess {
-                let newest = self
-                    .queues
-                    .get(&client)
-                    .and_then(|queue| queue.back().copied());
-                let Some(newest) = newest else {
-                    break;
-                };
-                self.remove(&newest);
-                trimmed.push(newest);
-            }
+        let over =
+            |(client, share): (&ClientId, &Share)| (share.requests > most).then_some(*client);
+        let over: Vec<ClientId> = self.per_client.iter().filter_map(over).collect();
+        for client in over {
+            trimmed.extend(self.trim_client(client, most));
         }
         trimmed
+    }
+
+    /// The client keeps its oldest requests, no more than `most`, and what is in flight.
+    fn trim_client(&mut self, client: ClientId, most: usize) -> Vec<RequestId> {
+        let excess = self.share(client).requests.saturating_sub(most);
+        let mut trimmed = Vec::new();
+        for _ in 0..excess {
+            let queue = self.queues.get(&client);
+            let Some(newest) = queue.and_then(|queue| queue.back().copied()) else {
+                break;
+            };
+            self.remove(&newest);
+            trimmed.push(newest);
+        }
+        trimmed
+    }
+
+    /// The client was refused for its own share: does it flood?
+    fn floods(&mut self, client: ClientId, now: Instant) -> bool {
+        self.fairness.refuse(client, now, &self.per_client)
     }
 
     fn share(&self, client: ClientId) -> Share {
@@ -321,25 +315,9 @@ impl Pool {
         let share = self.per_client.entry(id.client).or_default();
         share.queued += 1;
         share.queued_bytes += size;
-        if share.in_flight() < self.fair {
+        if self.fairness.admits(id.client, *share) {
             self.waiting_since.get_or_insert(now);
         }
-    }
-
-    /// What one client may have in flight now, so that one that holds much leaves the others theirs.
-    fn fair_in_flight(&self) -> usize {
-        let mut held: Vec<usize> = self
-            .per_client
-            .values()
-            .copied()
-            .map(Share::weight)
-            .collect();
-        if held.len() < 2 {
-            return usize::MAX;
-        }
-        let middle = (held.len() - 1) / 2;
-        let (_, median, _) = held.select_nth_unstable(middle);
-        median.saturating_mul(FAIR_FACTOR).max(FAIR_MIN)
     }
 
     /// Takes the next batch: one request of each waiting client in turn, until the batch is full
@@ -349,13 +327,13 @@ impl Pool {
         let mut batch = Vec::new();
         let mut bytes = 0usize;
         let mut held_back = VecDeque::new();
-        self.fair = self.fair_in_flight();
+        self.fairness.tick(now, &self.per_client);
         let turn_bytes = (limits.batch_bytes_max / TURNS_PER_BATCH).max(1) as usize;
         while batch.len() < limits.batch_requests_max as usize {
             let Some(client) = self.turn.pop_front() else {
                 break;
             };
-            if self.share(client).in_flight() >= self.fair {
+            if !self.fairness.admits(client, self.share(client)) {
                 held_back.push_back(client);
                 continue;
             }
@@ -407,9 +385,12 @@ impl Pool {
     /// Requests that a batch may take now, and their bytes: all that are queued, but for those of
     /// clients that have enough in flight.
     fn ready(&self) -> (usize, usize) {
-        let waiting = self.turn.iter().map(|client| self.share(*client));
-        let ready = waiting.filter(|share| share.in_flight() < self.fair);
-        ready.fold((0, 0), |(requests, bytes), share| {
+        let waiting = self
+            .turn
+            .iter()
+            .map(|client| (*client, self.share(*client)));
+        let ready = waiting.filter(|(client, share)| self.fairness.admits(*client, *share));
+        ready.fold((0, 0), |(requests, bytes), (_, share)| {
             (requests + share.queued, bytes + share.queued_bytes)
         })
     }
@@ -463,7 +444,7 @@ impl Pool {
         self.turn.clear();
         (self.bytes, self.queued, self.queued_bytes) = (0, 0, 0);
         self.waiting_since = None;
-        self.fair = usize::MAX;
+        self.fairness = Fairness::default();
     }
 
     fn remove(&mut self, id: &RequestId) {
@@ -589,6 +570,3 @@ impl Pool {
         self.entries.is_empty()
     }
 }
-
-#[cfg(test)]
-mod tests;

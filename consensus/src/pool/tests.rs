@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::byte_list::ByteList;
-use crypto::{ClusterId, Digest, SecretKey};
+use crypto::{ClusterId, Digest, SecretKey, Signature, Signer};
 
 const ALL: Asker = Asker::Client { room: usize::MAX };
 
@@ -145,10 +145,21 @@ fn when_room_is_short_each_client_keeps_its_oldest_and_an_equal_part() {
     let mut offered = |asker, client, number| {
         pool.offer(Instant(2), asker, request(client, number), &mut Vec::new())
     };
-    assert_eq!(offered(short, 1, 300), Offer::Full);
     assert_eq!(offered(short, 2, 2), Offer::Queued);
     assert_eq!(offered(Asker::Replica { room: 100 }, 1, 300), Offer::Queued);
     assert_eq!(pool.len(), 52, "in the place of 50");
+    for number in 3..=15 {
+        pool.offer(Instant(2), short, request(2, number), &mut Vec::new());
+    }
+    assert_eq!(
+        pool.offer(Instant(2), short, request(1, 301), &mut Vec::new()),
+        Offer::Full
+    );
+    assert_eq!(
+        pool.len(),
+        65,
+        "it has no more than four times what the other has"
+    );
     assert!(pool.trim(usize::MAX).is_empty());
 }
 
@@ -221,4 +232,105 @@ fn how_long_a_flood_waits_for_its_own_turns_is_not_told() {
     assert_eq!(pool.executed(&id(1, 1), 0), Some(Instant(1)));
     assert_eq!(pool.executed(&id(1, 8), 0), Some(Instant(8)));
     assert_eq!(pool.executed(&id(1, 9), 0), None);
+}
+
+/// The pool does not look at signatures, and making many takes its time.
+fn unsigned(id: RequestId) -> Request {
+    struct Nobody;
+    impl Signer for Nobody {
+        fn sign(&self, _: &Digest) -> Signature {
+            Signature([0; 64])
+        }
+    }
+    let ops = ByteList::from_iter([[7; 2]]);
+    Request::sign(&Nobody, &ClusterId(Digest([0; 32])), id, 0, false, &ops)
+}
+
+/// Eight clients with eight requests each, whose requests are on their way to and from the primary
+/// for most of the time, beside one that always has as many waiting as it may, for 400 batches; what
+/// those eight had executed, and what the ninth had.
+fn beside_a_flood(flood: bool) -> (usize, usize) {
+    const ON_THE_WAY: u64 = 4;
+    let (limits, mut pool) = (Limits::default(), Pool::new(&Policy::default()));
+    let mut arrives: Vec<(u64, RequestId)> = (1..=8)
+        .flat_map(|client| (1..=8).map(move |number| (u64::from(client) % 5, id(client, number))))
+        .collect();
+    let (mut theirs, mut its) = (0, 0);
+    let mut next = 0;
+    for turn in 0..400 {
+        let now = Instant(turn * 10_000_000);
+        let (here, later) = arrives.into_iter().partition(|(at, _)| *at <= turn);
+        arrives = later;
+        let offered = |pool: &mut Pool, id| pool.offer(now, ALL, unsigned(id), &mut Vec::new());
+        for (_, id) in here {
+            assert_eq!(offered(&mut pool, id), Offer::Queued, "{id:?}");
+        }
+        for _ in 0..100 * u32::from(flood) {
+            next += 1;
+            offered(&mut pool, id(9, next));
+        }
+        for request in pool.take_batch(now, &limits) {
+            pool.executed(&request.id, 0);
+            let RequestId { client, number, .. } = request.id;
+            if client == ClientId(9) {
+                its += 1;
+            } else {
+                theirs += 1;
+                arrives.push((turn + ON_THE_WAY, id(client.0, number + 8)));
+            }
+        }
+    }
+    (theirs, its)
+}
+
+#[test]
+fn a_flood_has_no_more_than_its_share_while_the_others_come_and_go() {
+    let (alone, _) = beside_a_flood(false);
+    let (theirs, its) = beside_a_flood(true);
+    assert_eq!(alone, theirs, "what they ask for fits in");
+    // A ninth is fair; whoever floods starts anew once a second.
+    assert!(its * 4 <= theirs, "{its} of the flood beside {theirs}");
+}
+
+#[test]
+fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
+    let mut pool = Pool::new(&Policy::default());
+    pool.offer(Instant(0), ALL, request(id(2, 1), 2), &mut Vec::new());
+    let mut told = Vec::new();
+    for number in 1..=256 {
+        pool.offer(Instant(1), ALL, request(id(1, number), 2), &mut told);
+    }
+    assert_eq!((pool.len(), told.len()), (257, 0), "that much is allowed");
+    let over = request(id(1, 257), 2);
+    assert_eq!(pool.offer(Instant(1), ALL, over, &mut told), Offer::Full);
+    assert_eq!((pool.len(), told.len()), (9, 248), "the oldest stay");
+    assert!(pool.holds(&id(1, 8)) && pool.holds(&id(2, 1)));
+    assert_eq!(
+        taken(&mut pool, &Limits::default()).len(),
+        4,
+        "one or two of it"
+    );
+    assert_eq!(pool.executed(&id(1, 1), 0), Some(Instant(1)));
+    // What it asks for meanwhile waits for its own turns.
+    pool.offer(Instant(2), ALL, request(id(1, 300), 2), &mut told);
+    assert_eq!(pool.executed(&id(1, 300), 0), None);
+    let later = Instant(2_000_000_000);
+    for number in 301..=400 {
+        let again = pool.offer(later, ALL, request(id(1, number), 2), &mut told);
+        assert_eq!(again, Offer::Queued);
+    }
+}
+
+#[test]
+fn clients_that_all_ask_for_too_much_are_no_flood() {
+    let mut pool = Pool::new(&Policy::default());
+    let mut told = Vec::new();
+    for client in 1..=4 {
+        for number in 1..=300 {
+            let asked = request(id(client, number), 2);
+            pool.offer(Instant(1), Asker::Client { room: 256 }, asked, &mut told);
+        }
+    }
+    let floods = |client| pool.fairness.is_flooding(ClientId(client));
+    assert!(!(1..=4).any(floods), "the others hold as much");
 }

@@ -352,6 +352,7 @@ impl Actor {
             report.outstanding += session.outstanding();
             report.term = report.term.max(session.term());
             report.counters.retransmissions += counters.retransmissions;
+            report.counters.bodies_asked += counters.bodies_asked;
             report.counters.busy += counters.busy;
             report.counters.refused += counters.refused;
             report.counters.contradictions += counters.contradictions;

@@ -15,6 +15,7 @@
 
 mod action;
 mod answers;
+mod bodies;
 mod pace;
 mod pending;
 mod primary;
@@ -38,6 +39,7 @@ use crate::time::Instant;
 pub use action::{
     Action, Answer, Completed, Contradiction, Counters, Standing, SubmitError, TimedOut, To,
 };
+use bodies::{Bodies, Surroundings};
 use pace::Jitter;
 pub use pace::Pace;
 use pending::{Entry, Next, Pending};
@@ -63,6 +65,7 @@ pub struct ClientSession {
     pace: Pace,
     jitter: Jitter,
     presumed: Presumed,
+    bodies: Bodies,
     /// How long results usually take: a moving average over the last ones.
     typical: Duration,
     /// Requests from `acked + 1` on, without gaps.
@@ -88,6 +91,7 @@ impl ClientSession {
         seed: u64,
     ) -> Self {
         let presumed = Presumed::new(&cluster);
+        let bodies = Bodies::new(cluster.quorums().n());
         ClientSession {
             cluster,
             signer,
@@ -96,6 +100,7 @@ impl ClientSession {
             pace,
             jitter: Jitter::new(seed),
             presumed,
+            bodies,
             typical: Duration::ZERO,
             entries: VecDeque::new(),
             acked: 0,
@@ -189,6 +194,8 @@ impl ClientSession {
         self.next_due = None;
         let primary = self.first_destination();
         let (first, presumed) = (self.acked + 1, &self.presumed);
+        let quorums = self.cluster.quorums();
+        let need = quorums.write_replies(self.cluster.limits().quorum_reads);
         let mut next_due: Option<Instant> = None;
         for (number, entry) in (first..).zip(&mut self.entries) {
             let Entry::Waiting(pending) = entry else {
@@ -205,6 +212,17 @@ impl ClientSession {
                 self.counters.retransmissions += 1;
                 let raw = pending.resend(now, &self.pace, &mut self.jitter);
                 out.push(Action::Send { to, raw });
+            }
+            if pending.search.due.is_some_and(|due| due <= now) {
+                let near = Surroundings {
+                    number,
+                    n: quorums.n(),
+                    presumed,
+                    typical: self.typical,
+                };
+                let ask = pending.next_for_body(need, &mut self.bodies, &near, now);
+                self.counters.bodies_asked += ask.iter().len() as u64;
+                out.extend(ask);
             }
             let due = pending.due();
             next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
@@ -271,7 +289,6 @@ impl ClientSession {
             .saturating_add(1)
     }
 
-    /// The presumed primary; all replicas while it is not connected.
     /// Is it time for a sample that goes to all?
     fn sample(&mut self, now: Instant) -> Option<To> {
         let due = self.next_sample.is_some_and(|due| now >= due);
@@ -281,6 +298,7 @@ impl ClientSession {
         due.then_some(To::All)
     }
 
+    /// The presumed primary; all replicas while it is not connected.
     fn first_destination(&self) -> To {
         let primary = self.presumed.primary();
         if self.presumed.is_connected(primary) {

@@ -120,6 +120,8 @@ pub struct Contradiction {
 pub struct Counters {
     /// Requests that were sent again.
     pub retransmissions: u64,
+    /// Requests that were sent to one replica again for the body of a result.
+    pub bodies_asked: u64,
     /// "Busy" replies of any replica.
     pub busy: u64,
     /// Replies on another replica's channel or of another session: dropped.

@@ -9,6 +9,7 @@ use crate::time::Instant;
 
 use super::ClientSession;
 use super::action::{Action, Answer, Contradiction};
+use super::bodies::Surroundings;
 use super::pending::Entry;
 use super::tally::{agree, summary};
 
@@ -64,12 +65,14 @@ impl ClientSession {
             }
             return;
         }
+        self.bodies.note(&reply, quorums.n());
         pending.tally.record(reply);
         let Some(winner) = pending.tally.take_winner(need) else {
             if pending.tally.answered() >= quorums.n() && pending.hurry(now) {
                 let due = pending.due();
                 self.note_due(due);
             }
+            self.look_for_body(number, need, now, out);
             return;
         };
         let (completed, remembered) = pending.complete(number, winner, self.presumed.term(), now);
@@ -84,6 +87,29 @@ impl ClientSession {
             out.push(Action::Completed(completed));
         }
         self.advance();
+    }
+
+    /// A request's result may be accepted by its digest while nobody has sent the body.
+    fn look_for_body(&mut self, number: u64, need: usize, now: Instant, out: &mut Vec<Action>) {
+        let near = Surroundings {
+            number,
+            n: self.cluster.quorums().n(),
+            presumed: &self.presumed,
+            typical: self.typical,
+        };
+        let Some(Entry::Waiting(pending)) = entry_of(&mut self.entries, self.acked, number) else {
+            return;
+        };
+        let Some(found) = pending.tally.without_body(need) else {
+            return;
+        };
+        if pending.search.begin(found.seq, &self.bodies, &near, now) {
+            let ask = pending.next_for_body(need, &mut self.bodies, &near, now);
+            self.counters.bodies_asked += ask.iter().len() as u64;
+            out.extend(ask);
+        }
+        let due = pending.due();
+        self.note_due(due);
     }
 
     /// A result took this long.

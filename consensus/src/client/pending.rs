@@ -6,7 +6,8 @@ use crate::ids::{ReplicaId, SeqNo, Term};
 use crate::reply::Outcome;
 use crate::time::Instant;
 
-use super::action::{Completed, Standing, TimedOut};
+use super::action::{Action, Completed, Standing, TimedOut, To};
+use super::bodies::{Bodies, Search, Surroundings};
 use super::pace::{BUSY_PATIENCE, BUSY_WAITS, Jitter, Pace};
 use super::primary::Presumed;
 use super::tally::{Candidate, Tally, keepsake};
@@ -40,6 +41,7 @@ pub(super) struct Pending {
     /// The caller has been told that it timed out.
     pub(super) told: bool,
     pub(super) tally: Tally,
+    pub(super) search: Search,
     sent_at: Instant,
     deadline: Instant,
     /// The wait after the next sending.
@@ -60,6 +62,7 @@ impl Pending {
             busy: 0,
             told: false,
             tally: Tally::default(),
+            search: Search::default(),
             sent_at: now,
             deadline: now + pace.request_timeout,
             wait: pace.retransmit_after,
@@ -128,12 +131,33 @@ impl Pending {
         true
     }
 
+    /// The question for the body of a result whose digest is accepted, to the next who has it: the
+    /// request again, which every replica answers with the body.
+    pub(super) fn next_for_body(
+        &mut self,
+        need: usize,
+        bodies: &mut Bodies,
+        near: &Surroundings<'_>,
+        now: Instant,
+    ) -> Option<Action> {
+        let found = self.tally.without_body(need);
+        let to = self.search.next(found, bodies, near, now)?;
+        Some(Action::Send {
+            to: To::One(to),
+            raw: self.raw.clone(),
+        })
+    }
+
     /// When something is to be done.
     pub(super) fn due(&self) -> Instant {
+        let again = self
+            .search
+            .due
+            .map_or(self.resend_at, |due| due.min(self.resend_at));
         if self.told {
-            self.resend_at
+            again
         } else {
-            self.resend_at.min(self.deadline)
+            again.min(self.deadline)
         }
     }
 

@@ -70,6 +70,14 @@ impl Tally {
         Some(self.candidates.swap_remove(at))
     }
 
+    /// The candidate that `need` replicas answered, all of them with a digest only.
+    pub(super) fn without_body(&self, need: usize) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| {
+            candidate.supporters.len() >= need
+                && matches!(candidate.outcome, Outcome::Executed(ResultBody::Hash(_)))
+        })
+    }
+
     /// Replicas that have answered something.
     pub(super) fn answered(&self) -> usize {
         let counted = self

@@ -7,6 +7,9 @@ use byzantine::Plan;
 use consensus::client::Pace;
 use consensus::{CommitMode, FastQuorum, Limits, Policy};
 
+use crate::persistence::Points;
+use crate::script::Scripted;
+
 /// How messages are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signatures {
@@ -57,6 +60,8 @@ pub struct Faults {
     /// A planted bug: a crash takes everything from the disk, and nobody notices. The checkers are
     /// shown to find what comes of it.
     pub amnesia: bool,
+    /// A planted bug: messages do not wait until what they promise is durable.
+    pub haste: bool,
     /// Replicas that are down from the start and come up when the rest is healed.
     pub silent: u16,
     /// Replicas that run twice with one key, each instance seeing a part of the others. They are
@@ -84,6 +89,7 @@ impl Faults {
             disks: false,
             failing_disks: false,
             amnesia: false,
+            haste: false,
             silent: 0,
             twins: 0,
         }
@@ -126,6 +132,10 @@ pub struct Config {
     pub sync: Range<Duration>,
     /// Faults until `heal_at`.
     pub faults: Faults,
+    /// Faults at times that are written down, beside those that are drawn.
+    pub script: Vec<Scripted>,
+    /// What is made of persistence points: one crash at a chosen one, beside the faults.
+    pub points: Points,
     /// Byzantine members by id, each with its plan, from the beginning to the end of the run: healing
     /// does not make them honest. They count among the f, and nothing that they say is believed.
     pub byzantine: Vec<(u16, Plan)>,
@@ -172,6 +182,8 @@ impl Default for Config {
             delay: Duration::from_micros(50)..Duration::from_millis(3),
             sync: Duration::from_micros(100)..Duration::from_millis(2),
             faults: Faults::none(),
+            script: Vec::new(),
+            points: Points::Passed,
             byzantine: Vec::new(),
             heal_at: Duration::from_secs(3),
             restart_all: true,

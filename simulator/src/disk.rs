@@ -282,6 +282,15 @@ impl Disk {
         self.syncing.len()
     }
 
+    /// Their kinds, in order.
+    pub(crate) fn group_kinds(&self) -> Vec<&'static str> {
+        let kind = |write: &Write| match write {
+            Write::Record(_, record) => crate::persistence::name(record),
+            Write::Truncate(_) => "truncation",
+        };
+        self.syncing.iter().map(kind).collect()
+    }
+
     /// A clean stop: everything reaches the disk.
     pub(crate) fn flush(&mut self) {
         self.end_sync();

@@ -143,6 +143,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         disks: rng.random_ratio(1, 3),
         failing_disks: rng.random_ratio(1, 4),
         amnesia: false,
+        haste: false,
         silent,
         twins,
     }

@@ -23,6 +23,7 @@ use crate::check::Said;
 use crate::disk::Saved;
 use crate::network::{Content, Fate, Packet, nanos};
 use crate::node::CrashPoint;
+use crate::persistence::{Place, name, state};
 use crate::queue::What;
 use crate::world::World;
 
@@ -150,10 +151,7 @@ impl World<'_> {
         let node = &mut self.nodes[at];
         let running = node.running.as_mut()?;
         match action {
-            Action::Persist(record) => {
-                running.tickets.0 += 1;
-                node.disk.write(running.tickets, record);
-            }
+            Action::Persist(record) => self.append(at, record),
             Action::Truncate(seq) => node.disk.truncate(seq),
             Action::FetchState {
                 epoch, seq, digest, ..
@@ -208,6 +206,19 @@ impl World<'_> {
         None
     }
 
+    fn append(&mut self, at: usize, record: <Pbft as Protocol>::Record) {
+        let about = [name(&record)];
+        if self.comes_to(at, Place::Append, &about) {
+            return;
+        }
+        let node = &mut self.nodes[at];
+        if let Some(running) = &mut node.running {
+            running.tickets.0 += 1;
+            node.disk.write(running.tickets, record);
+        }
+        self.comes_to(at, Place::Appended, &about);
+    }
+
     /// A broken invariant: of a Byzantine member that is nobody else's concern.
     pub(crate) fn halts(&mut self, at: usize, diagnosis: &str) {
         self.chart(|world| format!("{:<4} HALTS: {diagnosis}", world.name(at)));
@@ -237,7 +248,9 @@ impl World<'_> {
         when: When,
     ) {
         if let Some(running) = &mut self.nodes[at].running {
-            let waits = when == When::Durable && running.tickets > running.durable;
+            let waits = when == When::Durable
+                && running.tickets > running.durable
+                && !self.config.faults.haste;
             if waits {
                 let ticket = running.tickets;
                 return running.gated.push_back((ticket, to, packet));
@@ -303,6 +316,9 @@ impl World<'_> {
         if node.disk.save(delta) {
             self.schedule_save(at);
         }
+        if self.comes_to(at, Place::Saving, &[state(installed)]) {
+            return;
+        }
         if self.nodes[at].armed == Some(CrashPoint::InSave) {
             self.stats.crashes_at_save += 1;
             self.crash(at);
@@ -337,6 +353,9 @@ impl World<'_> {
         self.note(7, at as u32, crate::mix::of_bytes(digest.as_bytes()));
         if !byzantine {
             self.ledger.saved(at, seq, digest);
+        }
+        if self.comes_to(at, Place::Saved, &[state(installed.is_some())]) {
+            return;
         }
         if self.nodes[at].armed == Some(CrashPoint::AfterSave) {
             self.stats.crashes_at_save += 1;
@@ -374,7 +393,10 @@ impl World<'_> {
             return self.crash(at);
         }
         if node.disk.begin_sync() {
-            let (life, armed) = (node.life, node.armed);
+            if self.may_tear(at) {
+                return;
+            }
+            let (life, armed) = (self.nodes[at].life, self.nodes[at].armed);
             let after = self.sync_time(at);
             let at = at as u32;
             self.schedule(after, What::Synced { at, life });
@@ -400,7 +422,12 @@ impl World<'_> {
             }
             _ => {}
         }
-        let upto = node.disk.end_sync();
+        let group = self.group(at);
+        let upto = self.nodes[at].disk.end_sync();
+        if upto.is_some() && self.comes_to(at, Place::Synced, &group) {
+            return;
+        }
+        let node = &self.nodes[at];
         if node.armed == Some(CrashPoint::AfterSync) && upto.is_some() {
             self.stats.crashes_after_sync += 1;
             return self.crash(at);
@@ -420,6 +447,7 @@ impl World<'_> {
                     self.transmit(at, to, &packet);
                 }
             }
+            self.comes_to(at, Place::Released, &group);
             self.step(at, Event::Persisted(Ticket(upto.0)));
         }
         self.sync(at);
@@ -493,6 +521,7 @@ impl World<'_> {
         let me = self.nodes[at].id;
         let dying =
             self.nodes[at].armed == Some(CrashPoint::InBroadcast) && to == Destination::Others;
+        let mut sent = 0;
         for node in 0..self.nodes.len() {
             let id = self.nodes[node].id;
             let meant = match to {
@@ -502,6 +531,13 @@ impl World<'_> {
             if !meant || !self.deal(at, node) || dying && self.rng.random_bool(0.5) {
                 continue;
             }
+            if let Some(said) = &packet.said
+                && sent > 0
+                && self.comes_to(at, Place::Sending, &[said.kind()])
+            {
+                return;
+            }
+            sent += 1;
             let fate = self.network.fate(&mut self.rng, at, node, &mut self.stats);
             if let Fate::Arrives(delay, second) = fate {
                 for delay in std::iter::once(delay).chain(second) {

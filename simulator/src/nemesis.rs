@@ -200,7 +200,12 @@ impl World<'_> {
 
     /// Power is lost at one replica, which comes back after a while.
     pub(crate) fn crash(&mut self, at: usize) {
-        self.go_down(at);
+        self.crash_keeping(at, None);
+    }
+
+    /// Of a sync that is under way so many writes have reached the disk; `None`: any number.
+    pub(crate) fn crash_keeping(&mut self, at: usize, kept: Option<usize>) {
+        self.go_down(at, kept);
         let lasting = self.config.faults.lasting.clone();
         let after = self.drawn(&lasting);
         self.come_back(at, after);
@@ -212,7 +217,7 @@ impl World<'_> {
         self.schedule(after, What::Remedy(Remedy::Restart { at, life }));
     }
 
-    fn go_down(&mut self, at: usize) {
+    pub(crate) fn go_down(&mut self, at: usize, kept: Option<usize>) {
         let was_primary = self.primary() == self.nodes[at].id;
         let node = &mut self.nodes[at];
         if node.running.take().is_none() {
@@ -221,10 +226,10 @@ impl World<'_> {
         node.armed = None;
         let in_sync = node.disk.is_syncing();
         let group = node.disk.group();
-        let kept = if in_sync {
-            self.rng.random_range(0..=group)
-        } else {
-            0
+        let kept = match kept {
+            Some(kept) => kept,
+            None if in_sync => self.rng.random_range(0..=group),
+            None => 0,
         };
         let lost = self.nodes[at].disk.crash(kept);
         if self.config.faults.amnesia {
@@ -263,7 +268,7 @@ impl World<'_> {
         self.stats.power_cuts += 1;
         for at in 0..self.nodes.len() {
             if self.nodes[at].running.is_some() {
-                self.go_down(at);
+                self.go_down(at, None);
                 let after = self.drawn(&lasting);
                 self.come_back(at, after);
             }

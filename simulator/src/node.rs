@@ -126,6 +126,8 @@ pub(crate) struct Node {
     pub(crate) timer_generation: u64,
     /// A crash that waits for its persistence point.
     pub(crate) armed: Option<CrashPoint>,
+    /// Persistence points that it has come to, in all its lives.
+    pub(crate) points: u64,
     /// It has no vote, because its disk has lost something (R12, R16).
     pub(crate) learner: bool,
     /// The view that it was last in, or left for.
@@ -159,6 +161,7 @@ impl Node {
             life: 0,
             timer_generation: 0,
             armed: None,
+            points: 0,
             learner: false,
             view: View(0),
             renewed: false,

@@ -49,6 +49,8 @@ pub(crate) enum What {
     ClientReady { client: u32 },
     /// Something goes wrong: see `nemesis`.
     Nemesis,
+    /// A fault of the script: see `script`.
+    Scripted { number: usize },
     /// A round of a short schedule begins: see `campaign`.
     Round,
     /// Something that went wrong ends.

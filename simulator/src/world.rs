@@ -23,6 +23,7 @@ use crate::config::{Config, Signatures};
 use crate::mix::mix;
 use crate::network::Network;
 use crate::node::Node;
+use crate::persistence::Point;
 use crate::queue::{Queue, What};
 use crate::scheme::{FakeScheme, FakeSigner};
 use crate::stats::Stats;
@@ -40,6 +41,8 @@ pub struct Outcome {
     /// What the checkers had to remember at the end beside a few bytes a slot: bounded, however long
     /// the log is.
     pub remembered: usize,
+    /// Persistence points, as [`Config::points`] wants them.
+    pub points: Vec<Point>,
     /// Processor time that the run took. Virtual time over this is the speed of the simulator.
     pub busy: Duration,
 }
@@ -79,6 +82,8 @@ pub(crate) struct World<'c> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) outbox: Outbox<Pbft>,
     pub(crate) recorder: Option<Recorder>,
+    /// See [`Outcome::points`].
+    pub(crate) points: Vec<Point>,
     /// The highest view that a correct replica entered, and the last slot decided fast in a view.
     pub(crate) fast_slot: Option<(consensus::View, consensus::SeqNo)>,
     trace: u64,
@@ -122,6 +127,7 @@ pub(crate) fn run_recorded(
         trace: world.trace,
         stats: world.stats,
         remembered: world.ledger.held(),
+        points: world.points,
         busy: busy(began).saturating_sub(before),
     };
     (outcome, world.recorder)
@@ -228,6 +234,7 @@ impl<'c> World<'c> {
             deadline: None,
             outbox: Outbox::new(),
             recorder,
+            points: Vec::new(),
             fast_slot: None,
             trace: config.seed,
         }
@@ -244,6 +251,9 @@ impl<'c> World<'c> {
         }
         for client in 0..self.clients.len() {
             self.make_places(client);
+        }
+        for (number, fault) in self.config.script.iter().enumerate() {
+            self.schedule(fault.at, What::Scripted { number });
         }
         self.schedule(self.config.heal_at, What::Heal);
         self.redraw_sides();
@@ -432,6 +442,7 @@ impl<'c> World<'c> {
             | What::BendDue { .. } => {}
             What::ClientTick { client } => self.client_tick(client),
             What::ClientReady { client } => self.client_ready(client),
+            What::Scripted { number } => self.follow_script(number),
             What::Round => self.begin_round(),
             What::Nemesis => self.something_goes_wrong(),
             What::Remedy(remedy) => self.remedy(remedy),

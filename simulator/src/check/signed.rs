@@ -25,6 +25,7 @@ struct Subject {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said {
     subject: Subject,
+    kind: Kind,
     content: u64,
 }
 
@@ -39,6 +40,7 @@ impl Said {
                 view: said.view,
                 seq: said.seq,
             },
+            kind,
             content: of_bytes(said.digest.as_bytes()),
         };
         let opening = |author, kind: Kind, epoch, view, bytes: &[u8]| Said {
@@ -49,6 +51,7 @@ impl Said {
                 view,
                 seq: SeqNo(0),
             },
+            kind,
             content: of_bytes(bytes),
         };
         Some(match wire {
@@ -80,6 +83,19 @@ impl Said {
         })
     }
 
+    /// What kind of message it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::PrePrepare => "PRE-PREPARE",
+            Kind::Prepare => "PREPARE",
+            Kind::Commit => "COMMIT",
+            Kind::Checkpoint => "CHECKPOINT",
+            Kind::ViewChange => "VIEW-CHANGE",
+            Kind::NewView => "NEW-VIEW",
+            _ => "another",
+        }
+    }
+
     /// Who signed.
     pub(crate) fn author(&self) -> ReplicaId {
         self.subject.author
@@ -95,7 +111,9 @@ pub(crate) struct Signed {
 impl Signed {
     /// A message leaves. Says what is wrong if its author has said something else before.
     pub(crate) fn witness(&mut self, said: &Said) -> Option<String> {
-        let Said { subject, content } = said;
+        let Said {
+            subject, content, ..
+        } = said;
         let first = *self.contents.entry(*subject).or_insert(*content);
         let Subject {
             author,

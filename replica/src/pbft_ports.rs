@@ -293,7 +293,7 @@ mod tests {
         writer.start(place.open(), core);
         calls(&mut StorageDisk::new(writer.clone(), None));
         writer.stop().unwrap();
-        let state = place.open().state.load().unwrap().unwrap();
+        let state = place.open().state.load(&mut |_, _| {}).unwrap().unwrap();
         CheckpointMeta::decode(&state.meta).unwrap()
     }
 

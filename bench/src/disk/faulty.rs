@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use replica::storage::{
-    Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats, Storage,
-    StorageError,
+    EachEntry, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats,
+    Storage, StorageError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,8 +151,8 @@ impl StateStore for FaultyState {
         self.inner.tidy()
     }
 
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
-        self.inner.load()
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
+        self.inner.load(each)
     }
 
     fn durable_seq(&self) -> u64 {

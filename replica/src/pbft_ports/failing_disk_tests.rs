@@ -23,7 +23,7 @@ use crate::driver::{Burst, Driver, Stop};
 use crate::observer::{Logs, Observer};
 use crate::storage::memory::MemoryDisk;
 use crate::storage::{
-    LoadedLog, LoadedState, Pressure, RecordLog, StateStore, Stats, StorageError,
+    EachEntry, LoadedLog, LoadedState, Pressure, RecordLog, StateStore, Stats, StorageError,
 };
 
 const US: ReplicaId = ReplicaId(1);
@@ -93,8 +93,8 @@ impl StateStore for Failing<dyn StateStore> {
     fn tidy(&mut self) -> Result<(), StorageError> {
         self.inner.tidy()
     }
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
-        self.inner.load()
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
+        self.inner.load(each)
     }
     fn durable_seq(&self) -> u64 {
         self.inner.durable_seq()

@@ -12,7 +12,7 @@ use crypto::Digest;
 use super::StartupError;
 use super::loss::Loss;
 use crate::pbft_ports::{CheckpointMeta, restored_change};
-use crate::storage::{LoadedState, Storage, StorageError};
+use crate::storage::{EachEntry, LoadedState, Storage, StorageError};
 
 /// What a replica remembers.
 pub(crate) struct Memory {
@@ -72,19 +72,13 @@ pub(super) fn recall(
     }
     // A stable sort: oldest first within a kind.
     records.sort_by_key(rank);
-    let state = match storage.state.load()? {
-        None => None,
-        Some(loaded) => {
-            let file = data.join("state.db");
-            let state = State::verified(&file, cluster, &loaded)?;
-            for record in &records {
-                if let Record::Stable(certificate) = record {
-                    state.compare(&file, certificate)?;
-                }
-            }
-            Some(state)
+    let file = data.join("state.db");
+    let state = State::verified(&file, cluster, |each| storage.state.load(each))?;
+    for record in &records {
+        if let (Some(state), Record::Stable(certificate)) = (&state, record) {
+            state.compare(&file, certificate)?;
         }
-    };
+    }
     Ok(Memory {
         storage,
         role,
@@ -106,20 +100,27 @@ fn rank(record: &Record) -> u8 {
 }
 
 impl State {
-    /// Rebuilds the state in `file` and compares it with its digest and its certificate.
+    /// Rebuilds the state that `load` reads from `file`, entry by entry, and compares it with its
+    /// digest and its certificate. `None` if there is none.
     pub(super) fn verified(
         file: &Path,
         cluster: &Arc<Cluster>,
-        loaded: &LoadedState,
-    ) -> Result<Self, Unusable> {
+        load: impl FnOnce(EachEntry<'_>) -> Result<Option<LoadedState>, StorageError>,
+    ) -> Result<Option<Self>, Unusable> {
         let unreadable = |what: String| unreadable(file, what);
-        let changes = loaded
-            .entries
-            .iter()
-            .map(|(_, entry)| restored_change(entry))
-            .collect::<Result<Vec<_>, _>>()
+        let mut store = kv::Store::new();
+        let mut unread = None;
+        let loaded = load(&mut |_, entry| match restored_change(entry) {
+            Ok(change) => store.restore(change),
+            Err(error) => unread = Some(error),
+        })?;
+        let Some(loaded) = loaded else {
+            return Ok(None);
+        };
+        if let Some(error) = unread {
             // Entries are covered by the state digest only: this is what a damaged one looks like.
-            .map_err(|error| damaged(file, format!("an entry of the state: {error}")))?;
+            return Err(damaged(file, format!("an entry of the state: {error}")).into());
+        }
         let window = cluster.limits().client_window;
         let sessions = SessionTable::from_bytes(window, &loaded.sessions)
             .map_err(|error| unreadable(format!("the session table: {error}")))?;
@@ -127,7 +128,6 @@ impl State {
             .map_err(|error| unreadable(format!("what belongs to the checkpoint: {error}")))?;
         let configuration = Configuration::from_bytes(cluster, &meta.configuration)
             .map_err(|error| unreadable(format!("the configuration: {error}")))?;
-        let store = kv::Store::from_changes(changes);
         let seq = SeqNo(loaded.seq);
         let mut executor =
             Executor::restored(Arc::clone(cluster), store, sessions, configuration, seq);
@@ -149,7 +149,7 @@ impl State {
         if let Some(certificate) = &state.meta.stable {
             state.compare(file, certificate)?;
         }
-        Ok(state)
+        Ok(Some(state))
     }
 
     /// The state must be the one that a quorum has certified.

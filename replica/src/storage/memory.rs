@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{
-    Basis, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats,
-    Storage, StorageError, StoredRecord,
+    Basis, EachEntry, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore,
+    Stats, Storage, StorageError, StoredRecord,
 };
 
 /// The contents of an imaginary disk; clones share it.
@@ -182,17 +182,15 @@ impl StateStore for MemoryState {
         Ok(())
     }
 
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
         let contents = self.disk.contents();
         let state = &contents.state;
+        for (key, entry) in &state.entries {
+            each(key, entry);
+        }
         Ok(state.checkpoint.as_ref().map(|checkpoint| LoadedState {
             seq: checkpoint.seq,
             digest: checkpoint.digest,
-            entries: state
-                .entries
-                .iter()
-                .map(|(key, entry)| (key.clone(), entry.clone()))
-                .collect(),
             sessions: checkpoint.sessions.clone(),
             meta: checkpoint.meta.clone(),
         }))

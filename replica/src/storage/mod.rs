@@ -94,20 +94,22 @@ pub struct LoadedLog {
     pub truncated_below: u64,
 }
 
-/// The state at the last durable checkpoint.
+/// What the last durable checkpoint consists of beside its entries, which are shown one by one:
+/// together they may be the larger part of what a replica can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedState {
     /// Sequence number of the checkpoint.
     pub seq: u64,
     /// Digest given with the last delta. The caller must check the entries against it.
     pub digest: [u8; 32],
-    /// All keys with their encoded entries, ascending by key.
-    pub entries: Vec<(Bytes, Bytes)>,
     /// The session table.
     pub sessions: Bytes,
     /// What was given as `meta` with the last delta.
     pub meta: Bytes,
 }
+
+/// Takes in the entries of a state, one after the other: a key and its encoded entry.
+pub type EachEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]);
 
 /// The log of records since the last truncation.
 ///
@@ -132,8 +134,9 @@ pub trait StateStore: Send {
     fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError>;
     /// Housekeeping that is due.
     fn tidy(&mut self) -> Result<(), StorageError>;
-    /// Reads the whole state; `None` if no checkpoint was ever stored.
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError>;
+    /// Reads the whole state, and shows `each` its entries, ascending by key; `None` if no checkpoint
+    /// was ever stored.
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError>;
     /// Sequence number of the checkpoint held durably; 0 if there is none.
     fn durable_seq(&self) -> u64;
     /// Counters since the store was opened.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use replica::storage::memory::MemoryDisk;
 use replica::storage::{Basis, Pressure, Storage, StorageError, StoredRecord};
 
-use crate::support::{delta, group, open, record, truncation};
+use crate::support::{delta, group, open, record, state_in, truncation};
 
 /// Runs every claim on each adapter, as a test of its own.
 macro_rules! contract {
@@ -59,7 +59,7 @@ fn new_storage_is_empty(place: Place<'_>) {
     let log = storage.log.load().unwrap();
     assert!(log.records.is_empty());
     assert_eq!(log.truncated_below, 0);
-    assert_eq!(storage.state.load().unwrap(), None);
+    assert_eq!(state_in(&mut storage).unwrap(), None);
     assert_eq!(storage.state.durable_seq(), 0);
 }
 
@@ -276,8 +276,8 @@ fn deltas_accumulate_to_the_same_map(place: Place<'_>) {
     drop(storage);
     let mut storage = place();
     assert_eq!(storage.state.durable_seq(), 20 * 64);
-    let loaded = storage.state.load().unwrap().unwrap();
-    assert_eq!(loaded.entries, map.into_iter().collect::<Vec<_>>());
+    let (loaded, entries) = state_in(&mut storage).unwrap().unwrap();
+    assert_eq!(entries, map.into_iter().collect::<Vec<_>>());
     let last = delta(20 * 64, &[]);
     assert_eq!(
         (loaded.seq, loaded.digest, loaded.sessions, loaded.meta),
@@ -294,8 +294,8 @@ fn a_whole_state_replaces_what_was_stored(place: Place<'_>) {
     let mut whole = delta(64, &[("b", Some("2"))]);
     whole.basis = Basis::Empty;
     storage.state.apply(&whole).unwrap();
-    let loaded = storage.state.load().unwrap().unwrap();
-    assert_eq!(loaded.entries, [(Bytes::from("b"), Bytes::from("2"))]);
+    let (_, entries) = state_in(&mut storage).unwrap().unwrap();
+    assert_eq!(entries, [(Bytes::from("b"), Bytes::from("2"))]);
 }
 
 fn a_delta_must_not_go_back(place: Place<'_>) {
@@ -351,11 +351,11 @@ fn fill_and_compare(place: Place<'_>, end: fn(Storage)) {
         .apply(&delta(1, &[("key", Some("entry"))]))
         .unwrap();
     storage.log.append(&group(&[record(2, 1, "vote")])).unwrap();
-    let before = (storage.log.load().unwrap(), storage.state.load().unwrap());
+    let before = (storage.log.load().unwrap(), state_in(&mut storage).unwrap());
     end(storage);
     let mut storage = place();
     assert_eq!(
-        (storage.log.load().unwrap(), storage.state.load().unwrap()),
+        (storage.log.load().unwrap(), state_in(&mut storage).unwrap()),
         before
     );
     // And it can be written.

@@ -6,12 +6,12 @@
 use std::fs;
 use std::path::Path;
 
-use replica::storage::{Basis, LoadedLog, LoadedState, StateDelta, Storage, StorageError};
+use replica::storage::{Basis, LoadedLog, StateDelta, Storage, StorageError};
 use tempfile::TempDir;
 
-use crate::support::{delta, group, open, record, truncation};
+use crate::support::{Whole, delta, group, open, record, state_in, truncation};
 
-type Contents = (LoadedLog, Option<LoadedState>);
+type Contents = (LoadedLog, Option<Whole>);
 
 /// Storage with a little of everything, as a crash leaves it, and its contents.
 fn crashed() -> (TempDir, Contents) {
@@ -46,7 +46,7 @@ fn write_some(storage: &mut Storage, from: u64) {
 }
 
 fn load(storage: &mut Storage) -> Result<Contents, StorageError> {
-    Ok((storage.log.load()?, storage.state.load()?))
+    Ok((storage.log.load()?, state_in(storage)?))
 }
 
 fn copy(from: &Path) -> TempDir {
@@ -297,11 +297,11 @@ fn a_transferred_state_is_installed_as_a_whole_or_not_at_all() {
     let old = state(64, Basis::Stored, &entries(0, "old"));
     storage.state.apply(&old).unwrap();
     let before = copy(directory.path());
-    let held = storage.state.load().unwrap();
+    let held = state_in(&mut storage).unwrap();
     let new = state(640, Basis::Empty, &entries(200, "new"));
     storage.state.apply(&new).unwrap();
-    let installed = storage.state.load().unwrap();
-    assert_eq!(installed.as_ref().unwrap().entries.len(), 300);
+    let installed = state_in(&mut storage).unwrap();
+    assert_eq!(installed.as_ref().unwrap().1.len(), 300);
 
     let wal = fs::read(directory.path().join("data/state.db-wal")).unwrap();
     let first = fs::read(before.path().join("data/state.db-wal"))
@@ -315,7 +315,7 @@ fn a_transferred_state_is_installed_as_a_whole_or_not_at_all() {
     for cut in cuts.chain([wal.len() - 1, wal.len()]) {
         let crashed = copy(before.path());
         fs::write(crashed.path().join("data/state.db-wal"), &wal[..cut]).unwrap();
-        let found = open(crashed.path()).unwrap().state.load().unwrap();
+        let found = state_in(&mut open(crashed.path()).unwrap()).unwrap();
         if found == held {
             as_before += 1;
         } else {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use replica::storage::{Change, Encodable, StateDelta};
 
-use crate::support::{delta, open};
+use crate::support::{delta, open, state_in};
 
 /// Encoded entries: how many are in memory, how many were at a time, how many were ever made.
 #[derive(Default)]
@@ -76,6 +76,6 @@ fn a_whole_state_is_encoded_entry_by_entry() {
     storage.state.apply(&whole_state(64, &ledger)).unwrap();
     assert_eq!(ledger.made.load(SeqCst) as u64, ROWS);
     assert_eq!(ledger.held_max.load(SeqCst), 1);
-    let state = storage.state.load().unwrap().unwrap();
-    assert_eq!(state.entries.len() as u64, ROWS);
+    let (_, entries) = state_in(&mut storage).unwrap().unwrap();
+    assert_eq!(entries.len() as u64, ROWS);
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use replica::storage::{
-    Basis, Change, Durability, Group, Identity, StateDelta, Storage, StorageError, StoredRecord,
+    Basis, Change, Durability, Group, Identity, LoadedState, StateDelta, Storage, StorageError,
+    StoredRecord,
     sqlite::{self, Home},
 };
 
@@ -50,6 +51,18 @@ pub(crate) fn truncation(below: u64) -> Group {
         records: Vec::new(),
         truncate_below: Some(below),
     }
+}
+
+/// A state with its entries.
+pub(crate) type Whole = (LoadedState, Vec<(Bytes, Bytes)>);
+
+/// The state that is stored, if there is one.
+pub(crate) fn state_in(storage: &mut Storage) -> Result<Option<Whole>, StorageError> {
+    let mut entries = Vec::new();
+    let loaded = storage.state.load(&mut |key, entry| {
+        entries.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(entry)));
+    })?;
+    Ok(loaded.map(|loaded| (loaded, entries)))
 }
 
 pub(crate) fn delta(seq: u64, changes: &[(&str, Option<&str>)]) -> StateDelta {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use replica::storage::memory::MemoryDisk;
 use replica::storage::{
-    Durable, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore, Stats,
-    Storage, StorageError, Writer, sqlite,
+    Durable, EachEntry, Group, LoadedLog, LoadedState, Pressure, RecordLog, StateDelta, StateStore,
+    Stats, Storage, StorageError, Writer, sqlite,
 };
 
-use crate::support::{OPTIONS, US, delta, group, open, open_as, record, truncation};
+use crate::support::{OPTIONS, US, delta, group, open, open_as, record, state_in, truncation};
 
 /// More than any test makes.
 const REPORTS_MAX: usize = 10_000;
@@ -233,8 +233,8 @@ impl StateStore for Slow {
         self.inner.tidy()
     }
 
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
-        self.inner.load()
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
+        self.inner.load(each)
     }
 
     fn durable_seq(&self) -> u64 {
@@ -286,12 +286,9 @@ fn nobody_waits_for_a_slow_state_store_and_what_gathers_meanwhile_is_merged() {
             state.groups
         );
     });
-    let state = disk.open().state.load().unwrap().unwrap();
+    let (state, entries) = state_in(&mut disk.open()).unwrap().unwrap();
     let last = [(Bytes::from("key 1"), Bytes::from("value of 1000"))];
-    assert_eq!(
-        (state.seq, state.entries.as_slice()),
-        (1000, last.as_slice())
-    );
+    assert_eq!((state.seq, entries.as_slice()), (1000, last.as_slice()));
 }
 
 #[test]

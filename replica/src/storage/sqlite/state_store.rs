@@ -16,7 +16,8 @@ use super::database::{Database, check_owner, connect, is_empty, pages, sql_error
 use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
-    Basis, Durability, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats, StorageError,
+    Basis, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats,
+    StorageError,
 };
 
 /// The open state store.
@@ -147,14 +148,14 @@ impl StateStore for SqliteState {
         self.database.tidy(Pressure::Idle)
     }
 
-    fn load(&mut self) -> Result<Option<LoadedState>, StorageError> {
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
         self.database.check()?;
         let Some(checkpoint) = read_checkpoint(&self.database)? else {
             return Ok(None);
         };
-        let entries = read_entries(self.database.connection());
-        let entries = entries.map_err(|error| self.database.read_error(&error))?;
-        Ok(Some(checkpoint.with(entries)))
+        read_entries(self.database.connection(), each)
+            .map_err(|error| self.database.read_error(&error))?;
+        Ok(Some(checkpoint.into()))
     }
 
     fn durable_seq(&self) -> u64 {
@@ -218,14 +219,13 @@ fn stored_checkpoint(db: &Connection, file: &Path) -> Result<Option<Checkpoint>,
     }
 }
 
-fn read_entries(db: &Connection) -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
+fn read_entries(db: &Connection, each: EachEntry<'_>) -> rusqlite::Result<()> {
     let mut entries = db.prepare("SELECT key, entry FROM state ORDER BY key")?;
-    let entries = entries.query_map([], |row| {
-        let key: Vec<u8> = row.get(0)?;
-        let entry: Vec<u8> = row.get(1)?;
-        Ok((Bytes::from(key), Bytes::from(entry)))
-    })?;
-    entries.collect()
+    let mut rows = entries.query([])?;
+    while let Some(row) = rows.next()? {
+        each(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
+    }
+    Ok(())
 }
 
 /// What is still there of the state in a data directory that can no longer be trusted as a whole.
@@ -234,7 +234,11 @@ fn read_entries(db: &Connection) -> rusqlite::Result<Vec<(Bytes, Bytes)>> {
 ///
 /// # Errors
 /// If there is no database of this replica, or it cannot be read.
-pub fn salvage(data: &Path, identity: Identity) -> Result<Option<LoadedState>, StorageError> {
+pub fn salvage(
+    data: &Path,
+    identity: Identity,
+    each: EachEntry<'_>,
+) -> Result<Option<LoadedState>, StorageError> {
     let file = STATE.file(data);
     if !file.exists() {
         return Ok(None);
@@ -251,21 +255,25 @@ pub fn salvage(data: &Path, identity: Identity) -> Result<Option<LoadedState>, S
     check_owner(&db, &file, &STATE, identity)?;
     match stored_checkpoint(&db, &file)? {
         None => Ok(None),
-        Some(checkpoint) => Ok(Some(checkpoint.with(read_entries(&db).map_err(fail)?))),
+        Some(checkpoint) => {
+            read_entries(&db, each).map_err(fail)?;
+            Ok(Some(checkpoint.into()))
+        }
+    }
+}
+
+impl From<Checkpoint> for LoadedState {
+    fn from(checkpoint: Checkpoint) -> Self {
+        LoadedState {
+            seq: checkpoint.seq,
+            digest: checkpoint.digest,
+            sessions: checkpoint.sessions.into(),
+            meta: checkpoint.meta.into(),
+        }
     }
 }
 
 impl Checkpoint {
-    fn with(self, entries: Vec<(Bytes, Bytes)>) -> LoadedState {
-        LoadedState {
-            seq: self.seq,
-            digest: self.digest,
-            entries,
-            sessions: self.sessions.into(),
-            meta: self.meta.into(),
-        }
-    }
-
     fn check_digest(&self) -> Digest {
         checkpoint_digest(
             self.generation,

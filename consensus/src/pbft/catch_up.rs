@@ -5,7 +5,7 @@ use crypto::Digest;
 use crypto::codec::Blob;
 
 use super::Pbft;
-use super::admission::{DECISIONS_MAX, bitmap_len};
+use super::admission::bitmap_len;
 use super::generosity::Allowance;
 use super::message::{Decision, Header, Mode, Prepare, Status, Wire};
 use super::patience::Patience;
@@ -17,6 +17,16 @@ use crate::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Decisions that answer one STATUS, and bytes of their batches: at least one decision, however large.
+const STEP_SLOTS_MAX: u64 = 64;
+/// See [`STEP_SLOTS_MAX`]. Two steps, less a part of the first, fit into a peer's outbound queue.
+const STEP_BYTES_MAX: usize = 4 << 20;
+/// Whoever has executed so many slots that it was given says so at once and need not wait for T_status, and
+/// whoever helps sends the next step then. In any whole step there are two such parts, so none of them ends
+/// unnoticed.
+const PART_SLOTS: u64 = 16;
+/// See [`PART_SLOTS`]: a part ends here, too.
+const PART_BYTES: usize = 1 << 20;
 /// Slots whose votes are sent again for one STATUS.
 const RETRANSMIT_SLOTS_MAX: usize = 32;
 /// Batches fetched for one own STATUS.
@@ -29,8 +39,8 @@ const HEADER_CHECKS_MAX: usize = 64;
 pub(super) struct PeerState {
     last_executed: SeqNo,
     stable: SeqNo,
-    /// The last decision that it was sent: once it has executed that, the next ones follow.
-    sent_upto: Option<SeqNo>,
+    /// What it was sent last: once it has executed a part of that, what comes next follows.
+    step: Option<Step>,
     patience: Patience,
     /// It lacks the NEW-VIEW of the current view.
     lacks_view: Patience,
@@ -38,52 +48,84 @@ pub(super) struct PeerState {
     allowance: Allowance,
 }
 
+/// Decisions that a peer was sent in answer to one STATUS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    decisions: usize,
+    /// Where its first part ends.
+    part: SeqNo,
+    last: SeqNo,
+}
+
+/// Which attempt to help a peer is due, and with which slot it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) attempt: u32,
+    pub(super) first: SeqNo,
+}
+
 impl PeerState {
-    /// Takes a STATUS in. Has the peer moved since the last one, and which attempt to help it is
-    /// due?
+    /// Takes a STATUS in. Has the peer moved since the last one, and is help due?
     pub(super) fn hear(
         &mut self,
         now: Instant,
         first: Duration,
         status: &Status,
-    ) -> (bool, Option<u32>) {
+    ) -> (bool, Option<Due>) {
         let moved = self.last_executed != status.last_executed || self.stable != status.stable;
-        let caught_up = self
-            .sent_upto
-            .is_some_and(|upto| status.last_executed >= upto);
+        let keeps_up = self.step.filter(|step| status.last_executed >= step.part);
         self.last_executed = status.last_executed;
         self.stable = status.stable;
         if moved {
             self.patience.progress(now);
         }
         self.allowance.fill(now);
-        let attempt = if caught_up {
-            self.sent_upto = None;
-            Some(0)
+        let lacks = status.last_executed.next();
+        let due = if let Some(step) = keeps_up {
+            self.step = None;
+            // The rest of the step is under way.
+            let first = lacks.max(step.last.next());
+            Some(Due { attempt: 0, first })
         } else if moved {
             None
         } else {
-            self.patience.attempt(now, first)
+            let attempt = self.patience.attempt(now, first);
+            attempt.map(|attempt| Due {
+                attempt,
+                first: lacks,
+            })
         };
-        (moved, attempt)
+        (moved, due)
     }
 
-    /// Another sign of where it is: which attempt to help it is due?
-    pub(super) fn attempt(&mut self, now: Instant, first: Duration) -> Option<u32> {
-        self.patience.attempt(now, first)
-    }
-
-    /// It was sent the decisions up to here.
-    pub(super) fn sent_upto(&mut self, last: SeqNo) {
-        self.sent_upto = Some(last);
+    /// Another sign of where it is: is help due?
+    pub(super) fn attempt(&mut self, now: Instant, first: Duration) -> Option<Due> {
+        let lacks = self.last_executed.next();
+        let attempt = self.patience.attempt(now, first);
+        attempt.map(|attempt| Due {
+            attempt,
+            first: lacks,
+        })
     }
 }
 
-/// This replica's own wait for bodies.
+/// This replica's own wait: for bodies, and for decisions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fetching {
     execute_sent: SeqNo,
     patience: Patience,
+    /// The last slot that a DECISION decided here.
+    given: SeqNo,
+    /// Slots that were given since the last STATUS, and bytes of their batches.
+    slots: u64,
+    bytes: usize,
+}
+
+impl Fetching {
+    fn status_sent(&mut self) {
+        self.slots = 0;
+        self.bytes = 0;
+    }
 }
 
 /// Attempts after which all replicas send decisions to one that lags, not only f + 1 of them.
@@ -119,10 +161,36 @@ impl Pbft {
         })
     }
 
+    /// Says where this replica stands.
+    pub(super) fn broadcast_status(&mut self, out: &mut Outbox<Self>) {
+        self.fetching.status_sent();
+        self.broadcast(self.status(), When::Now, out);
+    }
+
+    /// Executed up to here. Whoever lives on what others give asks for more as soon as a part of it is executed: at
+    /// the pace of T_status a busy cluster would decide faster than that, and never be caught up with.
+    pub(super) fn on_executed(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
+        self.last_executed = self.last_executed.max(seq);
+        let fetching = &self.fetching;
+        let part = fetching.slots >= PART_SLOTS || fetching.bytes >= PART_BYTES;
+        let lives_on_it =
+            self.last_executed == self.execute_sent && self.execute_sent <= fetching.given;
+        if part && lives_on_it {
+            self.broadcast_status(out);
+        }
+    }
+
+    /// A DECISION has decided a slot, with so many bytes.
+    pub(super) fn note_given(&mut self, seq: SeqNo, bytes: usize) {
+        self.fetching.given = self.fetching.given.max(seq);
+        self.fetching.slots += 1;
+        self.fetching.bytes = self.fetching.bytes.saturating_add(bytes);
+    }
+
     /// T_status: say where this replica stands, and ask for bodies that did not come.
     pub(super) fn on_status_timer(&mut self, now: Instant, out: &mut Outbox<Self>) {
         self.status_timer_fired(now);
-        self.broadcast(self.status(), When::Now, out);
+        self.broadcast_status(out);
         self.trim_backlog(now, out);
         self.ask_for_renewal(now, out);
         // While slots are executed, bodies keep coming.
@@ -246,11 +314,11 @@ impl Pbft {
                 None
             }
         };
-        let (moved, attempt) = peer.hear(now, first, &status);
+        let (moved, due) = peer.hear(now, first, &status);
         if let Some(new_view) = new_view {
             self.send(from, new_view, out);
         }
-        let Some(attempt) = attempt else {
+        let Some(due) = due else {
             return;
         };
         if status.stable < self.window.low()
@@ -262,16 +330,10 @@ impl Pbft {
             self.send(from, Wire::Stable(certificate), out);
         }
         let mut sent = 0;
-        if status.last_executed < self.execute_sent && self.helps(from, attempt) {
-            let after = status.last_executed.next();
-            let last = after.plus(DECISIONS_MAX - 1);
-            let decisions = self.send_decisions(from, after, last, out);
-            if decisions > 0
-                && let Some(peer) = self.peers.get_mut(from.index())
-            {
-                peer.sent_upto = Some(last.min(self.execute_sent));
-            }
-            sent += decisions;
+        if status.last_executed < self.execute_sent {
+            // Farther above its watermark it has no place for any.
+            let high = status.stable.plus(2 * self.cluster().limits().log_window);
+            sent += self.help(from, due, high, out);
         }
         if !moved {
             sent += self.resend_votes(from, &status, out);
@@ -287,9 +349,31 @@ impl Pbft {
         }
     }
 
+    /// Sends the next step of decisions up to `high` to a peer that lags, if it is this replica's turn. Returns
+    /// how many.
+    pub(super) fn help(
+        &mut self,
+        lagging: ReplicaId,
+        due: Due,
+        high: SeqNo,
+        out: &mut Outbox<Self>,
+    ) -> usize {
+        if !self.helps(lagging, due.attempt) {
+            return 0;
+        }
+        let last = due.first.plus(STEP_SLOTS_MAX - 1).min(high);
+        let step = self.send_decisions(lagging, due.first, last, out);
+        if let Some(step) = step
+            && let Some(peer) = self.peers.get_mut(lagging.index())
+        {
+            peer.step = Some(step);
+        }
+        step.map_or(0, |step| step.decisions)
+    }
+
     /// Decisions carry bodies, and one copy is enough: at first the f + 1 replicas behind the one
     /// that lags send them, of which one is correct; later everybody does.
-    pub(super) fn helps(&self, lagging: ReplicaId, attempt: u32) -> bool {
+    fn helps(&self, lagging: ReplicaId, attempt: u32) -> bool {
         let quorums = self.cluster().quorums();
         let behind = (self.me.index() + quorums.n() - lagging.index()) % quorums.n();
         attempt >= ATTEMPTS_BY_FEW || behind <= quorums.weak()
@@ -355,16 +439,17 @@ impl Pbft {
         sent
     }
 
-    /// Sends the decisions of a range that are in the log, as far as the peer's allowance goes. Returns
-    /// how many.
+    /// Sends the decisions of a range that are in the log, as far as a step and the peer's allowance go. Returns
+    /// what was sent.
     pub(super) fn send_decisions(
         &mut self,
         to: ReplicaId,
         first: SeqNo,
         last: SeqNo,
         out: &mut Outbox<Self>,
-    ) -> usize {
-        let mut sent = 0;
+    ) -> Option<Step> {
+        let mut step: Option<Step> = None;
+        let mut step_bytes = 0;
         for seq in first.0..=last.0.min(self.execute_sent.0) {
             let seq = SeqNo(seq);
             let found = match (self.window.get(seq), self.archive.get(seq)) {
@@ -383,15 +468,26 @@ impl Pbft {
                 continue;
             }
             let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
+            if step.is_some() && step_bytes + bytes > STEP_BYTES_MAX {
+                break;
+            }
             let granted = |peer: &mut PeerState| peer.allowance.decision(seq, bytes);
             if !self.peers.get_mut(to.index()).is_some_and(granted) {
                 break;
             }
             let batch = batch.map(|batch| batch.to_raw());
             self.send(to, Wire::Decision(Decision { certificate, batch }), out);
-            sent += 1;
+            let before = step.map_or(0, |step| step.decisions);
+            // The first part goes on while it is smaller than a part.
+            let goes_on = (before as u64) < PART_SLOTS && step_bytes < PART_BYTES;
+            step = Some(Step {
+                decisions: before + 1,
+                part: step.filter(|_| !goes_on).map_or(seq, |step| step.part),
+                last: seq,
+            });
+            step_bytes += bytes;
         }
-        sent
+        step
     }
 
     /// FETCH-BATCH: answered if the body is here and the peer's allowance is not used up.

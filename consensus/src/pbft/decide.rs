@@ -11,7 +11,7 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::fast_path::OnPrepared;
 use super::message::{Commit, Mode, Prepare, Wire};
 use super::record::Record;
-use super::slot::Prepared;
+use super::slot::{Prepared, Slot};
 use super::votes::Cast;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
@@ -278,6 +278,15 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let statement = certificate.statement;
+        let lacking =
+            |slot: &Slot| slot.decided.is_none() || slot.body(&statement.digest).is_none();
+        if statement.seq > self.execute_sent
+            && self.window.reaches(statement.seq)
+            && self.window.get(statement.seq).is_none_or(lacking)
+        {
+            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
+            self.note_given(statement.seq, bytes);
+        }
         self.decide(now, certificate, Path::Transfer, out);
         if let Some(batch) = batch
             && let Some(slot) = self.window.slot(statement.seq)

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use super::Pbft;
-use super::admission::{DECISIONS_MAX, Message};
+use super::admission::Message;
 use super::catch_up::{Fetching, PeerState};
 use super::certificate::StableCertificate;
 use super::message::{Mode, Status, Wire};
@@ -26,7 +26,7 @@ use crate::batch::Batch;
 use crate::configuration::{Configuration, Renew};
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::pool::{Asker, Offer};
-use crate::protocol::{Action, Outbox, Timer, When};
+use crate::protocol::{Action, Outbox, Timer};
 use crate::report::Report;
 use crate::request::Request;
 use crate::time::Instant;
@@ -165,7 +165,7 @@ impl Pbft {
             }
         }
         self.hand_over_pending(out);
-        self.broadcast(self.status(), When::Now, out);
+        self.broadcast_status(out);
         self.watch_primary(now, out);
         self.propose(now, out);
     }
@@ -306,11 +306,11 @@ impl Pbft {
         let Some(peer) = self.peers.get_mut(to.index()) else {
             return;
         };
-        let attempt = match status {
+        let due = match status {
             Some(status) => peer.hear(now, first, status).1,
             None => peer.attempt(now, first),
         };
-        let Some(attempt) = attempt else { return };
+        let Some(due) = due else { return };
         let mut sent = 0;
         let newest = self.stable.clone();
         let base = self.configured.base.clone().filter(|base| {
@@ -323,17 +323,8 @@ impl Pbft {
         }
         if let Some(status) = status
             && status.last_executed < self.epoch_start
-            && self.helps(to, attempt)
         {
-            let after = status.last_executed.next();
-            let last = after.plus(DECISIONS_MAX - 1).min(self.epoch_start);
-            let decisions = self.send_decisions(to, after, last, out);
-            if decisions > 0
-                && let Some(peer) = self.peers.get_mut(to.index())
-            {
-                peer.sent_upto(last);
-            }
-            sent += decisions;
+            sent += self.help(to, due, self.epoch_start, out);
         }
         out.push(Action::Report(Report::Retransmitted { to, messages: sent }));
     }

@@ -440,9 +440,7 @@ impl Protocol for Pbft {
             Event::TimerFired(Timer::Retransmit) => self.on_retransmit_timer(out),
             Event::TimerFired(Timer::Heartbeat) => self.on_heartbeat_timer(now, out),
             Event::TimerFired(Timer::Wrapper) => {}
-            Event::Executed(seq) => {
-                self.last_executed = self.last_executed.max(seq);
-            }
+            Event::Executed(seq) => self.on_executed(seq, out),
             Event::StateSaved { seq, digest } => self.on_state_saved(now, seq, digest, out),
             Event::StateInstalled {
                 seq,
@@ -471,7 +469,7 @@ impl Pbft {
         out.push(Action::Report(Report::EnteredView(self.view)));
         // Peers may lack what was sent before a restart: they are told where we stand at once,
         // and their answers bring us up to date.
-        self.broadcast(self.status(), When::Now, out);
+        self.broadcast_status(out);
         match self.mode {
             Mode::ViewChange => self.on_retransmit_timer(out),
             // A proposal of this view may have left without a trace (R12): let others lead.

@@ -12,7 +12,7 @@ use super::patience::Patience;
 use super::record::Record;
 use crate::configuration::Configuration;
 use crate::ids::SeqNo;
-use crate::protocol::{Action, Outbox, When};
+use crate::protocol::{Action, Outbox};
 use crate::report::Report;
 use crate::time::Instant;
 
@@ -129,6 +129,6 @@ impl Pbft {
         self.execute_decided(out);
         self.fetch_if_behind(out);
         // What follows is asked for at once.
-        self.broadcast(self.status(), When::Now, out);
+        self.broadcast_status(out);
     }
 }

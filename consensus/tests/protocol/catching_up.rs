@@ -5,7 +5,7 @@ use consensus::pbft::message::{Mode, Status, Wire};
 use consensus::{FastQuorum, Misbehaviour, Timer, View};
 use crypto::codec::Blob;
 
-use crate::fixture::{Fixture, state_at};
+use crate::fixture::{Fixture, ms, small_limits, state_at};
 use crate::net::{Net, long};
 use crate::node::Node;
 use crate::voting::decide;
@@ -336,4 +336,77 @@ fn a_replica_that_was_cut_off_catches_up_below_the_watermark_of_the_others() {
     assert!(net.executed(3, 6));
     assert_eq!(net.core(3).stable(), SeqNo(4));
     assert_eq!(net.halts, Vec::<String>::new());
+}
+
+#[test]
+fn a_step_of_decisions_is_bounded_and_the_next_one_follows_a_part_of_it() {
+    let limits = consensus::Limits {
+        checkpoint_interval: 64,
+        log_window: 128,
+        client_window: 1024,
+        ..small_limits()
+    };
+    let fixture = Fixture::with(
+        5,
+        1,
+        FastQuorum::Strong,
+        limits,
+        consensus::Policy::default(),
+    );
+    let mut node = fixture.node(1);
+    decide(&fixture, &mut node, 1..=80);
+    let decisions = |lines: Vec<String>| -> Vec<String> {
+        let sent = |line: &String| line.contains("DECISION");
+        lines.into_iter().filter(sent).collect()
+    };
+    let step = decisions(node.hear_stuck(0, &status(0, 0)));
+    assert_eq!((step.len(), &*step[63]), (64, "send DECISION s64 to r0"));
+    let early = decisions(node.receive(0, &status(0, 15)));
+    assert_eq!(early, NOTHING, "less than a part of it");
+    let next = decisions(node.receive(0, &status(0, 16)));
+    let ends = (next.len(), &*next[0], &*next[15]);
+    assert_eq!(
+        ends,
+        (16, "send DECISION s65 to r0", "send DECISION s80 to r0"),
+        "behind what is under way"
+    );
+    assert_eq!(decisions(node.receive(0, &status(0, 16))), NOTHING);
+}
+
+/// A busy cluster with a log of 256 slots: STATUS comes so seldom that 16 slots for each are fewer than are decided.
+/// Replica 3 misses the first `missed` slots; how far behind it is at the end of as many more.
+fn behind_under_load(missed: u64, status_interval: std::time::Duration) -> u64 {
+    let limits = consensus::Limits {
+        checkpoint_interval: 64,
+        log_window: 256,
+        client_window: 1024,
+        ..small_limits()
+    };
+    let policy = consensus::Policy {
+        status_interval,
+        heartbeat_timeout: 5 * status_interval,
+        ..consensus::Policy::default()
+    };
+    let fixture = Fixture::with(5, 1, FastQuorum::Strong, limits, policy);
+    let mut net = Net::new(&fixture, &[]);
+    let between = ms(8);
+    net.loses = Box::new(|from, to, _| to == 3 || from == 3);
+    for number in 1..=missed {
+        net.request(0, fixture.request(0, number));
+        net.run(between);
+    }
+    net.loses = Box::new(|_, _, _| false);
+    for number in missed + 1..=2 * missed {
+        net.request(0, fixture.request(0, number));
+        net.run(between);
+    }
+    let (there, here) = (net.core(0).last_executed(), net.core(3).last_executed());
+    assert_eq!((net.core(3).view(), net.halts.len()), (View(0), 0));
+    there.0 - here.0
+}
+
+#[test]
+fn a_busy_cluster_is_caught_up_with_although_it_decides_faster_than_status_comes() {
+    let behind = behind_under_load(100, ms(400));
+    assert!(behind <= 2, "{behind} slots");
 }

@@ -28,7 +28,8 @@
 //!   no CHECKPOINT; the simulator's own twins have both;
 //! * what happens below a message, in QUIC, TLS and memory (Q1 to Q15, M1 to M7): a hostile program beside the
 //!   cluster. A bend makes malformed *frames* within an authenticated channel, no more;
-//! * requests of clients (BC1 to BC10): a hostile client. A member makes requests up, but signs them with no client's key;
+//! * requests of clients (BC1 to BC10): a hostile client, whose requests are made in [`client`]. A member makes requests up,
+//!   but signs them with no client's key;
 //! * work that it does not do: it verifies what it receives like an honest replica, and its honest half votes in good
 //!   faith unless a behaviour bends the vote.
 //!
@@ -40,6 +41,7 @@ pub mod behaviour;
 pub mod bend;
 pub mod cabal;
 pub mod chance;
+pub mod client;
 pub mod collusion;
 pub mod forge;
 pub mod held;

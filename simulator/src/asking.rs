@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::client::{Action, Completed, To};
-use consensus::{Instant, ReplicaId, Reply, SeqNo, Term};
+use consensus::{Instant, Outcome, ReplicaId, Reply, RequestId, SeqNo, Term};
 use rand::RngExt;
 
 use crate::check::Answered;
@@ -127,6 +127,47 @@ impl World<'_> {
             it.tick = Some(deadline);
             self.schedule(deadline.since(self.now), What::ClientTick { client });
         }
+    }
+
+    /// A replica answers a client.
+    pub(crate) fn reply(
+        &mut self,
+        at: usize,
+        term: Term,
+        id: RequestId,
+        seq: SeqNo,
+        outcome: Outcome,
+    ) {
+        let replica = self.nodes[at].id;
+        let to = id.client.0;
+        if to >= self.config.clients {
+            return self.answers_rogue(&outcome);
+        }
+        if self.client_message_lost() {
+            return;
+        }
+        let reply = Reply {
+            term,
+            replica,
+            id,
+            seq,
+            outcome,
+        };
+        if self.nodes[at].bends() {
+            return self.reply_bent(at, reply);
+        }
+        self.send_reply(at, reply);
+    }
+
+    pub(crate) fn send_reply(&mut self, at: usize, reply: Reply) {
+        let (from, id, seq) = (self.nodes[at].id, reply.id, reply.seq);
+        let (to, reply) = (id.client.0, Box::new(reply));
+        self.chart(|world| {
+            let client = format!("{:?}", id.client);
+            format!("{:<4} ──▶ {client:<4} reply {seq:?}", world.name(at))
+        });
+        let delay = self.network.delay(&mut self.rng);
+        self.schedule(delay, What::Reply { to, from, reply });
     }
 
     fn client_sends(&mut self, client: u32, to: To, raw: &Bytes) {

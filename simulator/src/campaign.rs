@@ -27,6 +27,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Faults, Signatures};
 use crate::misbehaving::drawn_members;
+use crate::rogue::drawn_rogues;
 use crate::stats::Stats;
 
 /// The length of a round: a message that nothing holds back arrives in the one it was sent in, or
@@ -38,6 +39,8 @@ pub const ROUNDS_MAX: u32 = 12;
 const SIZES: [(u16, u16, u32); 5] = [(4, 1, 20), (5, 1, 50), (6, 1, 8), (7, 2, 7), (9, 2, 15)];
 /// One schedule in this many is signed with Ed25519.
 const REAL_SIGNATURES: u64 = 2_000;
+/// One schedule in this many has Byzantine clients.
+const ROGUES: u32 = 8;
 /// Failing schedules that are looked for before a campaign gives up.
 const FAILURES_MAX: usize = 8;
 /// Schedules that a thread takes at a time.
@@ -77,7 +80,7 @@ impl Config {
         let rounds = rng.random_range(6..=ROUNDS_MAX);
         let (twins, wicked) = drawn_faulty(rng, f);
         let byzantine = drawn_members(rng, n, wicked);
-        Config {
+        let mut config = Config {
             seed,
             n,
             f,
@@ -106,7 +109,11 @@ impl Config {
                 false => Signatures::Fake,
             },
             ..base
+        };
+        if rng.random_ratio(1, ROGUES) {
+            drawn_rogues(rng, &mut config);
         }
+        config
     }
 }
 

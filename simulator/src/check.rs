@@ -74,10 +74,11 @@ pub(crate) struct Answered<'a> {
 }
 
 impl Ledger {
-    pub(crate) fn new(keyring: Keyring) -> Self {
+    /// Beside the first `clients` clients there may be Byzantine ones, which nobody owes a result.
+    pub(crate) fn new(keyring: Keyring, clients: u32) -> Self {
         let configuration = Configuration::genesis(keyring.cluster());
         Ledger {
-            reference: Reference::new(keyring.cluster().limits().client_window),
+            reference: Reference::new(keyring.cluster().limits().client_window, clients),
             keyring,
             signed: Signed::default(),
             slots: Vec::new(),

@@ -8,6 +8,7 @@ use consensus::client::Pace;
 use consensus::{CommitMode, FastQuorum, Limits, Policy};
 
 use crate::persistence::Points;
+use crate::rogue::Trick;
 use crate::script::Scripted;
 
 /// How messages are signed.
@@ -62,6 +63,9 @@ pub struct Faults {
     pub amnesia: bool,
     /// A planted bug: messages do not wait until what they promise is durable.
     pub haste: bool,
+    /// A planted bug: what replicas execute is the first request that each got under a number, not
+    /// the one in the batch. Only a client that equivocates shows it.
+    pub by_number: bool,
     /// Replicas that are down from the start and come up when the rest is healed.
     pub silent: u16,
     /// Replicas that run twice with one key, each instance seeing a part of the others. They are
@@ -90,6 +94,7 @@ impl Faults {
             failing_disks: false,
             amnesia: false,
             haste: false,
+            by_number: false,
             silent: 0,
             twins: 0,
         }
@@ -139,6 +144,9 @@ pub struct Config {
     /// Byzantine members by id, each with its plan, from the beginning to the end of the run: healing
     /// does not make them honest. They count among the f, and nothing that they say is believed.
     pub byzantine: Vec<(u16, Plan)>,
+    /// Byzantine clients, each with a key of its own behind those of [`Config::clients`], to the end
+    /// of the run.
+    pub rogues: Vec<Trick>,
     /// From here on nothing fails any more, and progress is demanded.
     pub heal_at: Duration,
     /// All replicas are stopped at once, without warning, and started again when the clients are
@@ -185,6 +193,7 @@ impl Default for Config {
             script: Vec::new(),
             points: Points::Passed,
             byzantine: Vec::new(),
+            rogues: Vec::new(),
             heal_at: Duration::from_secs(3),
             restart_all: true,
             catch_up: true,

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Faults, Signatures};
 use crate::misbehaving::drawn_members;
+use crate::rogue::drawn_rogues;
 
 /// n and f, with how often a size is drawn.
 const SIZES: [(u16, u16, u32); 8] = [
@@ -23,6 +24,8 @@ const SIZES: [(u16, u16, u32); 8] = [
 ];
 /// One seed in this many is a [`corner`].
 const CORNERS: u32 = 12;
+/// One seed in this many has Byzantine clients.
+const ROGUES: u32 = 4;
 /// One seed in this many signs with Ed25519.
 const REAL_SIGNATURES: u64 = 100;
 
@@ -87,6 +90,9 @@ impl Config {
             let count = rng.random_range(1..=others);
             config.byzantine = drawn_members(rng, n, count);
         }
+        if rng.random_ratio(1, ROGUES) {
+            drawn_rogues(rng, &mut config);
+        }
         config
     }
 }
@@ -144,6 +150,7 @@ fn drawn_faults(rng: &mut ChaCha8Rng, f: u16) -> Faults {
         failing_disks: rng.random_ratio(1, 4),
         amnesia: false,
         haste: false,
+        by_number: false,
         silent,
         twins,
     }

@@ -14,7 +14,7 @@ use consensus::reply::{FULL_RESULT_MAX, designated};
 use consensus::transfer::Target;
 use consensus::{
     Action, Batch, Destination, Event, Instant, Lookup, Outcome as Answer, Protocol, ReplicaId,
-    Reply, Request, RequestId, ResultBody, SeqNo, Term, Ticket, Timer,
+    Request, ResultBody, SeqNo, Ticket, Timer,
 };
 use crypto::Verified;
 use rand::RngExt;
@@ -66,11 +66,15 @@ impl World<'_> {
             Ok(request) => request,
             Err(error) => return self.ledger.violation(format!("request: {error}")),
         };
+        self.first.hears(to, &request);
         match running.executor.lookup(&request) {
             Lookup::Done(seq, outcome) => {
                 self.stats.replies_resent += 1;
                 let term = running.protocol.term();
                 self.reply(to, term, request.id, seq, outcome);
+            }
+            Lookup::Refused(_) if request.id.client.0 >= self.config.clients => {
+                self.stats.rogue_refused += 1;
             }
             Lookup::Refused(_) => {}
             Lookup::New => {
@@ -273,7 +277,9 @@ impl World<'_> {
             return Some(Event::Executed(seq));
         }
         let term = running.protocol.term();
-        let executed = running.executor.execute(seq, batch.as_deref());
+        let heard = self.first.as_heard(at, batch.as_deref());
+        let batch_of_it = heard.as_ref().or(batch.as_deref());
+        let executed = running.executor.execute(seq, batch_of_it);
         if !node.is_byzantine() {
             self.ledger.executed(at, seq, batch.as_ref());
         }
@@ -561,36 +567,6 @@ impl World<'_> {
                 || self.sides[at][self.nodes[other].id.index()] & bit(other) != 0
         };
         sees(a, b) && sees(b, a)
-    }
-
-    fn reply(&mut self, at: usize, term: Term, id: RequestId, seq: SeqNo, outcome: Answer) {
-        let replica = self.nodes[at].id;
-        let to = id.client.0;
-        if to >= self.config.clients || self.client_message_lost() {
-            return;
-        }
-        let reply = Reply {
-            term,
-            replica,
-            id,
-            seq,
-            outcome,
-        };
-        if self.nodes[at].bends() {
-            return self.reply_bent(at, reply);
-        }
-        self.send_reply(at, reply);
-    }
-
-    pub(crate) fn send_reply(&mut self, at: usize, reply: Reply) {
-        let (from, id, seq) = (self.nodes[at].id, reply.id, reply.seq);
-        let (to, reply) = (id.client.0, Box::new(reply));
-        self.chart(|world| {
-            let client = format!("{:?}", id.client);
-            format!("{:<4} ──▶ {client:<4} reply {seq:?}", world.name(at))
-        });
-        let delay = self.network.delay(&mut self.rng);
-        self.schedule(delay, What::Reply { to, from, reply });
     }
 }
 

@@ -20,7 +20,7 @@
 //! demanded, then all replicas are restarted at once and every acknowledged write must be there.
 //!
 //! Byzantine members are honest code with attacks around it (the crate `byzantine`), or honest code that
-//! runs twice. The oracles believe nothing that they say.
+//! runs twice. The oracles believe nothing that they say. Byzantine clients ([`Trick`]) attack beside them.
 
 mod asking;
 mod bending;
@@ -41,6 +41,7 @@ mod node;
 mod persistence;
 mod queue;
 mod reporting;
+mod rogue;
 mod scheme;
 mod script;
 mod spoiling;
@@ -51,6 +52,7 @@ mod world;
 
 pub use config::{Config, Faults, Signatures};
 pub use persistence::{CrashAt, Place, Point, Points};
+pub use rogue::Trick;
 pub use scheme::{FakeScheme, FakeSigner};
 pub use script::Scripted;
 pub use stats::Stats;

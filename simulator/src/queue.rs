@@ -47,6 +47,8 @@ pub(crate) enum What {
     ClientTick { client: u32 },
     /// A client has thought for long enough.
     ClientReady { client: u32 },
+    /// A Byzantine client has its turn.
+    RogueTurn { rogue: u32 },
     /// Something goes wrong: see `nemesis`.
     Nemesis,
     /// A fault of the script: see `script`.

@@ -167,6 +167,14 @@ counts! {
     renewed_votes,
     /// Epochs entered, over all replicas.
     epochs_entered,
+    /// Requests of Byzantine clients, once for each replica that they went to.
+    rogue_requests,
+    /// Replies to them that say that they were executed, over all replicas.
+    rogue_executed,
+    /// Replies to them that say that there was no room.
+    rogue_busy,
+    /// Those of their requests that will never execute: old ones, and such with a number too far ahead.
+    rogue_refused,
     /// Messages sent by the second instance of a replica that ran twice.
     twin_messages,
 }

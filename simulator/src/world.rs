@@ -25,6 +25,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::persistence::Point;
 use crate::queue::{Queue, What};
+use crate::rogue::{First, Rogue};
 use crate::scheme::{FakeScheme, FakeSigner};
 use crate::stats::Stats;
 use crate::trace::Recorder;
@@ -74,6 +75,8 @@ pub(crate) struct World<'c> {
     /// second; by node, then by id.
     pub(crate) sides: Vec<Vec<u8>>,
     pub(crate) clients: Vec<SimClient>,
+    pub(crate) rogues: Vec<Rogue>,
+    pub(crate) first: First,
     pub(crate) ledger: Ledger,
     pub(crate) stats: Stats,
     pub(crate) phase: Phase,
@@ -163,7 +166,7 @@ fn busy(began: std::time::Instant) -> Duration {
 impl<'c> World<'c> {
     fn new(config: &'c Config, recorder: Option<Recorder>) -> Self {
         let replica_keys = keys("replica", usize::from(config.n));
-        let client_keys = keys("client", config.clients as usize);
+        let client_keys = keys("client", config.clients as usize + config.rogues.len());
         let cluster = Cluster::genesis(
             config.f,
             config.fast,
@@ -216,6 +219,14 @@ impl<'c> World<'c> {
                 SimClient::new(ClientId(id), cluster, signer(key), config, stream)
             })
             .collect();
+        let rogue_keys = client_keys.iter().skip(config.clients as usize);
+        let rogues = (config.clients..)
+            .zip(rogue_keys)
+            .zip(&config.rogues)
+            .map(|((id, key), trick)| {
+                Rogue::new(*trick, ClientId(id), &cluster, signer(key), config.keys)
+            })
+            .collect();
         World {
             config,
             cluster,
@@ -226,7 +237,9 @@ impl<'c> World<'c> {
             sides: vec![vec![3; n]; nodes.len()],
             nodes,
             clients,
-            ledger: Ledger::new(keyring.clone()),
+            rogues,
+            first: First::new(config.faults.by_number),
+            ledger: Ledger::new(keyring.clone(), config.clients),
             keyring,
             stats: Stats::default(),
             phase: Phase::Load,
@@ -254,6 +267,9 @@ impl<'c> World<'c> {
         }
         for (number, fault) in self.config.script.iter().enumerate() {
             self.schedule(fault.at, What::Scripted { number });
+        }
+        for rogue in 0..self.rogues.len() {
+            self.plan_rogue(rogue);
         }
         self.schedule(self.config.heal_at, What::Heal);
         self.redraw_sides();
@@ -443,6 +459,7 @@ impl<'c> World<'c> {
             What::ClientTick { client } => self.client_tick(client),
             What::ClientReady { client } => self.client_ready(client),
             What::Scripted { number } => self.follow_script(number),
+            What::RogueTurn { rogue } => self.rogue_turn(rogue as usize),
             What::Round => self.begin_round(),
             What::Nemesis => self.something_goes_wrong(),
             What::Remedy(remedy) => self.remedy(remedy),

@@ -19,7 +19,7 @@ const SCHEDULES: Range<u64> = if cfg!(debug_assertions) {
 /// Campaigns of at least this many schedules reach every witness; shorter ones prove nothing by it.
 const REACHES_ALL: u64 = 4_000;
 /// What a campaign is for: each of these has to happen.
-const WITNESSES: [&str; 27] = [
+const WITNESSES: [&str; 31] = [
     "slots",
     "fast",
     "slow",
@@ -47,6 +47,10 @@ const WITNESSES: [&str; 27] = [
     "byzantine_deeds",
     "byzantine_refused",
     "left_by_bad_primary",
+    "rogue_requests",
+    "rogue_executed",
+    "rogue_busy",
+    "rogue_refused",
 ];
 /// Behaviours that few short schedules have room for, or none: real signatures are rare in them.
 const RARE: [&str; 2] = ["lying-transfer", "torsion-votes"];

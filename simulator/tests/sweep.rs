@@ -15,7 +15,7 @@ const SEEDS: Range<u64> = 0..40;
 /// Sweeps of at least this many seeds reach everything that is counted.
 const REACHES_ALL: u64 = 500;
 /// What even the shortest sweep reaches.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 14] = [
     "fast",
     "slow",
     "transferred",
@@ -28,6 +28,8 @@ const COMMON: [&str; 12] = [
     "primary_crashes",
     "power_cuts",
     "twin_messages",
+    "rogue_executed",
+    "rogue_refused",
 ];
 
 fn seeds() -> Range<u64> {

@@ -37,15 +37,18 @@ pub(crate) struct Reference {
     sessions: MixMap<u32, Session>,
     effects: MixMap<(u32, u64, u64), Effect>,
     window: u64,
+    /// Only of the first so many clients results are kept: those of the correct ones.
+    clients: u32,
     executed: u64,
     /// Sum of the fingerprints of all rows.
     content: u64,
 }
 
 impl Reference {
-    pub(crate) fn new(window: u64) -> Self {
+    pub(crate) fn new(window: u64, clients: u32) -> Self {
         Reference {
             window,
+            clients,
             ..Default::default()
         }
     }
@@ -67,7 +70,9 @@ impl Reference {
                     seq,
                     results,
                 };
-                self.effects.insert((client.0, session, number), effect);
+                if client.0 < self.clients {
+                    self.effects.insert((client.0, session, number), effect);
+                }
             }
         }
     }
@@ -86,7 +91,9 @@ impl Reference {
             };
         }
         let low = session.low.max(ack.min(id.number - 1));
-        if id.number <= session.low || session.done.contains(&id.number) || id.number > low + window
+        if id.number <= session.low
+            || session.done.contains(&id.number)
+            || id.number > low.saturating_add(window)
         {
             return false;
         }

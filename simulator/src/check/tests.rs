@@ -64,7 +64,7 @@ impl Run {
         let cluster = cluster();
         let keyring = Keyring::with_scheme(Arc::clone(&cluster), Arc::new(FakeScheme));
         Run {
-            ledger: Ledger::new(keyring),
+            ledger: Ledger::new(keyring, u32::MAX),
             executor: Executor::new(cluster, kv::Store::new()),
         }
     }

@@ -3,7 +3,7 @@
 //! When the protocol has no room for a client's requests, each further one would have its
 //! signature verified only to be answered with "busy". So after such an answer the client port says
 //! "busy" to that client by itself for a moment; then some of its requests get through again and
-//! find out whether there is room. A client that keeps on coming too early is held back for longer.
+//! find out whether there is room, a few at a time. A client that keeps on coming too early is held back for longer.
 //! The others are not held back at all: that one asks for too much is no reason to turn away
 //! another (docs/protocol.md R15).
 
@@ -18,6 +18,9 @@ const HOLD_MIN: Duration = Duration::from_millis(5);
 /// The longest that one "busy" stands for: clients are asked to pause for no less.
 const HOLD_MAX: Duration = Duration::from_millis(80);
 
+/// Requests that get through to find out, for as long again as their client was held back.
+const PROBES_MAX: u32 = 32;
+
 /// Shared by the driver, which reports, and the client port, which asks. Bounded: only clients of
 /// the configuration have requests that are turned away.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub struct Overload {
 struct Hold {
     until: Instant,
     length: Duration,
+    /// Let through since.
+    probes: u32,
 }
 
 impl Overload {
@@ -44,13 +49,29 @@ impl Overload {
             _ => HOLD_MIN,
         };
         let until = now + length;
-        holds.insert(client, Hold { until, length });
+        let probes = 0;
+        holds.insert(
+            client,
+            Hold {
+                until,
+                length,
+                probes,
+            },
+        );
     }
 
     /// Should this client's requests be turned away unread?
     pub fn holds(&self, client: ClientId, now: Instant) -> bool {
-        let holds = self.lock();
-        holds.get(&client).is_some_and(|hold| now < hold.until)
+        let mut holds = self.lock();
+        let Some(hold) = holds.get_mut(&client) else {
+            return false;
+        };
+        let on_trial = now < hold.until + hold.length;
+        let held = now < hold.until || on_trial && hold.probes >= PROBES_MAX;
+        if on_trial && !held {
+            hold.probes += 1;
+        }
+        held
     }
 
     /// Each entry is whole at every moment, so a panic elsewhere does not spoil it.
@@ -74,6 +95,21 @@ mod tests {
         assert!(overload.holds(GREEDY, now) && overload.holds(GREEDY, now + HOLD_MIN / 2));
         assert!(!overload.holds(GREEDY, now + HOLD_MIN));
         assert!(!overload.holds(ClientId(4), now), "another one is not held");
+    }
+
+    #[test]
+    fn a_few_requests_find_out_whether_there_is_room_again() {
+        let overload = Overload::default();
+        let now = Instant::now();
+        overload.turned_away(GREEDY, now);
+        let after = now + HOLD_MIN;
+        let passed = (0..1000).filter(|_| !overload.holds(GREEDY, after)).count();
+        assert_eq!(passed, PROBES_MAX as usize);
+        let later = after + HOLD_MIN;
+        assert!(
+            (0..1000).all(|_| !overload.holds(GREEDY, later)),
+            "there was"
+        );
     }
 
     #[test]

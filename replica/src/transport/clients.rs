@@ -382,8 +382,9 @@ impl Port {
             }
         }
         let refused = self.verify(client, requests);
+        let clients = session.speaks_for.len();
         // Whoever does not heed "busy" is read from more slowly, and its own queue fills up.
-        if let Some(pause) = session.turned_away.note(refused, Instant::now()) {
+        if let Some(pause) = session.turned_away.note(refused, clients, Instant::now()) {
             tokio::time::sleep(pause).await;
         }
         Ok(())

@@ -1,10 +1,12 @@
-//! The connection to one replica: dialled, dialled again when it is lost, with growing pauses.
+//! The connection to one replica: dialled, dialled again when it is lost, with growing pauses, and
+//! beside it when the replica is silent (`network::silence`).
 //!
 //! While there is no connection, frames are dropped, not kept: the sessions send again what is
 //! still outstanding as soon as they hear that the connection stands.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crypto::tls::Identity;
 use crypto::{ClusterId, CodecError, PublicKey, SecretKey};
 use network::frame::{FrameError, FrameReader, FrameWriter, PEER_FRAME_DEADLINE, StreamKind};
 use network::wire_client::{ExportError, TO_CLIENT_MAX, attach};
-use network::{Class, DialError, Observation, ToClient, ToReplica, dial};
+use network::{Class, DialError, Observation, ToClient, ToReplica, dial, silence};
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
@@ -86,10 +88,14 @@ enum LinkError {
     Export(#[from] ExportError),
     #[error("the replica ended the stream")]
     Ended,
+    #[error("the replica was silent, and a fresh connection takes its place")]
+    Renewed(Connection),
     /// This end is closing.
     #[error("the client is closed")]
     Closed,
 }
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Connection, DialError>> + Send>>;
 
 type Observers = Mutex<VecDeque<oneshot::Sender<Observation>>>;
 
@@ -97,9 +103,14 @@ impl Link {
     /// Keeps the connection up until the hub is gone.
     pub(crate) async fn run(mut self) {
         let mut backoff = BACKOFF_MIN;
+        let mut fresh = None;
         loop {
             let began = Instant::now();
-            let error = match self.dial().await {
+            let dialled = match fresh.take() {
+                Some(connection) => Ok(connection),
+                None => self.dial().await,
+            };
+            let error = match dialled {
                 Ok(connection) => {
                     let error = self.serve(&connection).await;
                     connection.close(VarInt::from_u32(0), b"");
@@ -107,8 +118,14 @@ impl Link {
                 }
                 Err(error) => error,
             };
-            if matches!(error, LinkError::Closed) {
-                return;
+            match error {
+                LinkError::Closed => return,
+                LinkError::Renewed(connection) => {
+                    tracing::debug!(replica = self.replica.0, "silent, and dialled anew");
+                    fresh = Some(connection);
+                    continue;
+                }
+                _ => {}
             }
             tracing::debug!(replica = self.replica.0, %error, "no connection");
             self.note(|state| {
@@ -126,11 +143,19 @@ impl Link {
         }
     }
 
-    async fn dial(&mut self) -> Result<Connection, LinkError> {
+    /// Attempts that borrow nothing from the link.
+    fn attempts(&self) -> impl Fn() -> Attempt + use<> {
         let (endpoint, address) = (self.endpoint.clone(), self.address);
         let (identity, key) = (self.identity.clone(), self.key);
-        let dialled = async move { dial(&endpoint, address, &identity, &key, Class::Client).await };
-        match self.dropping_frames(dialled).await {
+        move || {
+            let (endpoint, identity) = (endpoint.clone(), identity.clone());
+            Box::pin(async move { dial(&endpoint, address, &identity, &key, Class::Client).await })
+        }
+    }
+
+    async fn dial(&mut self) -> Result<Connection, LinkError> {
+        let attempt = self.attempts()();
+        match self.dropping_frames(attempt).await {
             Some(connection) => Ok(connection?),
             None => Err(LinkError::Closed),
         }
@@ -168,9 +193,11 @@ impl Link {
             return LinkError::Closed;
         }
         let observers = Observers::default();
+        let attempts = self.attempts();
         let error = tokio::select! {
             error = read(self.replica, &mut reader, &self.events, &self.states, &observers) => error,
             error = write(&mut writer, &mut self.commands, &observers) => error,
+            fresh = silence::successor(connection, attempts) => LinkError::Renewed(fresh),
         };
         if self
             .events

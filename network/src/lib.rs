@@ -17,6 +17,7 @@ pub mod endpoint;
 pub mod frame;
 pub mod genesis;
 mod reset;
+pub mod silence;
 pub mod socket;
 pub mod transport;
 pub mod wire_client;

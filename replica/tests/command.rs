@@ -259,4 +259,11 @@ fn places_where_nothing_can_be_written_are_named() {
     assert_eq!(code, 1);
     assert!(message.contains("replica-0/data"), "{message}");
     assert!(directory.join("founding").exists(), "it has not run");
+    // D10: a file system on which nobody may write, root included.
+    std::fs::remove_file(directory.join("data")).unwrap();
+    std::os::unix::fs::symlink("/proc", directory.join("data")).unwrap();
+    let (code, message) = refused(&directory, &[]);
+    assert_eq!(code, 1, "{message}");
+    assert!(message.contains("replica-0/data"), "{message}");
+    assert!(directory.join("founding").exists(), "it has not run");
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../network/tests/common/relay.rs"]
+mod relay;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,6 +156,29 @@ fn a_peer_that_went_away_is_dialled_until_it_is_back() {
         [(1, Bytes::from_static(b"kept for a short absence"))]
     );
     assert!(high.observer.peer(ReplicaId(0)).connections.total() >= 2);
+}
+
+#[test]
+fn a_silent_peer_is_dialled_anew_beside_the_old_connection() {
+    let low = peer(0, any_port(), nowhere());
+    let relay = relay::Relay::start(low.endpoint.address());
+    let high = peer(1, any_port(), relay.address);
+    high.wait_connected(0, true);
+    low.wait_connected(1, true);
+    relay.forget();
+    let counters = high.observer.peer(ReplicaId(0));
+    let until = Instant::now() + PATIENCE;
+    while counters.connections.total() < 2 {
+        // If QUIC's idle time-out were what ends the old one, there would be none for a while.
+        assert_eq!(counters.connected.value(), 1, "the old one is given up");
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    high.send(0, Lane::Main, "over the new one");
+    assert_eq!(
+        low.receive(),
+        [(1, Bytes::from_static(b"over the new one"))]
+    );
 }
 
 /// What the other end said when it closed the connection.

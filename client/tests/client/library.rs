@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fake::{Behaviour, FakeCluster, client_key};
+use crate::relay::Relay;
 use client::{
     CompletionSink, ConnectError, Hub, HubSettings, ObserveError, Pace, RequestError, SubmitError,
 };
@@ -144,6 +145,34 @@ async fn a_lost_primary_costs_no_time_out_and_is_dialled_until_it_is_back() {
     let before = cluster.received(0);
     handle.submit(read("again"), false).await.unwrap();
     assert_eq!(cluster.received(0), before + 1);
+}
+
+#[tokio::test]
+async fn a_silent_replica_is_dialled_anew_long_before_the_old_connection_times_out() {
+    let mut cluster = FakeCluster::start(1);
+    let relay = Relay::start(cluster.file.replicas[0].client);
+    cluster.file.replicas[0].client = relay.address;
+    let hub = cluster.hub(1).await;
+    let handle = hub.client(0).unwrap();
+    handle.submit(read("before"), false).await.unwrap();
+    relay.forget();
+    // Nothing comes back for this, and that is what is noticed.
+    handle.submit(read("without"), false).await.unwrap();
+    let renewed = async {
+        while hub.links()[0].connections < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let patience = network::transport::CLIENT_IDLE_TIMEOUT / 2;
+    tokio::time::timeout(patience, renewed).await.unwrap();
+    let before = cluster.received(0);
+    let reached = async {
+        while cluster.received(0) == before {
+            handle.submit(read("again"), false).await.unwrap();
+        }
+    };
+    tokio::time::timeout(patience, reached).await.unwrap();
+    hub.close().await;
 }
 
 #[tokio::test]

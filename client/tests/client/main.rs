@@ -5,3 +5,5 @@
 mod cli;
 mod fake;
 mod library;
+#[path = "../../../network/tests/common/relay.rs"]
+mod relay;

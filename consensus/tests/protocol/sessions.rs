@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use consensus::session::SessionTable;
 use consensus::{
-    Batch, ByteList, Executed, Executor, FastQuorum, Lookup, Outcome, Policy, Request, ResultBody,
-    SeqNo, StateMachine,
+    Batch, ByteList, ClientId, Executed, Executor, FastQuorum, Lookup, Outcome, Policy, Request,
+    RequestId, ResultBody, SeqNo, StateMachine,
 };
 use crypto::{Digest, Hasher};
 
@@ -196,6 +196,60 @@ fn replies_held_are_bounded_by_w_whatever_a_client_does() {
         world.one(1, number, 0);
         assert!(world.executor.sessions().replies() <= 8);
     }
+}
+
+/// M6: every client asks for far more than W, in ever new sessions, and acknowledges nothing until the end.
+#[test]
+fn the_replies_of_many_clients_are_w_each_until_they_are_acknowledged() {
+    const CLIENTS: u32 = 20_000;
+    let mut table = SessionTable::new(8);
+    let ask = |table: &mut SessionTable, client, session, number, ack| {
+        let client = ClientId(client);
+        let id = RequestId {
+            client,
+            session,
+            number,
+        };
+        if table.lookup(&id, ack) == Lookup::New {
+            table.enter(&id);
+            let outcome = Outcome::Busy { retry_after_ms: 1 };
+            table.complete(&id, ack, SeqNo(number), outcome);
+        }
+    };
+    for client in 0..CLIENTS {
+        for session in 1..=2 {
+            (1..=12).for_each(|number| ask(&mut table, client, session, number, 0));
+        }
+        if client % 1_000 == 0 {
+            assert_eq!(table.replies(), 8 * (client as usize + 1));
+        }
+    }
+    assert_eq!(table.replies(), 8 * CLIENTS as usize);
+    for client in 0..CLIENTS {
+        ask(&mut table, client, 2, 9, 8);
+    }
+    assert_eq!(table.replies(), CLIENTS as usize, "the new one each");
+}
+
+/// M3: identities that nobody has founded, a new one with each request.
+#[test]
+fn however_many_strangers_there_are_none_leaves_a_trace() {
+    let mut world = World::new();
+    let mut raw = world.fixture.request(0, 1).raw().to_vec();
+    let limits = world.fixture.cluster.limits().clone();
+    for hundred in 0..500u32 {
+        let strangers: Vec<Request> = (0..100)
+            .map(|one| {
+                raw[..4].copy_from_slice(&(1_000 + 100 * hundred + one).to_le_bytes());
+                Request::parse(raw.clone().into(), &limits).unwrap()
+            })
+            .collect();
+        let denied = |done: &Executed| done.outcome == Outcome::Denied;
+        assert!(world.execute(&strangers).iter().all(denied));
+    }
+    assert_eq!(world.applied(), 0);
+    let (table, empty) = (world.executor.sessions(), SessionTable::new(8));
+    assert_eq!(table.to_bytes(), empty.to_bytes());
 }
 
 #[test]

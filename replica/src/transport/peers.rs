@@ -1,7 +1,8 @@
 //! Connections to the other replicas: one for each pair, dialled by the higher id.
 //!
 //! Who is at the other end follows from the TLS key alone. If a second connection of a pair comes
-//! up, the newest wins: whoever dialled it has given up the older one. Each side sends on streams
+//! up, the newest wins: whoever dialled it has given up the older one, or hears nothing over it
+//! (`network::silence`). Each side sends on streams
 //! of its own: messages, and bulk for what is large and in no hurry. A peer that breaks the rules again and
 //! again is cut off for a while.
 
@@ -16,7 +17,7 @@ use crypto::PublicKey;
 use crypto::tls::Identity;
 use network::acceptor::{Acceptor, Caps};
 use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
-use network::{Class, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind};
+use network::{Class, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind, silence};
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
@@ -265,25 +266,47 @@ impl Link {
         key: PublicKey,
     ) {
         let mut pause = BACKOFF_MIN;
+        let attempt = || async {
+            let dialled =
+                network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
+            match tokio::time::timeout(ATTEMPT_MAX, dialled).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => tracing::debug!(peer = self.peer.0, %error, "cannot dial"),
+                Err(_) => tracing::debug!(peer = self.peer.0, %address, "no answer"),
+            }
+            Err(())
+        };
         loop {
             while let Some(left) = self.conduct.banned(Instant::now()) {
                 tokio::time::sleep(left).await;
             }
-            let attempt =
-                network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
-            match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
-                Ok(Ok(connection)) => {
-                    let since = Instant::now();
-                    self.carry(connection).await;
-                    if since.elapsed() >= GOOD_CONNECTION {
-                        pause = BACKOFF_MIN;
-                    }
+            if let Ok(connection) = attempt().await {
+                let since = Instant::now();
+                self.carry_and_renew(connection, &attempt).await;
+                if since.elapsed() >= GOOD_CONNECTION {
+                    pause = BACKOFF_MIN;
                 }
-                Ok(Err(error)) => tracing::debug!(peer = self.peer.0, %error, "cannot dial"),
-                Err(_) => tracing::debug!(peer = self.peer.0, %address, "no answer"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Carries a connection until it ends, or a fresh one that takes its place when it falls silent.
+    async fn carry_and_renew<D>(self: &Arc<Self>, mut connection: Connection, dial: impl Fn() -> D)
+    where
+        D: Future<Output = Result<Connection, ()>>,
+    {
+        loop {
+            let (link, carried) = (Arc::clone(self), connection.clone());
+            let carrying = tokio::spawn(async move { link.carry(carried).await });
+            tokio::select! {
+                _ = carrying => return,
+                fresh = silence::successor(&connection, &dial) => {
+                    tracing::info!(peer = self.peer.0, "silent, and dialled anew");
+                    connection = fresh;
+                }
+            }
         }
     }
 

@@ -146,7 +146,7 @@ pub(super) enum Command {
     /// List, check, explain and begin scenario files
     #[command(after_long_help = SCENARIO_EXAMPLES)]
     Scenario(ScenarioArgs),
-    /// List and describe what Byzantine replicas can do
+    /// List and describe what Byzantine replicas, clients and outsiders can do
     #[command(after_long_help = FAULT_EXAMPLES)]
     Fault(FaultArgs),
     /// Simulate whole clusters in virtual time, one for each seed, and check every one

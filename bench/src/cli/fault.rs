@@ -1,5 +1,5 @@
-//! `bench fault`: what a `[[byzantine]]` entry and an outsider of `[[fault]]` can name, from the same catalogues that scenarios are read
-//! with.
+//! `bench fault`: what a `[[byzantine]]` entry, and a client or an outsider of `[[fault]]`, can name, from the same catalogues that
+//! scenarios are read with. One word may name several, a member's behaviour and a client's attack: all of them are described.
 
 use std::fmt::Write as _;
 
@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::outsider;
 use crate::scenario::byzantine::{Argument, arguments, conditions};
 use crate::scenario::nearest;
+use crate::scenario::schema::{CLIENT_ATTACKS, ClientAttackEntry};
 
 pub(super) fn execute(arguments: &FaultArgs, output: &Output) -> Exit {
     let exit = match &arguments.command {
@@ -28,17 +29,17 @@ fn list(output: &Output) {
     let all = Behaviour::catalogue();
     let outsiders = outsider::catalogue();
     if output.json {
-        let outsiders = outsiders.iter().map(outside);
-        return output.document(
-            &all.iter()
-                .map(short)
-                .chain(outsiders)
-                .collect::<Vec<Value>>(),
-        );
+        let members = all.iter().map(short);
+        let clients = CLIENT_ATTACKS.iter().map(of_client);
+        let rows = members.chain(clients).chain(outsiders.iter().map(outside));
+        return output.document(&rows.collect::<Vec<Value>>());
     }
     let members = all.iter().map(|one| (one.name(), one.id(), one.sentence()));
+    let clients = CLIENT_ATTACKS
+        .iter()
+        .map(|one| (one.name, one.id, one.description));
     let strangers = outsiders.iter().map(|one| (one.name, one.id, one.what));
-    let rows: Vec<_> = members.chain(strangers).collect();
+    let rows: Vec<_> = members.chain(clients).chain(strangers).collect();
     let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let id_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     let line = |(name, id, sentence): &(&str, &str, &str)| {
@@ -47,19 +48,30 @@ fn list(output: &Output) {
     output.text(&rows.iter().map(line).collect::<String>());
 }
 
+/// Whatever bears this name, as a document and as text.
+fn named(name: &str) -> Vec<(Value, String)> {
+    let members = Behaviour::named(name).map(|it| (whole(&it), described(&it)));
+    let is_it = |entry: &&ClientAttackEntry| entry.name == name || entry.id == name;
+    let clients = CLIENT_ATTACKS.iter().filter(is_it);
+    let clients = clients.map(|entry| (of_client(entry), client_described(entry)));
+    let outsiders = outsider::catalogue();
+    let strangers = outsiders.iter().filter(|entry| entry.name == name);
+    let strangers = strangers.map(|entry| (outside(entry), outsider_described(entry)));
+    members
+        .into_iter()
+        .chain(clients)
+        .chain(strangers)
+        .collect()
+}
+
 fn describe(name: &str, output: &Output) -> Exit {
-    let Some(behaviour) = Behaviour::named(name) else {
+    let (mut documents, texts): (Vec<Value>, Vec<String>) = named(name).into_iter().unzip();
+    if documents.is_empty() {
+        let clients: Vec<&str> = CLIENT_ATTACKS.iter().map(|entry| entry.name).collect();
         let outsiders = outsider::catalogue();
-        if let Some(entry) = outsiders.iter().find(|entry| entry.name == name) {
-            if output.json {
-                output.document(&outside(entry));
-            } else {
-                output.text(&outsider_described(entry));
-            }
-            return Exit::Ok;
-        }
         let strangers: Vec<&str> = outsiders.iter().map(|entry| entry.name).collect();
-        let hint = match nearest(name, &[Behaviour::NAMES, &strangers].concat()) {
+        let known = [Behaviour::NAMES, &clients, &strangers].concat();
+        let hint = match nearest(name, &known) {
             Some(near) => format!("did you mean {near}? "),
             None => String::new(),
         };
@@ -67,11 +79,16 @@ fn describe(name: &str, output: &Output) -> Exit {
             "there is no behavior \"{name}\": {hint}`bench fault list` shows all"
         ));
         return Exit::Usage;
-    };
+    }
     if output.json {
-        output.document(&whole(&behaviour));
+        let others = documents.split_off(1);
+        let mut first = documents.remove(0);
+        if !others.is_empty() {
+            first["same_name"] = Value::from(others);
+        }
+        output.document(&first);
     } else {
-        output.text(&described(&behaviour));
+        output.text(&texts.join("\n"));
     }
     Exit::Ok
 }
@@ -112,6 +129,47 @@ fn outsider_described(entry: &outsider::Entry) -> String {
     }
     let _ = write!(text, "\nIn a scenario\n{}", indented(&entry.example));
     text
+}
+
+fn of_client(entry: &ClientAttackEntry) -> Value {
+    let args = entry
+        .arguments
+        .iter()
+        .map(|one| json!({ "name": one.name, "default": one.default, "meaning": one.meaning }));
+    json!({
+        "name": entry.name,
+        "id": entry.id,
+        "plays": "client",
+        "description": entry.description,
+        "must_hold": entry.must,
+        "args": args.collect::<Vec<Value>>(),
+        "example": client_example(entry),
+    })
+}
+
+fn client_described(entry: &ClientAttackEntry) -> String {
+    let mut text = format!(
+        "{} ({}, as a client)\n\n  {}\n\nWhat must hold\n  {}\n\nargs\n",
+        entry.name, entry.id, entry.description, entry.must
+    );
+    for one in entry.arguments {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  {} [default: {}]\n      {}",
+            one.name, one.default, one.meaning
+        );
+    }
+    let example = indented(&client_example(entry));
+    let _ = write!(text, "\nIn a scenario\n{example}");
+    text
+}
+
+fn client_example(entry: &ClientAttackEntry) -> String {
+    format!(
+        "[[fault]]\nat = \"4s\"\nuntil = \"8s\"\nkind = \"client\"\nattack = \"{}\"\n",
+        entry.name
+    )
 }
 
 fn whole(behaviour: &Behaviour) -> Value {
@@ -203,6 +261,36 @@ mod tests {
             let shown = outsider_described(&entry);
             assert!(shown.contains(entry.must) && shown.contains(entry.id));
         }
+    }
+
+    #[test]
+    fn the_example_of_every_client_is_a_valid_scenario() {
+        for entry in &CLIENT_ATTACKS {
+            let text = format!("schema = 1\nname = \"example\"\n{}", client_example(entry));
+            let name = entry.name.to_owned();
+            if let Err(error) = load(&[Source::Text { name, text }], &[]) {
+                panic!("{error}");
+            }
+            let shown = client_described(entry);
+            assert!(shown.contains(entry.must) && shown.contains(entry.id));
+        }
+    }
+
+    #[test]
+    fn a_name_that_two_attacks_bear_shows_both_and_a_clients_number_it_alone() {
+        let played = |name: &str| -> Vec<Value> {
+            let found = named(name).into_iter();
+            found.map(|(document, _)| document["id"].clone()).collect()
+        };
+        assert_eq!(played("equivocate"), ["BP1", "BC1"]);
+        assert_eq!(played("BC1"), ["BC1"]);
+        let outsiders = outsider::catalogue();
+        let members = Behaviour::NAMES.iter().copied();
+        let clients = CLIENT_ATTACKS.iter().map(|entry| entry.name);
+        let strangers = outsiders.iter().map(|entry| entry.name);
+        let mut everything = members.chain(clients).chain(strangers);
+        assert!(everything.all(|name| !named(name).is_empty()));
+        assert!(named("equivocat").is_empty());
     }
 
     #[test]

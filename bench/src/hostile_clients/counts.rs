@@ -43,6 +43,8 @@ counts! {
     busy_replies
     /// Replies that refuse a request for good.
     refused_replies
+    /// Processor time of the thread that they share, milliseconds; 0 where the system does not tell.
+    cpu_ms
     /// Connections that stood.
     connections
     /// Connections that a replica closed, or would not open.

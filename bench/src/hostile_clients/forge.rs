@@ -1,7 +1,10 @@
 //! Requests of a hostile client: signed with its own key, as well or as badly as it likes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use consensus::{ByteList, ClientId, Request, RequestId};
+use byzantine::client::Forge as Signs;
+use consensus::{ByteList, ClientId};
 use crypto::{ClusterId, SecretKey};
 use kv::Op;
 
@@ -10,50 +13,32 @@ use super::KEYS;
 /// Bytes of a signature, at the end of every request.
 const SIGNATURE_LEN: usize = 64;
 
-/// Signs for one hostile client.
+/// Makes the requests of one hostile client.
 pub(super) struct Forge {
-    key: SecretKey,
-    client: ClientId,
-    cluster: ClusterId,
-    /// Grows at each start, as that of a correct client does.
-    pub(super) session: u64,
-    /// Of the last request.
-    pub(super) number: u64,
+    /// Its sessions and numbers. A session grows at each start, as that of a correct client does.
+    pub(super) signs: Signs,
 }
 
 impl Forge {
     pub(super) fn new(key: SecretKey, client: ClientId, cluster: ClusterId, session: u64) -> Self {
         Forge {
-            key,
-            client,
-            cluster,
-            session,
-            number: 0,
+            signs: Signs::new(Arc::new(key), client, cluster, session),
         }
+    }
+
+    /// The number of the last request.
+    pub(super) fn number(&self) -> u64 {
+        self.signs.number
     }
 
     /// The next request. It acknowledges everything before it, so that no window holds it back.
     pub(super) fn next(&mut self, ops: &[Op]) -> Bytes {
-        self.number += 1;
-        self.numbered(self.session, self.number, ops)
+        self.next_raw(&encoded(ops))
     }
 
-    /// A request with this session and number.
-    pub(super) fn numbered(&self, session: u64, number: u64, ops: &[Op]) -> Bytes {
-        self.raw(session, number, &ops.iter().map(Op::encode).collect())
-    }
-
-    /// A request whose operations are any bytes.
-    pub(super) fn raw(&self, session: u64, number: u64, ops: &ByteList) -> Bytes {
-        let id = RequestId {
-            client: self.client,
-            session,
-            number,
-        };
-        let ack = number.saturating_sub(1);
-        Request::sign(&self.key, &self.cluster, id, ack, false, ops)
-            .raw()
-            .clone()
+    /// The next request, whose operations are any bytes.
+    pub(super) fn next_raw(&mut self, ops: &ByteList) -> Bytes {
+        self.signs.next(ops).raw().clone()
     }
 
     /// A write to a key of its own.
@@ -66,10 +51,15 @@ impl Forge {
 
     /// A key of its own.
     pub(super) fn key_named(&self, name: &str) -> crypto::codec::Blob {
-        format!("{KEYS}{}/{name}", self.client.0)
+        format!("{KEYS}{}/{name}", self.signs.client().0)
             .into_bytes()
             .into()
     }
+}
+
+/// Operations as a request has them.
+pub(super) fn encoded(ops: &[Op]) -> ByteList {
+    ops.iter().map(Op::encode).collect()
 }
 
 /// The same request with a signature that does not hold.

@@ -34,6 +34,13 @@ pub const KEYS: &str = "~hostile/";
 /// Between two looks at whether the attack is over.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Processor time of this thread up to now.
+fn thread_cpu_ms() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = told.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    nanos.map_or(0, |nanos: u64| nanos / 1_000_000)
+}
+
 /// Hostile clients at work.
 pub struct Attackers {
     stop: Arc<AtomicBool>,
@@ -64,6 +71,7 @@ impl Attackers {
             .build()
             .map_err(|error| format!("no async runtime for hostile clients: {error}"))?;
         let (attack, over) = (fault.attack, Arc::clone(&stop));
+        let spent = Arc::clone(&counts);
         let thread = std::thread::Builder::new()
             .name("hostile-clients".to_owned())
             .spawn(move || {
@@ -77,6 +85,7 @@ impl Attackers {
                     }
                     tasks.shutdown().await;
                 });
+                counts::add(&spent.cpu_ms, thread_cpu_ms());
             })
             .map_err(|error| format!("no thread for hostile clients: {error}"))?;
         Ok(Attackers {

@@ -1,14 +1,15 @@
 //! What a hostile client does when it is its turn, attack by attack.
 
 use bytes::Bytes;
-use consensus::{ByteList, Limits};
+use byzantine::client;
+use consensus::{ByteList, Limits, Request};
 use crypto::codec::Blob;
 use kv::Op;
 use rand::RngExt;
 
 use super::attacker::Attacker;
 use super::counts::add;
-use super::forge::spoiled;
+use super::forge::{encoded, spoiled};
 use crate::scenario::schema::{ClientAttack, GoodFor};
 
 /// Requests in one frame of an attack that signs badly.
@@ -122,7 +123,7 @@ fn scan(start: &[u8], limit: u32) -> Op {
 async fn flood(attacker: &mut Attacker, count: usize, value: usize) {
     let requests: Vec<Bytes> = (0..count)
         .map(|_| {
-            let write = attacker.forge.write(attacker.forge.number, value);
+            let write = attacker.forge.write(attacker.forge.number(), value);
             attacker.forge.next(&[write])
         })
         .collect();
@@ -132,22 +133,20 @@ async fn flood(attacker: &mut Attacker, count: usize, value: usize) {
 /// Two operations under one number, one to each half of the replicas; who is in which half changes.
 async fn equivocate(attacker: &mut Attacker, turn: u64) {
     let forge = &mut attacker.forge;
-    let (one, other) = (forge.write(0, 8), forge.write(1, 16));
-    let one = forge.next(&[one]);
-    let other = forge.numbered(forge.session, forge.number, &[other]);
+    let ops = [forge.write(0, 8), forge.write(1, 16)].map(|write| encoded(&[write]));
+    let said = client::equivocate(&mut forge.signs, &ops[0], &ops[1]);
     add(&attacker.counts.executable, 1);
-    let half = attacker.lines.len() / 2;
+    let n = attacker.lines.len();
     for (id, line) in attacker.lines.iter_mut().enumerate() {
-        let first = (id < half) == turn.is_multiple_of(2);
-        let said = if first { &one } else { &other };
-        line.send(std::slice::from_ref(said)).await;
+        let raw = said[client::half(id, n, turn)].raw();
+        line.send(std::slice::from_ref(raw)).await;
     }
 }
 
 async fn sign_badly(attacker: &mut Attacker, good_for: GoodFor) {
     let good: Vec<Bytes> = (0..FRAME_REQUESTS)
         .map(|_| {
-            let write = attacker.forge.write(attacker.forge.number, 16);
+            let write = attacker.forge.write(attacker.forge.number(), 16);
             attacker.forge.next(&[write])
         })
         .collect();
@@ -178,33 +177,10 @@ async fn sign_badly(attacker: &mut Attacker, good_for: GoodFor) {
 /// The highest number, an older session, the same thing three times, and in the end the highest session.
 async fn jump(attacker: &mut Attacker, turn: u64) {
     let forge = &mut attacker.forge;
-    if turn == LAST_SESSION_AFTER {
-        (forge.session, forge.number) = (u64::MAX, 0);
-    }
-    let last_session = turn >= LAST_SESSION_AFTER;
-    let write = [forge.write(turn, 16)];
-    match turn % 4 {
-        0 if !last_session => {
-            let request = forge.numbered(forge.session, u64::MAX, &write);
-            forge.session += 1;
-            forge.number = 0;
-            to_all(attacker, &[request], 1).await;
-        }
-        1 => {
-            let backwards = forge.numbered(forge.session.saturating_sub(1), 1, &write);
-            to_all(attacker, &[backwards], 1).await;
-        }
-        2 => {
-            let request = forge.next(&write);
-            to_all(attacker, &vec![request; 3], 1).await;
-        }
-        _ => {
-            // A gap, and then what lies before it.
-            let beyond = forge.numbered(forge.session, forge.number + 100, &write);
-            let before = forge.next(&write);
-            to_all(attacker, &[beyond, before], 2).await;
-        }
-    }
+    let ops = encoded(&[forge.write(turn, 16)]);
+    let jump = client::jump(&mut forge.signs, turn, LAST_SESSION_AFTER, &ops);
+    let requests: Vec<Bytes> = jump.requests.iter().map(Request::raw).cloned().collect();
+    to_all(attacker, &requests, jump.executable).await;
 }
 
 async fn half_sent(attacker: &mut Attacker, turn: u64) {
@@ -239,9 +215,7 @@ async fn oversize(attacker: &mut Attacker, header: u32, turn: u64) {
     if turn.is_multiple_of(2) {
         let most = Limits::default().op_bytes_max as usize;
         let ops = ByteList::from_iter([vec![0u8; most + 1]]);
-        let forge = &mut attacker.forge;
-        forge.number += 1;
-        let request = forge.raw(forge.session, forge.number, &ops);
+        let request = attacker.forge.next_raw(&ops);
         to_all(attacker, &[request], 0).await;
     } else {
         for line in &mut attacker.lines {
@@ -286,12 +260,7 @@ async fn pathological(attacker: &mut Attacker, turn: u64) {
         _ => Vec::new(),
     };
     let request = if ops.is_empty() {
-        forge.number += 1;
-        forge.raw(
-            forge.session,
-            forge.number,
-            &ByteList::from_iter([[0xff; 9]]),
-        )
+        forge.next_raw(&ByteList::from_iter([[0xff; 9]]))
     } else {
         forge.next(&ops)
     };

@@ -21,8 +21,11 @@ pub struct ClientAttackFact {
     /// nothing before it to compare with.
     pub service_kept: Option<f64>,
     /// The same of the correct client that was left with least, as a part of its fair share: what it had before, divided
-    /// among as many more as attacked.
+    /// among as many more as attacked, of what the attackers' own program left of the machine.
     pub share_kept: Option<f64>,
+    /// The part of the machine's processor time that the program of the attackers did not take: in earnest they would
+    /// have machines of their own. `None` in runs of older versions.
+    pub machine_left: Option<f64>,
     /// The highest p99 of one correct client during the attack, over the p99 of all the others together.
     pub p99_ratio: Option<f64>,
     /// The longest time for which an operation of a correct client was open during the attack.

@@ -114,10 +114,12 @@ fn under_attack(fact: &ClientAttackFact) -> (&'static str, String) {
     };
     let counts = &fact.counts;
     let text = format!(
-        "correct clients kept {} together, the least of them {} of its share, p99 {} of the others', longest wait {}; \
+        "correct clients kept {} together, the least of them {} of its share (of the {} of the machine that the attackers' \
+         own program left), p99 {} of the others', longest wait {}; \
          {} requests sent, {} replies executed, {} busy, {} refused, {} connections closed",
         share(fact.service_kept),
         share(fact.share_kept),
+        share(fact.machine_left),
         fact.p99_ratio.map_or_else(
             || "unknown".to_owned(),
             |ratio| format!("{ratio:.1} x that")

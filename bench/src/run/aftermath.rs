@@ -82,14 +82,13 @@ impl Running<'_> {
             let complaints = local.stop();
             self.warnings.extend(complaints);
         }
-        // What hostile clients asked for may have been executed; nobody counted whether it was.
         let attacks = measured
             .injected
             .iter()
             .filter_map(|one| one.attacked.as_ref());
-        requests.unknown += attacks
+        requests.hostile = attacks
             .map(|attacked| attacked.counts.executable)
-            .sum::<u64>();
+            .sum();
         let committed = self.committed_logs(collected)?;
         self.progress.phase(Stage::Check, Duration::ZERO);
         let counts = match self.history.take() {

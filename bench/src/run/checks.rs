@@ -12,6 +12,8 @@ pub(crate) struct Requests {
     pub(crate) answered: u64,
     /// Clients gave up: executed or not, nobody knows.
     pub(crate) unknown: u64,
+    /// Hostile clients asked for: executed or not, nobody counted.
+    pub(crate) hostile: u64,
     /// Took effect, each counted once: in the log executed again, or else at the replica that got furthest; `None` if that
     /// is not known, or if other clients may have had a part in it.
     pub(crate) executed: Option<u64>,
@@ -58,9 +60,14 @@ pub(super) fn check(
         .as_ref()
         .filter(|again| again.is_complete())
         .map(|again| executed_of(again, scenario.load.clients));
-    let requests = Requests {
-        executed: executed.or(requests.executed),
-        ..requests
+    // The log tells whose requests it holds; the replicas' own counts do not.
+    let requests = match executed {
+        Some(_) => Requests {
+            executed,
+            hostile: 0,
+            ..requests
+        },
+        None => requests,
     };
     let checks = Checks {
         agreement: if_asked(asked.agreement, &verdicts.agreement),
@@ -102,8 +109,10 @@ pub(crate) fn exactly_once(requests: Requests) -> CheckResult {
     let Requests {
         answered,
         unknown,
+        hostile,
         executed,
     } = requests;
+    let most = answered + unknown + hostile;
     let Some(executed) = executed else {
         return CheckResult::skipped(
             "the replicas did not say what they executed: they have other clients, or none ran from the beginning to the end",
@@ -115,15 +124,18 @@ pub(crate) fn exactly_once(requests: Requests) -> CheckResult {
             answered - executed
         ))
         .with("lost_requests", answered - executed)
-    } else if executed > answered + unknown {
+    } else if executed > most {
         CheckResult::fail(format!(
-            "{executed} requests were executed, but only {} asked for: {} were executed twice",
-            answered + unknown,
-            executed - answered - unknown
+            "{executed} requests were executed, but only {most} asked for: {} were executed twice",
+            executed - most
         ))
     } else {
+        let others = match hostile {
+            0 => String::new(),
+            _ => format!(", up to {hostile} of hostile clients"),
+        };
         CheckResult::pass(format!(
-            "{executed} requests executed, {answered} answered, {unknown} of unknown outcome"
+            "{executed} requests executed, {answered} answered, {unknown} of unknown outcome{others}"
         ))
     };
     result
@@ -141,6 +153,7 @@ mod tests {
         exactly_once(Requests {
             answered,
             unknown,
+            hostile: 0,
             executed,
         })
         .verdict
@@ -154,5 +167,22 @@ mod tests {
         assert_eq!(verdict(10, 2, Some(13)), Verdict::Fail);
         assert_eq!(verdict(10, 5, Some(9)), Verdict::Fail);
         assert_eq!(verdict(10, 0, None), Verdict::Skipped);
+    }
+
+    #[test]
+    fn what_hostile_clients_asked_for_is_no_unknown_outcome() {
+        let judged = exactly_once(Requests {
+            answered: 10,
+            unknown: 1,
+            hostile: 5,
+            executed: Some(14),
+        });
+        assert_eq!(judged.verdict, Verdict::Pass);
+        assert_eq!(judged.facts[UNKNOWN], 1);
+        assert!(
+            judged.detail.contains("up to 5 of hostile clients"),
+            "{}",
+            judged.detail
+        );
     }
 }

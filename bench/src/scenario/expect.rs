@@ -137,7 +137,7 @@ facts! {
     Stopped "stopped" Replicas "Replicas that stopped by themselves because of a disk fault and said why, and no others."
     Refused "refused" Replicas "Replicas that refused to start because of a disk fault and said why, and no others."
     Learners "learners" Replicas "Replicas that came back from a disk fault without a vote, and no others."
-    ShareKept "share_kept" Share "The least that a correct client was left with while clients attacked, as a part of its fair share: what it had before, divided among as many more as attacked."
+    ShareKept "share_kept" Share "The least that a correct client was left with while clients attacked, as a part of its fair share: what it had before, divided among as many more as attacked, of what the attackers' own program left of the machine."
     ServiceKept "service_kept" Share "Throughput of the correct clients while clients attacked, as a part of that before."
     P99Ratio "p99_ratio" Number "While clients attacked: the highest p99 of one correct client over that of all the others."
     LongestWaitMs "longest_wait_ms" Number "While clients attacked: the longest time for which an operation of a correct client was open."

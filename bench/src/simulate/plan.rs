@@ -2,21 +2,25 @@
 //!
 //! A scenario gives the cluster (n, f, quorums, limits, time-outs, batches), the number of clients and the *kinds* of its
 //! faults. When they strike and whom they hit is drawn from the seed: that is what seeds are for. Its Byzantine replicas are
-//! Byzantine here, too. Not taken over are the
+//! Byzantine here, too, and so are its clients that equivocate, jump or flood. Not taken over are the
 //! machine and the load, since virtual time has no throughput; clients think between two requests.
 
 use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-use simulator::{Config, Faults, Signatures};
+use simulator::{Config, Faults, Signatures, Trick};
 
 use crate::cluster;
 use crate::emulation::LinkSettings;
-use crate::scenario::schema::{Choice, Fault, FaultKind, FaultTarget, LoadModel, Scenario};
+use crate::scenario::schema::{
+    Choice, ClientAttack, Fault, FaultKind, FaultTarget, LoadModel, Scenario,
+};
 
 /// Clients that are simulated at most: more of them only take turns.
 const CLIENTS_MAX: u32 = 16;
+/// Clients that attack at most, of one fault.
+const ROGUES_MAX: u32 = 4;
 /// Requests of one client under way at most.
 const OUTSTANDING_MAX: u64 = 8;
 /// Operations in one request at most.
@@ -90,6 +94,7 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
         keys: records.clamp(1, KEYS_MAX),
         faults: faults(scenario, base.faults.clone()),
         byzantine: liars(scenario, seed),
+        rogues: rogues(scenario),
         heal_at: scenario.load.duration,
         restart_all: seed.is_multiple_of(RESTART_ALL),
         progress_within: base
@@ -104,6 +109,25 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
     };
     network(scenario, &mut config);
     config
+}
+
+/// The clients that attack in ways that the simulator knows: below a request it has nothing that they could bend. A few of
+/// them stand for many.
+fn rogues(scenario: &Scenario) -> Vec<Trick> {
+    let mut rogues = Vec::new();
+    for fault in &scenario.faults {
+        let FaultKind::Client(client) = &fault.kind else {
+            continue;
+        };
+        let trick = match client.attack {
+            ClientAttack::Equivocate { .. } => Trick::Equivocate,
+            ClientAttack::TimestampJump { .. } => Trick::Jump,
+            ClientAttack::Flood { .. } => Trick::Flood,
+            _ => continue,
+        };
+        rogues.extend((0..client.count.min(ROGUES_MAX)).map(|_| trick));
+    }
+    rogues
 }
 
 /// The replicas that lie, with their plans: up to f of them, for whom progress is demanded of the others. Their times count
@@ -277,6 +301,18 @@ mod tests {
             &["cluster.f=1", "cluster.n=7"],
         );
         assert_eq!(beyond.config(3).byzantine.len(), 1);
+    }
+
+    #[test]
+    fn the_clients_that_attack_in_a_scenario_attack_in_virtual_time_too() {
+        let of = |name| plan(name, &[]).config(1).rogues;
+        assert_eq!(of("attacks/bc01-equivocating-client"), [Trick::Equivocate]);
+        assert_eq!(of("attacks/bc03-timestamp-jump"), [Trick::Jump]);
+        assert_eq!(
+            of("attacks/bc05-flood-by-100"),
+            [Trick::Flood; ROGUES_MAX as usize]
+        );
+        assert_eq!(of("attacks/bc04-half-sent"), [], "below a request");
     }
 
     #[test]

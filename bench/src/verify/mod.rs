@@ -297,6 +297,8 @@ impl Left<'_> {
             (Some(answered), Some(unknown)) => exactly_once(Requests {
                 answered,
                 unknown,
+                // Only what correct clients asked for was counted again.
+                hostile: 0,
                 executed: Some(executed),
             }),
             _ => CheckResult::skipped(

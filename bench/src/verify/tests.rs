@@ -63,6 +63,7 @@ fn honest() -> TempDir {
     measured.checks.exactly_once = exactly_once(Requests {
         answered: requests,
         unknown: 0,
+        hostile: 0,
         executed: Some(requests),
     });
     let document = Run {

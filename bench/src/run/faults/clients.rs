@@ -44,7 +44,8 @@ pub(super) fn fact(
     let total = |services: &[ClientService]| services.iter().map(|one| one.answered).sum::<u64>();
     let entry = attacked.fault.attack.entry();
     let correct = before.len() as f64;
-    let fair = correct / (correct + f64::from(attacked.fault.count));
+    let machine_left = machine_left(attacked, end.saturating_sub(start));
+    let fair = correct / (correct + f64::from(attacked.fault.count)) * machine_left;
     let waits = during.iter().map(|service| service.longest_wait);
     ClientAttackFact {
         attack: entry.name.to_owned(),
@@ -57,9 +58,23 @@ pub(super) fn fact(
             .copied()
             .reduce(f64::min)
             .map(|least| least / fair),
+        machine_left: Some(machine_left),
         p99_ratio: p99_ratio(&during),
         longest_wait_ms: waits.max().unwrap_or_default().as_secs_f64() * 1e3,
         each_kept,
+    }
+}
+
+/// What the attackers' program left of the machine's processor time. Making requests and sealing packets for all
+/// replicas is work of the attackers' own machines, which here is the replicas'. What replicas do with it is theirs.
+fn machine_left(attacked: &Attacked, lasted: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let there = lasted.as_secs_f64() * cores as f64;
+    let spent = attacked.counts.cpu_ms as f64 / 1e3;
+    if there > 0.0 {
+        (1.0 - spent / there).clamp(0.1, 1.0)
+    } else {
+        1.0
     }
 }
 
@@ -125,6 +140,10 @@ mod tests {
     }
 
     fn of(recording: &Recording, count: u32) -> ClientAttackFact {
+        spent(recording, count, 0)
+    }
+
+    fn spent(recording: &Recording, count: u32, cpu_ms: u64) -> ClientAttackFact {
         let attack = ClientAttack::Equivocate {
             rate: Rate::of(1.0),
         };
@@ -134,7 +153,10 @@ mod tests {
                 count,
                 until: Duration::from_secs(4),
             },
-            counts: AttackCounts::default(),
+            counts: AttackCounts {
+                cpu_ms,
+                ..AttackCounts::default()
+            },
         };
         fact(
             &attacked,
@@ -152,6 +174,26 @@ mod tests {
         // Two clients and one attacker: two thirds each are fair.
         assert!(near(fact.share_kept, 0.75), "{fact:?}");
         assert_eq!(fact.each_kept.len(), 2);
+    }
+
+    #[test]
+    fn the_attackers_own_work_is_nobodys_unfairness() {
+        let recording = recording([(100, 1), (50, 1)]);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        // Half of the machine for two seconds.
+        let fact = spent(&recording, 1, 1_000 * cores);
+        assert!(
+            fact.machine_left
+                .is_some_and(|left| (left - 0.5).abs() < 0.01),
+            "{fact:?}"
+        );
+        let free = of(&recording, 1);
+        assert!(
+            fact.share_kept
+                .zip(free.share_kept)
+                .is_some_and(|(with, without)| (with - 2.0 * without).abs() < 0.01)
+        );
+        assert_eq!(fact.service_kept, free.service_kept, "as measured");
     }
 
     #[test]

@@ -10,15 +10,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use consensus::Cluster;
-use replica::evidence::{PROOFS_MAX, Proof};
+use replica::evidence::{PROOF_BYTES_MAX, PROOFS_MAX, Proof};
 
 use super::CheckResult;
 use crate::record::EvidenceFact;
 
 /// Files read from one folder.
 const FILES_MAX: usize = 4 * PROOFS_MAX;
-/// Bytes of a file; a proof has less than one of these.
-const FILE_BYTES_MAX: u64 = 16 << 10;
 
 /// A file that may be a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +57,7 @@ pub fn read_exhibits(witness: Option<u32>, folder: &Path) -> io::Result<Vec<Exhi
 
 fn read(path: &Path) -> Result<Proof, String> {
     let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if bytes > FILE_BYTES_MAX {
+    if bytes > PROOF_BYTES_MAX {
         return Err(format!("it has {bytes} bytes, more than a proof may have"));
     }
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;

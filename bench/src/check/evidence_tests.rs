@@ -40,6 +40,7 @@ fn proof(cluster: &Cluster, culprit: u16, signer: u16) -> Proof {
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect(),
+            body: None,
         }
     };
     Proof {
@@ -51,6 +52,7 @@ fn proof(cluster: &Cluster, culprit: u16, signer: u16) -> Proof {
         view: 0,
         seq: 9,
         contents: [content("a"), content("b")],
+        vouchers: Vec::new(),
     }
 }
 

@@ -9,14 +9,18 @@
 //! ```
 //!
 //! This is beside the protocol, which has its own proofs for what it acts upon (double proposals and votes): here
-//! COMMITs and CHECKPOINTs are watched, too, and nothing follows but a file. Everything is bounded, so that nobody
-//! can fill memory or disk with contradictions (M7).
+//! COMMITs, CHECKPOINTs, VIEW-CHANGEs and NEW-VIEWs are watched, too, and nothing follows but a file. Who tells some replicas of
+//! one state and some of another is not seen to contradict himself by any of them; but f + 1 who vouch for the same state
+//! include a correct one, and convict who claims another. Everything is bounded, so that nobody can fill memory or disk with
+//! contradictions (M7).
 
 mod proof;
 mod testimony;
 mod witness;
 
-pub use proof::{Content, NoProof, PROOF_SCHEMA, Proof, ProofKind};
+pub use proof::{
+    BODY_BYTES_MAX, Content, NoProof, PROOF_BYTES_MAX, PROOF_SCHEMA, Proof, ProofKind, Voucher,
+};
 pub use testimony::{Testify, Testimony};
 pub use witness::{EvidenceError, PROOFS_MAX, SEEN_MAX, Witness};
 

@@ -3,12 +3,15 @@
 use consensus::pbft::Pbft;
 use consensus::pbft::admission::Message;
 use consensus::pbft::certificate::{Certificate, Phase, StableCertificate, Statement};
-use consensus::pbft::message::{Header, MisbehaviourProof, Prepare, ViewChange};
+use consensus::pbft::message::{
+    Header, MisbehaviourProof, NewView, Prepare, SignedNewView, SignedViewChange, ViewChange,
+};
 use consensus::{Cluster, Epoch, Protocol, ReplicaId, SeqNo, View};
+use crypto::codec::Blob;
 use crypto::{Digest, Kind, Signature};
 
 /// One signed content in one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Testimony {
     /// Kind of the signature.
     pub kind: Kind,
@@ -20,10 +23,17 @@ pub struct Testimony {
     pub view: View,
     /// The sequence number.
     pub seq: SeqNo,
-    /// What was signed for it.
+    /// What was signed for it: the digest itself, or that of `body`.
     pub digest: Digest,
+    /// The bytes that were signed, where a digest does not say what they were.
+    pub body: Option<Blob>,
     /// A valid signature.
     pub signature: Signature,
+}
+
+/// Digest of the bytes of a VIEW-CHANGE or NEW-VIEW, by which two of them are told apart.
+pub(super) fn opening_digest(bytes: &[u8]) -> Digest {
+    Digest::of("opening", bytes)
 }
 
 /// Protocols whose messages can be held against their senders.
@@ -53,6 +63,7 @@ impl Testify for Pbft {
                 view: View(0),
                 seq: claim.seq,
                 digest: claim.digest,
+                body: None,
                 signature: claim.signature,
             }),
             Message::Stable(certificate) => stable(certificate, say),
@@ -65,11 +76,24 @@ impl Testify for Pbft {
                 say(prepare(a));
                 say(prepare(b));
             }
-            Message::ViewChange(sent) => reported(&sent.view_change, say),
+            Message::ViewChange(sent) => {
+                let SignedViewChange { bytes, signature } = &sent.signed;
+                reported(&sent.view_change, bytes, *signature, say);
+            }
             Message::NewView(sent) => {
-                for view_change in &sent.view_changes {
-                    reported(view_change, say);
+                let NewView {
+                    epoch,
+                    view,
+                    view_changes: signed,
+                    ..
+                } = &sent.new_view;
+                for (view_change, signed) in sent.view_changes.iter().zip(signed) {
+                    reported(view_change, &signed.bytes, signed.signature, say);
                 }
+                let signer = cluster.primary(*epoch, *view);
+                let SignedNewView { bytes, signature } = &sent.signed;
+                let place = (*epoch, *view);
+                say(opening(Kind::NewView, signer, place, bytes, *signature));
                 for header in &sent.new_view.headers {
                     say(proposal(cluster, header));
                 }
@@ -100,6 +124,27 @@ fn of(
         view,
         seq,
         digest,
+        body: None,
+        signature,
+    }
+}
+
+/// The report on leaving a view, or the opening of one: as a whole, in no slot.
+fn opening(
+    kind: Kind,
+    signer: ReplicaId,
+    (epoch, view): (Epoch, View),
+    bytes: &Blob,
+    signature: Signature,
+) -> Testimony {
+    Testimony {
+        kind,
+        signer,
+        epoch,
+        view,
+        seq: SeqNo(0),
+        digest: opening_digest(&bytes.0),
+        body: Some(bytes.clone()),
         signature,
     }
 }
@@ -151,13 +196,22 @@ fn stable(certificate: &StableCertificate, say: &mut dyn FnMut(Testimony)) {
             view: View(0),
             seq: certificate.seq,
             digest: certificate.digest,
+            body: None,
             signature: *signature,
         });
     }
 }
 
-/// The certificates in a report on leaving a view.
-fn reported(view_change: &ViewChange, say: &mut dyn FnMut(Testimony)) {
+/// A report on leaving a view, and the certificates in it.
+fn reported(
+    view_change: &ViewChange,
+    bytes: &Blob,
+    signature: Signature,
+    say: &mut dyn FnMut(Testimony),
+) {
+    let place = (view_change.epoch, view_change.new_view);
+    let (kind, signer) = (Kind::ViewChange, view_change.replica);
+    say(opening(kind, signer, place, bytes, signature));
     if let Some(certificate) = &view_change.stable {
         stable(certificate, say);
     }

@@ -1,20 +1,24 @@
 //! One repeat up to the end of its measurement: a fresh cluster, its records, warm-up and the
 //! measured stage. What follows is in `aftermath`.
 
+mod events;
+mod watching;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crypto::SecretKey;
 use network::ClusterFile;
 use network::genesis::CLUSTER_FILE;
 
+use self::events::EarlyEvent;
 use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
-use super::faults::{Injected, OutsidersWorld, Progressed, Standing, Timeline, TimelinePlan};
+use super::faults::{Injected, OutsidersWorld, Progressed, Timeline, TimelinePlan};
 use super::links::Network;
-use super::threads::{LoadThread, Poller, ThreadPlan};
+use super::threads::{LoadThread, ThreadPlan};
 use crate::check::Usage;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
@@ -29,19 +33,11 @@ use crate::report::{Progress, Stage};
 use crate::scenario::schema::{Linearizable, LoadModel, Scenario};
 use crate::workload::{Arrivals, KeySpace, LoadPlan};
 
-/// Between two looks at the replicas.
-const POLL: Duration = Duration::from_millis(200);
 /// Between the order to start and the first request, so that all workers begin together.
 const LEAD: Duration = Duration::from_millis(50);
 /// After this long without news a stage is waited for again.
 pub(super) const STAGE_WAIT: Duration = Duration::from_millis(10);
-/// What a replica without a vote calls itself.
-const LEARNER: &str = "learner";
 const NS: f64 = 1e9;
-/// Events of the load phase that wait for the origin of their times; later ones count from the
-/// start of the run.
-const EARLY_EVENTS_MAX: usize = 4096;
-
 /// What a repeat is made of.
 pub(super) struct RepeatContext<'r> {
     pub(super) options: &'r RunOptions,
@@ -117,9 +113,6 @@ pub(super) struct Running<'r> {
     /// The keys of hostile clients.
     hostile: Vec<SecretKey>,
 }
-
-/// Time on the run's clock, name and fields.
-type EarlyEvent = (u64, String, Vec<(String, serde_json::Value)>);
 
 /// The results cannot be written: where, why, and what to do about it.
 pub(super) fn unwritable(directory: &Path, error: &std::io::Error) -> RunError {
@@ -304,33 +297,6 @@ impl<'r> Running<'r> {
         }
     }
 
-    pub(super) fn event(&self, event: &str, fields: &[(&str, serde_json::Value)]) {
-        let now_ns = self.clock.now_ns();
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.measured_ns == 0 && early.len() < EARLY_EVENTS_MAX {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()));
-            early.push((now_ns, event.to_owned(), fields.collect()));
-            return;
-        }
-        for (at_ns, event, fields) in early.drain(..) {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.clone()))
-                .collect();
-            self.record_event(at_ns, &event, &fields);
-        }
-        self.record_event(now_ns, event, fields);
-    }
-
-    fn record_event(&self, at_ns: u64, event: &str, fields: &[(&str, serde_json::Value)]) {
-        let t_s = (at_ns as f64 - self.measured_ns as f64) / NS;
-        if let Err(error) = self.events.record(t_s, event, fields) {
-            tracing::warn!("events.jsonl: {error}");
-        }
-    }
-
     fn load_records(&mut self) -> Result<(), RunError> {
         if self.scenario.workload.records == 0 || self.stopped() {
             return Ok(());
@@ -462,155 +428,6 @@ impl<'r> Running<'r> {
             seed: self.seed,
         };
         Timeline::start(self.scenario, plan)
-    }
-
-    /// Waits for every thread's stage while the replicas are watched and progress is shown.
-    /// Snapshots are taken when the measured phase begins and ends.
-    fn wait_for_all(
-        &mut self,
-        end_ns: u64,
-        samples: &mut Vec<ClusterSample>,
-        first: &mut Option<(Snapshot, ProcessResources)>,
-        last: &mut Option<(Snapshot, ProcessResources)>,
-    ) -> Result<Recording, RunError> {
-        let measuring = end_ns != u64::MAX;
-        let mut waiting: Vec<usize> = (0..self.threads.len()).collect();
-        let mut merged = Recording::default();
-        let mut next_poll = self.clock.now_ns();
-        while !waiting.is_empty() {
-            let mut still = Vec::new();
-            for index in std::mem::take(&mut waiting) {
-                match self.threads[index].finished(STAGE_WAIT)? {
-                    Some(recorder) => merged.merge(recorder.into_recording()),
-                    None => still.push(index),
-                }
-            }
-            waiting = still;
-            for note in self.timeline.iter().flat_map(Timeline::notes) {
-                self.progress.note(&note);
-            }
-            let now = self.clock.now_ns();
-            let begins = measuring && first.is_none() && now >= self.measured_ns;
-            let ends = measuring && last.is_none() && now >= end_ns;
-            if begins {
-                self.progress
-                    .phase(Stage::Measure, self.scenario.load.duration);
-            }
-            if ends {
-                self.progress.phase(Stage::Drain, Duration::ZERO);
-            }
-            if begins || ends || now >= next_poll {
-                next_poll = now + u64::try_from(POLL.as_nanos()).unwrap_or(u64::MAX);
-                let snapshot = self.poll();
-                let at_ns = self.clock.now_ns().saturating_sub(self.measured_ns);
-                if begins {
-                    *first = Some((snapshot.clone(), facts::own_process()));
-                    samples.push(facts::sample(&snapshot, 0));
-                } else if measuring && first.is_some() && last.is_none() {
-                    samples.push(facts::sample(&snapshot, at_ns));
-                    if let Some(network) = &self.network {
-                        network.sample(&snapshot);
-                    }
-                }
-                if measuring && first.is_some() {
-                    self.usage
-                        .extend(facts::usage(&snapshot, at_ns as f64 / NS));
-                }
-                if ends {
-                    *last = Some((snapshot.clone(), facts::own_process()));
-                }
-                let recent = self.live.take_recent();
-                self.progress
-                    .tick(&self.live.snapshot(), recent, &facts::view(&snapshot));
-            }
-        }
-        Ok(merged)
-    }
-
-    /// Asks the replicas where they stand, and notes what changed.
-    pub(super) fn poll(&mut self) -> Snapshot {
-        let snapshot = self
-            .threads
-            .first()
-            .map(LoadThread::poller)
-            .as_ref()
-            .and_then(Poller::poll)
-            .unwrap_or_default();
-        for (id, status) in snapshot.replicas.iter().enumerate() {
-            let (Some(status), Some(Some(before))) = (status, self.snapshot.replicas.get(id))
-            else {
-                continue;
-            };
-            let replica = ("replica", serde_json::Value::from(id));
-            if status.view != before.view {
-                self.event(
-                    "view-change",
-                    &[replica.clone(), ("view", status.view.into())],
-                );
-            }
-            if status.stable != before.stable {
-                self.event(
-                    "checkpoint",
-                    &[replica.clone(), ("seq", status.stable.into())],
-                );
-            }
-            if status.epoch != before.epoch {
-                self.event("epoch", &[replica.clone(), ("epoch", status.epoch.into())]);
-            }
-            if status.role != before.role {
-                self.event(
-                    "role",
-                    &[replica.clone(), ("role", status.role.clone().into())],
-                );
-            }
-            let transfers = facts::transfers(before, status);
-            if transfers > 0 {
-                let bytes = ("bytes", status.consensus.transfer_bytes.into());
-                self.event("state-transfer", &[replica.clone(), bytes]);
-            }
-            let fell_back = status.consensus.fallbacks
-                - before.consensus.fallbacks.min(status.consensus.fallbacks);
-            if fell_back > 0 {
-                self.event("fallback", &[replica, ("slots", fell_back.into())]);
-            }
-        }
-        let mut fallen = Vec::new();
-        if let Target::Local(local) = &self.target {
-            fallen = local.fallen();
-        }
-        for (id, complaint) in fallen {
-            if !self.warnings.contains(&complaint) {
-                self.event("replica-ended", &[("replica", id.into())]);
-                self.progress.note(&complaint);
-                self.warnings.push(complaint);
-            }
-        }
-        self.note_progress(&snapshot);
-        self.snapshot = snapshot.clone();
-        snapshot
-    }
-
-    fn note_progress(&mut self, snapshot: &Snapshot) {
-        let now_ns = self.clock.now_ns();
-        if self.measured_ns == 0
-            || now_ns < self.measured_ns
-            || (self.scenario.faults.is_empty() && self.scenario.byzantine.is_empty())
-        {
-            return;
-        }
-        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-        let replicas = answers.map(|(status, answered)| {
-            let status = status.as_ref().filter(|_| *answered)?;
-            Some(Standing {
-                executed: status.last_executed,
-                // A replica that does not know the word has no other role.
-                member: status.role != LEARNER,
-            })
-        });
-        self.progressed.push(Progressed {
-            at: Duration::from_nanos(now_ns - self.measured_ns),
-            replicas: replicas.collect(),
-        });
     }
 }
 

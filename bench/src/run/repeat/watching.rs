@@ -1,0 +1,168 @@
+//! Watches the replicas while the load threads do their stage: where they stand, what changed, what the user is shown.
+
+use std::time::Duration;
+
+use super::{NS, Running, STAGE_WAIT, Target};
+use crate::cluster::Snapshot;
+use crate::options::RunError;
+use crate::record::{ClusterSample, ProcessResources, Recording};
+use crate::report::Stage;
+use crate::run::facts;
+use crate::run::faults::{Progressed, Standing, Timeline};
+use crate::run::threads::{LoadThread, Poller};
+
+/// Between two looks at the replicas.
+const POLL: Duration = Duration::from_millis(200);
+/// What a replica without a vote calls itself.
+const LEARNER: &str = "learner";
+
+impl Running<'_> {
+    /// Waits for every thread's stage while the replicas are watched and progress is shown.
+    /// Snapshots are taken when the measured phase begins and ends.
+    pub(super) fn wait_for_all(
+        &mut self,
+        end_ns: u64,
+        samples: &mut Vec<ClusterSample>,
+        first: &mut Option<(Snapshot, ProcessResources)>,
+        last: &mut Option<(Snapshot, ProcessResources)>,
+    ) -> Result<Recording, RunError> {
+        let measuring = end_ns != u64::MAX;
+        let mut waiting: Vec<usize> = (0..self.threads.len()).collect();
+        let mut merged = Recording::default();
+        let mut next_poll = self.clock.now_ns();
+        while !waiting.is_empty() {
+            let mut still = Vec::new();
+            for index in std::mem::take(&mut waiting) {
+                match self.threads[index].finished(STAGE_WAIT)? {
+                    Some(recorder) => merged.merge(recorder.into_recording()),
+                    None => still.push(index),
+                }
+            }
+            waiting = still;
+            for note in self.timeline.iter().flat_map(Timeline::notes) {
+                self.progress.note(&note);
+            }
+            let now = self.clock.now_ns();
+            let begins = measuring && first.is_none() && now >= self.measured_ns;
+            let ends = measuring && last.is_none() && now >= end_ns;
+            if begins {
+                self.progress
+                    .phase(Stage::Measure, self.scenario.load.duration);
+            }
+            if ends {
+                self.progress.phase(Stage::Drain, Duration::ZERO);
+            }
+            if begins || ends || now >= next_poll {
+                next_poll = now + u64::try_from(POLL.as_nanos()).unwrap_or(u64::MAX);
+                let snapshot = self.poll();
+                let at_ns = self.clock.now_ns().saturating_sub(self.measured_ns);
+                if begins {
+                    *first = Some((snapshot.clone(), facts::own_process()));
+                    samples.push(facts::sample(&snapshot, 0));
+                } else if measuring && first.is_some() && last.is_none() {
+                    samples.push(facts::sample(&snapshot, at_ns));
+                    if let Some(network) = &self.network {
+                        network.sample(&snapshot);
+                    }
+                }
+                if measuring && first.is_some() {
+                    self.usage
+                        .extend(facts::usage(&snapshot, at_ns as f64 / NS));
+                }
+                if ends {
+                    *last = Some((snapshot.clone(), facts::own_process()));
+                }
+                let recent = self.live.take_recent();
+                self.progress
+                    .tick(&self.live.snapshot(), recent, &facts::view(&snapshot));
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Asks the replicas where they stand, and notes what changed.
+    pub(in crate::run) fn poll(&mut self) -> Snapshot {
+        let snapshot = self
+            .threads
+            .first()
+            .map(LoadThread::poller)
+            .as_ref()
+            .and_then(Poller::poll)
+            .unwrap_or_default();
+        for (id, status) in snapshot.replicas.iter().enumerate() {
+            let (Some(status), Some(Some(before))) = (status, self.snapshot.replicas.get(id))
+            else {
+                continue;
+            };
+            let replica = ("replica", serde_json::Value::from(id));
+            if status.view != before.view {
+                self.event(
+                    "view-change",
+                    &[replica.clone(), ("view", status.view.into())],
+                );
+            }
+            if status.stable != before.stable {
+                self.event(
+                    "checkpoint",
+                    &[replica.clone(), ("seq", status.stable.into())],
+                );
+            }
+            if status.epoch != before.epoch {
+                self.event("epoch", &[replica.clone(), ("epoch", status.epoch.into())]);
+            }
+            if status.role != before.role {
+                self.event(
+                    "role",
+                    &[replica.clone(), ("role", status.role.clone().into())],
+                );
+            }
+            let transfers = facts::transfers(before, status);
+            if transfers > 0 {
+                let bytes = ("bytes", status.consensus.transfer_bytes.into());
+                self.event("state-transfer", &[replica.clone(), bytes]);
+            }
+            let fell_back = status.consensus.fallbacks
+                - before.consensus.fallbacks.min(status.consensus.fallbacks);
+            if fell_back > 0 {
+                self.event("fallback", &[replica, ("slots", fell_back.into())]);
+            }
+        }
+        let mut fallen = Vec::new();
+        if let Target::Local(local) = &self.target {
+            fallen = local.fallen();
+        }
+        for (id, complaint) in fallen {
+            if !self.warnings.contains(&complaint) {
+                self.event("replica-ended", &[("replica", id.into())]);
+                self.progress.note(&complaint);
+                self.warnings.push(complaint);
+            }
+        }
+        self.note_progress(&snapshot);
+        self.snapshot = snapshot.clone();
+        snapshot
+    }
+
+    fn note_progress(&mut self, snapshot: &Snapshot) {
+        let now_ns = self.clock.now_ns();
+        if self.measured_ns == 0
+            || now_ns < self.measured_ns
+            || (self.scenario.faults.is_empty() && self.scenario.byzantine.is_empty())
+        {
+            return;
+        }
+        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
+        let replicas = answers.map(|(status, answered)| {
+            let status = status.as_ref().filter(|_| *answered)?;
+            Some(Standing {
+                executed: status.last_executed,
+                // A replica that does not know the word has no other role.
+                member: status.role != LEARNER,
+            })
+        });
+        self.progressed.push(Progressed {
+            at: Duration::from_nanos(now_ns - self.measured_ns),
+            replicas: replicas.collect(),
+        });
+    }
+}

@@ -2,24 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::disk::DiskAttack;
 use super::fault::{FaultKind, FaultTarget};
 use super::schema::Scenario;
 
 /// The replicas that the scenario lets be correct. Those that crash, stand still or lose their disks are: the
-/// protocol demands of them, too, that they keep what they promised. Those are not whose disk goes back to an earlier
-/// time: such a replica cannot always know that it has forgotten a promise, and counts among the f.
+/// protocol demands of them, too, that they keep what they promised, also if what they kept apart from the disk tells them that
+/// it went back to an earlier time: they are learners then. Those are not whose whole disk did: nothing within such a replica can
+/// tell that it has forgotten a promise, and it counts among the f.
 #[must_use]
 pub fn correct(scenario: &Scenario) -> BTreeSet<u32> {
     let mut faulty = scenario.byzantine_replicas();
     for fault in &scenario.faults {
-        let forgets = matches!(
-            &fault.kind,
-            FaultKind::Disk {
-                attack: DiskAttack::FsyncLies { .. } | DiskAttack::StaleRestore { .. },
-                ..
-            }
-        );
+        let forgets = match &fault.kind {
+            FaultKind::Disk { attack, .. } => attack.forgets_unnoticed(),
+            _ => false,
+        };
         if let (true, FaultTarget::Replicas(ids)) = (forgets, &fault.target) {
             faulty.extend(ids);
         }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use self::rate::Rate;
 use crate::endpoint::{HANDSHAKE_DEADLINE, remote_key};
-use crate::transport::{Class, Path};
+use crate::transport::{Class, Path, is_other_protocol};
 
 /// How many connections a port takes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +101,14 @@ impl Drop for Place {
 /// Why an incoming connection came to nothing. The dialer is to blame; counted, not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// The handshake failed: an unknown key, no key, or another protocol.
+    /// The handshake failed: an unknown key, or none.
     #[error("handshake failed: {0}")]
-    Handshake(#[from] ConnectionError),
+    Handshake(ConnectionError),
+    /// It offers no protocol that is spoken here.
+    #[error(
+        "it speaks another version of the protocol, or means another port; install the same version of Quintet everywhere"
+    )]
+    OtherProtocol,
     /// The handshake was not completed in time.
     #[error("handshake not completed within {0:?}")]
     Deadline(Duration),
@@ -122,6 +127,15 @@ pub enum Rejection {
     /// Too many handshakes began in a short time.
     #[error("more than {0} handshakes in a second")]
     Rate(u32),
+}
+
+impl From<ConnectionError> for Rejection {
+    fn from(error: ConnectionError) -> Self {
+        match is_other_protocol(&error) {
+            true => Rejection::OtherProtocol,
+            false => Rejection::Handshake(error),
+        }
+    }
 }
 
 /// Close code for a connection too many: it may be tried again later.

@@ -94,6 +94,14 @@ pub enum DialError {
         /// Why not.
         source: quinn::ConnectionError,
     },
+    /// Nothing that we speak is spoken there.
+    #[error(
+        "{remote} speaks another version of the protocol, or is another port; install the same version of Quintet everywhere"
+    )]
+    OtherProtocol {
+        /// Whom.
+        remote: SocketAddr,
+    },
     /// No answer, or half of one.
     #[error("{remote} did not complete the handshake within {HANDSHAKE_DEADLINE:?}")]
     Deadline {
@@ -223,6 +231,9 @@ pub async fn dial_over(
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|source| DialError::Connect { remote, source })?;
     match tokio::time::timeout(HANDSHAKE_DEADLINE, connecting).await {
+        Ok(Err(error)) if transport::is_other_protocol(&error) => {
+            Err(DialError::OtherProtocol { remote })
+        }
         Ok(result) => result.map_err(|source| DialError::Handshake { remote, source }),
         Err(_) => Err(DialError::Deadline { remote }),
     }

@@ -22,7 +22,7 @@ pub mod socket;
 pub mod transport;
 pub mod wire_client;
 
-pub use acceptor::{Accepted, Acceptor, Caps};
+pub use acceptor::{Accepted, Acceptor, Caps, Rejection};
 pub use cluster_file::{ClientEntry, ClusterFile, ClusterFileError, ReplicaEntry};
 pub use endpoint::{
     DialError, EndpointError, client_config, dial, dial_endpoint, dial_endpoint_over, dial_over,

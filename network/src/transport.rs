@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
-use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::{
+    ConnectionError, IdleTimeout, MtuDiscoveryConfig, TransportConfig, TransportErrorCode, VarInt,
+};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +46,20 @@ impl Path {
 pub const ALPN_PEER: &[u8] = b"quintet-peer/1";
 /// See [`ALPN_PEER`].
 pub const ALPN_CLIENT: &[u8] = b"quintet-client/1";
+
+/// Does the handshake fail because the two ends have no protocol in common: another version of it, or the other class's port?
+/// Whichever end finds out tells the other (RFC 7301 3.2, RFC 9001 8.1).
+pub(crate) fn is_other_protocol(error: &ConnectionError) -> bool {
+    let code = match error {
+        ConnectionError::TransportError(error) => error.code,
+        ConnectionError::ConnectionClosed(close) => close.error_code,
+        _ => return false,
+    };
+    code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL)
+}
+
+/// The alert of TLS.
+const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// Bytes that one peer may have under way to us: several full batches.
 pub const PEER_RECEIVE_WINDOW: u32 = 16 << 20;

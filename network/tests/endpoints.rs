@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{ANY_PORT, accepts, identity, key, pair, secret};
 use consensus::{ClientId, Cluster, FastQuorum, Keyring, Limits};
-use network::{Acceptor, Caps, Class, DialError, EndpointError, ToReplica};
+use network::{Acceptor, Caps, Class, DialError, EndpointError, Rejection, ToReplica};
 use network::{dial, dial_endpoint, listen, remote_key};
 use quinn::ConnectionError;
 
@@ -127,6 +127,60 @@ async fn a_client_does_not_get_in_by_the_peers_door() {
         },);
     accepted.unwrap_err();
     dialed.unwrap_err();
+}
+
+/// The configuration of a member whose program speaks this protocol.
+fn speaking(number: u64, expected: u64, protocol: &[u8]) -> quinn::ClientConfig {
+    let tls = crypto::tls::client_config(&identity(number), key(expected), protocol).unwrap();
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    quinn::ClientConfig::new(Arc::new(crypto))
+}
+
+/// P10: one member has been upgraded, the others have not. Its key is right, and it is refused before any byte of the
+/// protocol, with the reason; the listener goes on.
+#[tokio::test]
+async fn a_member_of_another_version_is_refused_and_told_why() {
+    let listener = listen(ANY_PORT, &identity(0), accepts(&[1, 2]), Class::Peer).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut acceptor = Acceptor::new(listener, Caps::of(Class::Peer, 2));
+    let dialer = dial_endpoint(ANY_PORT).unwrap();
+    let newer = speaking(1, 0, b"quintet-peer/2");
+    let (accepted, dialed) = tokio::join!(acceptor.next(), async {
+        dialer
+            .connect_with(newer, address, "quintet")
+            .unwrap()
+            .await
+    });
+    let rejection = accepted.unwrap().unwrap_err();
+    assert!(matches!(rejection, Rejection::OtherProtocol), "{rejection}");
+    assert!(rejection.to_string().contains("another version"));
+    dialed.unwrap_err();
+
+    let (accepted, dialed) = tokio::join!(acceptor.next(), async {
+        dial(&dialer, address, &identity(2), &key(0), Class::Peer).await
+    });
+    assert_eq!(accepted.unwrap().unwrap().key, key(2));
+    dialed.unwrap();
+}
+
+/// The other way round: the older member dials.
+#[tokio::test]
+async fn who_dials_a_member_of_another_version_learns_it() {
+    let tls = crypto::tls::server_config(&identity(0), accepts(&[1]), b"quintet-peer/2").unwrap();
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let newer = quinn::Endpoint::server(config, ANY_PORT).unwrap();
+    let address = newer.local_addr().unwrap();
+    let dialer = dial_endpoint(ANY_PORT).unwrap();
+    let (accepted, dialed) = tokio::join!(async { newer.accept().await.unwrap().await }, async {
+        dial(&dialer, address, &identity(1), &key(0), Class::Peer).await
+    },);
+    accepted.unwrap_err();
+    let error = dialed.unwrap_err();
+    assert!(
+        matches!(error, DialError::OtherProtocol { remote } if remote == address),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -180,6 +180,8 @@ pub struct Counters {
     pub resends_refused: Counter,
     /// Replies that had no connection to go to, or did not fit its queue.
     pub replies_dropped: Counter,
+    /// Connections of peers that failed because the other end speaks another version of the protocol.
+    pub other_protocol: Counter,
     /// Client connections now.
     pub client_connections: Gauge,
     /// Signature batches, by number of items.

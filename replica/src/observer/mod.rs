@@ -120,6 +120,15 @@ impl Observer {
         }
     }
 
+    /// A peer's connection failed because its program speaks another version of the protocol. It tries again and again: the
+    /// first time is worth a line that an operator sees, the others are counted.
+    pub fn speaks_otherwise(&self, why: &dyn std::fmt::Display) {
+        if self.counters.other_protocol.total() == 0 {
+            tracing::warn!("no connection with a peer: {why}");
+        }
+        self.counters.other_protocol.add(1);
+    }
+
     /// A peer's message was refused.
     pub fn misbehaved(&self, from: ReplicaId, why: &Misbehaviour) {
         // The rest may be news of a configuration that not everybody has yet.
@@ -362,6 +371,7 @@ impl Observer {
             retransmissions: counters.retransmissions.total(),
             suspicions: counters.suspicions.total(),
             equivocations: counters.equivocations.total(),
+            other_protocol: counters.other_protocol.total(),
             view_changes: counters.view_changes.total(),
             left_behind: counters.left_behind.total(),
             transfers_started: counters.transfers_started.total(),

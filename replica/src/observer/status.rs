@@ -100,6 +100,9 @@ pub struct ConsensusStatus {
     pub suspicions: u64,
     /// Proven equivocations.
     pub equivocations: u64,
+    /// Connections of peers that failed because the other end speaks another version of the protocol.
+    #[serde(default)]
+    pub other_protocol: u64,
     /// Changes of view.
     pub view_changes: u64,
     /// Times that the peers' logs no longer held what this replica lacks.

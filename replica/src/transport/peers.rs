@@ -15,9 +15,11 @@ use bytes::Bytes;
 use consensus::{Cluster, Destination, ReplicaId};
 use crypto::PublicKey;
 use crypto::tls::Identity;
-use network::acceptor::{Acceptor, Caps};
+use network::acceptor::{Acceptor, Caps, Rejection};
 use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
-use network::{Class, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind, silence};
+use network::{
+    Class, DialError, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind, silence,
+};
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
@@ -141,7 +143,7 @@ async fn serve(
     }
     tokio::select! {
         () = distribute(&handover, &links) => {}
-        () = accept(endpoint, &config, &links) => {}
+        () = accept(endpoint, &config, &links, &observer) => {}
     }
 }
 
@@ -169,6 +171,7 @@ async fn accept(
     endpoint: quinn::Endpoint,
     config: &PeersConfig,
     links: &BTreeMap<ReplicaId, Arc<Link>>,
+    observer: &Observer,
 ) {
     let by_key: BTreeMap<PublicKey, ReplicaId> = config
         .cluster
@@ -183,6 +186,9 @@ async fn accept(
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(rejection) => {
+                if matches!(rejection, Rejection::OtherProtocol) {
+                    observer.speaks_otherwise(&rejection);
+                }
                 tracing::debug!(%rejection, "refused a peer connection");
                 continue;
             }
@@ -271,7 +277,12 @@ impl Link {
                 network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
             match tokio::time::timeout(ATTEMPT_MAX, dialled).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => tracing::debug!(peer = self.peer.0, %error, "cannot dial"),
+                Ok(Err(error)) => {
+                    if matches!(error, DialError::OtherProtocol { .. }) {
+                        self.observer.speaks_otherwise(&error);
+                    }
+                    tracing::debug!(peer = self.peer.0, %error, "cannot dial");
+                }
                 Err(_) => tracing::debug!(peer = self.peer.0, %address, "no answer"),
             }
             Err(())

@@ -12,8 +12,9 @@ pub(super) const TURNED_AWAY_MAX: usize = 2048;
 /// ... and in a second of each client that the connection speaks for. One that heeds "busy" comes
 /// with no more than its window every hundred milliseconds.
 const TURNED_AWAY_PER_SECOND: usize = 2048;
-/// The longest time for which a connection is not read.
-const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// The longest time for which a connection is not read: what one reading of a full window is worth,
+/// and more.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What one connection was refused of late.
 #[derive(Debug, Default)]
@@ -49,17 +50,21 @@ mod tests {
 
     #[test]
     fn whoever_does_not_heed_busy_is_read_no_faster_than_it_may_be_told_so() {
-        let (mut refused, start) = (TurnedAway::default(), Instant::now());
-        assert_eq!(refused.note(TURNED_AWAY_MAX, 1, start), None);
-        let (mut now, mut told) = (start, 0);
-        while now < start + Duration::from_secs(10) {
-            told += 256;
-            now += refused
-                .note(256, 1, now)
-                .unwrap_or(Duration::from_millis(10));
+        // A frame, and all that a window holds of the smallest requests.
+        for at_once in [256, 1_500] {
+            let (mut refused, start) = (TurnedAway::default(), Instant::now());
+            assert_eq!(refused.note(TURNED_AWAY_MAX, 1, start), None);
+            let (mut now, mut told) = (start, 0);
+            while now < start + Duration::from_secs(10) {
+                told += at_once;
+                let pause = refused.note(at_once, 1, now);
+                now += pause.unwrap_or(Duration::from_millis(10));
+            }
+            let most = 10 * TURNED_AWAY_PER_SECOND + 2 * at_once;
+            assert!((most / 2..=most).contains(&told), "{told}");
         }
-        let most = 10 * TURNED_AWAY_PER_SECOND + 2 * 256;
-        assert!((most / 2..most).contains(&told), "{told}");
+        let (mut refused, now) = (TurnedAway::default(), Instant::now());
+        assert!(refused.note(TURNED_AWAY_MAX + 1, 1, now).is_some());
         assert_eq!(refused.note(0, 1, now), None, "nothing was turned away");
         assert_eq!(refused.note(256, 1, now + Duration::from_secs(2)), None);
     }

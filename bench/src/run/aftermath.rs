@@ -86,9 +86,7 @@ impl Running<'_> {
             .injected
             .iter()
             .filter_map(|one| one.attacked.as_ref());
-        requests.hostile = attacks
-            .map(|attacked| attacked.counts.executable)
-            .sum();
+        requests.hostile = attacks.map(|attacked| attacked.counts.executable).sum();
         let committed = self.committed_logs(collected)?;
         self.progress.phase(Stage::Check, Duration::ZERO);
         let counts = match self.history.take() {

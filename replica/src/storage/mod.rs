@@ -134,7 +134,7 @@ pub trait StateStore: Send {
     fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError>;
     /// Housekeeping that is due.
     fn tidy(&mut self) -> Result<(), StorageError>;
-    /// Reads the whole state, and shows `each` its entries, ascending by key; `None` if no checkpoint
+    /// Reads the whole state, and shows `each` its entries, in no particular order; `None` if no checkpoint
     /// was ever stored.
     fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError>;
     /// Sequence number of the checkpoint held durably; 0 if there is none.

@@ -1,12 +1,12 @@
-//! A whole state on its way to disk is not held a second time.
+//! A whole state on its way to disk is not held a second time, nor written many times.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use replica::storage::{Change, Encodable, StateDelta};
+use replica::storage::{Change, Durability, Encodable, StateDelta, sqlite};
 
-use crate::support::{delta, open, state_in};
+use crate::support::{OPTIONS, US, delta, open, open_as, state_in};
 
 /// Encoded entries: how many are in memory, how many were at a time, how many were ever made.
 #[derive(Default)]
@@ -78,4 +78,35 @@ fn a_whole_state_is_encoded_entry_by_entry() {
     assert_eq!(ledger.held_max.load(SeqCst), 1);
     let (_, entries) = state_in(&mut storage).unwrap().unwrap();
     assert_eq!(entries.len() as u64, ROWS);
+}
+
+#[test]
+fn a_whole_state_of_large_values_is_written_about_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = sqlite::Options {
+        durability: Durability::Off,
+        ..OPTIONS
+    };
+    let mut storage = open_as(directory.path(), US, options).unwrap();
+    // Twice what the page cache holds, in the order of a hash.
+    const ENTRIES: u32 = 16 << 10;
+    let change = |number: u32| {
+        let key = number.wrapping_mul(0x9e37_79b1).to_be_bytes();
+        Change::encoded(
+            Bytes::copy_from_slice(&key),
+            Some(Bytes::from(vec![b'v'; 1024])),
+        )
+    };
+    let whole = StateDelta {
+        changes: (0..ENTRIES).map(change).collect(),
+        ..delta(64, &[])
+    };
+    storage.state.apply(&whole).unwrap();
+    let log = directory.path().join("data/state.db-wal");
+    let written = std::fs::metadata(&log).unwrap().len();
+    let entries = u64::from(ENTRIES) * 1024;
+    assert!(
+        (entries..entries * 3 / 2).contains(&written),
+        "{written} bytes for {entries}"
+    );
 }

@@ -56,12 +56,13 @@ pub(crate) fn truncation(below: u64) -> Group {
 /// A state with its entries.
 pub(crate) type Whole = (LoadedState, Vec<(Bytes, Bytes)>);
 
-/// The state that is stored, if there is one.
+/// The state that is stored, if there is one; its entries ascending.
 pub(crate) fn state_in(storage: &mut Storage) -> Result<Option<Whole>, StorageError> {
     let mut entries = Vec::new();
     let loaded = storage.state.load(&mut |key, entry| {
         entries.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(entry)));
     })?;
+    entries.sort();
     Ok(loaded.map(|loaded| (loaded, entries)))
 }
 

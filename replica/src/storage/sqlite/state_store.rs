@@ -16,8 +16,8 @@ use super::database::{Database, check_owner, connect, is_empty, pages, sql_error
 use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
-    Basis, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats,
-    StorageError,
+    Basis, Change, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore,
+    Stats, StorageError,
 };
 
 /// The open state store.
@@ -97,15 +97,21 @@ impl StateStore for SqliteState {
             &delta.sessions,
             &delta.meta,
         );
+        // In the order of the tree that they go into. A whole state in another order would write each
+        // page again for nearly every key that it holds, as soon as it is larger than the cache.
+        let mut changes: Vec<&Change> = delta.changes.iter().collect();
+        changes.sort_by_cached_key(|change| change.key());
         let mut bytes = (delta.sessions.len() + delta.meta.len()) as u64;
         self.database.commit(|transaction| {
             if delta.basis == Basis::Empty {
                 transaction.execute("DELETE FROM state", [])?;
             }
-            let mut put =
-                transaction.prepare("INSERT OR REPLACE INTO state (key, entry) VALUES (?1, ?2)")?;
+            let mut put = transaction.prepare(
+                "INSERT INTO state (key, entry) VALUES (?1, ?2)
+                     ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
+            )?;
             let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
-            for change in &delta.changes {
+            for change in changes {
                 // Encoded one at a time: all of them could be a copy of the whole state.
                 let (key, entry) = (change.key(), change.entry());
                 bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;
@@ -220,7 +226,7 @@ fn stored_checkpoint(db: &Connection, file: &Path) -> Result<Option<Checkpoint>,
 }
 
 fn read_entries(db: &Connection, each: EachEntry<'_>) -> rusqlite::Result<()> {
-    let mut entries = db.prepare("SELECT key, entry FROM state ORDER BY key")?;
+    let mut entries = db.prepare("SELECT key, entry FROM state ORDER BY id")?;
     let mut rows = entries.query([])?;
     while let Some(row) = rows.next()? {
         each(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);

@@ -16,7 +16,7 @@ use crate::state_machine::PartId;
 pub const FETCH_PARTS_MAX: usize = 256;
 
 /// An answer holds one part, and more as long as they fit into this many bytes.
-pub const ANSWER_BYTES: usize = 512 << 10;
+pub const ANSWER_BYTES: usize = 256 << 10;
 
 /// The longest answer: one part may be a whole session or the largest result that limits allow.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;

@@ -18,12 +18,19 @@ use crate::ids::{ReplicaId, SeqNo};
 use crate::state_machine::Transferable;
 use crate::time::Instant;
 
-/// A requester is given [`INTERVAL_BYTES`] in each of these.
+/// What a requester is given is counted over these.
 pub(super) const INTERVAL: Duration = Duration::from_millis(25);
 
-/// 40 MiB a second: three sources fill a replica with 100 MB in a second, and serving takes a few
-/// percent of one core.
+/// 7.5 MiB a second, for as long as [`GENTLE`]: at n = 5 a state of 100 MB takes four seconds, in which
+/// the cluster hardly notices that it is asked. Nobody waits for the one that fetches.
+pub(super) const GENTLE_BYTES: usize = 192 << 10;
+
+/// 40 MiB a second for whoever still fetches then: a large state must arrive before the log ends that
+/// comes after it.
 pub(super) const INTERVAL_BYTES: usize = 1 << 20;
+
+/// How long a requester is served gently.
+pub(super) const GENTLE: Duration = Duration::from_secs(8);
 
 /// What a part is charged with beside its bytes: looking it up is work, too.
 const PART_COST: usize = 512;
@@ -59,6 +66,8 @@ struct Requester {
     waiting: VecDeque<Ask>,
     /// Bytes given in the interval that began then.
     interval: Option<(Instant, usize)>,
+    /// Since when it fetches, without a pause of [`PIN_SILENCE_MAX`].
+    fetches_since: Instant,
     pin: Option<Pin>,
 }
 
@@ -128,11 +137,7 @@ impl Server {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waiting = self.requesters.values();
         let waiting = waiting.filter(|requester| !requester.waiting.is_empty());
-        let due = waiting.map(|requester| {
-            let (began, _) = requester.interval.unwrap_or_default();
-            began + INTERVAL
-        });
-        due.min()
+        waiting.map(Requester::free_at).min()
     }
 
     /// A checkpoint is stable.
@@ -193,18 +198,37 @@ impl Server {
 
 impl Requester {
     fn may_take(&self, now: Instant) -> bool {
-        match self.interval {
-            Some((began, given)) => given < INTERVAL_BYTES || now.since(began) >= INTERVAL,
-            None => true,
-        }
+        self.interval
+            .is_none_or(|(_, given)| given < self.allowance() || now >= self.free_at())
     }
 
     fn charge(&mut self, now: Instant, cost: usize) {
-        let (began, given) = self
-            .interval
-            .filter(|(began, _)| now.since(*began) < INTERVAL)
-            .unwrap_or((now, 0));
+        match self.interval {
+            None => self.fetches_since = now,
+            Some((began, _)) if now.since(began) > PIN_SILENCE_MAX => self.fetches_since = now,
+            Some(_) => {}
+        }
+        let free_at = self.free_at();
+        let (began, given) = self.interval.filter(|_| now < free_at).unwrap_or((now, 0));
         self.interval = Some((began, given.saturating_add(cost)));
+    }
+
+    /// Bytes in an interval.
+    fn allowance(&self) -> usize {
+        let gentle = |(began, _): (Instant, usize)| began.since(self.fetches_since) < GENTLE;
+        if self.interval.is_none_or(gentle) {
+            GENTLE_BYTES
+        } else {
+            INTERVAL_BYTES
+        }
+    }
+
+    /// When everything that was given is paid for: one answer may be worth several intervals.
+    fn free_at(&self) -> Instant {
+        let (began, given) = self.interval.unwrap_or_default();
+        let paid = INTERVAL.as_nanos() * given as u128 / self.allowance() as u128;
+        let paid = Duration::from_nanos(u64::try_from(paid).unwrap_or(u64::MAX));
+        began + paid.max(INTERVAL)
     }
 
     fn pin(&mut self, now: Instant, seq: SeqNo) {

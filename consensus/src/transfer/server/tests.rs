@@ -164,3 +164,32 @@ fn states_that_never_become_stable_are_bounded_in_number() {
     assert_eq!(stage.frozen()[0], 11, "the oldest are given up");
     assert_eq!(stage.executor.machine().frozen.len(), FROZEN_MAX);
 }
+
+/// Bytes that a requester gets from `from` to `to`, taking a full answer as often as it may.
+fn given(requester: &mut Requester, from: Duration, to: Duration) -> usize {
+    let mut given = 0;
+    let (mut now, end) = (Instant(0) + from, Instant(0) + to);
+    while now < end {
+        while requester.may_take(now) {
+            requester.charge(now, ANSWER_BYTES);
+            given += ANSWER_BYTES;
+        }
+        now = requester.free_at();
+    }
+    given
+}
+
+#[test]
+fn a_requester_is_served_gently_at_first_and_fast_when_its_state_is_large() {
+    const MIB: usize = 1 << 20;
+    let mut requester = Requester::default();
+    let second = Duration::from_secs(1);
+    let first = given(&mut requester, Duration::ZERO, GENTLE);
+    assert!((59 * MIB..=61 * MIB).contains(&first), "{first}");
+    let then = given(&mut requester, GENTLE + second, GENTLE + 3 * second);
+    assert!((79 * MIB..=81 * MIB).contains(&then), "{then}");
+    // Later, another state.
+    let later = GENTLE + 5 * second + PIN_SILENCE_MAX;
+    let again = given(&mut requester, later, later + second);
+    assert!((7 * MIB..=8 * MIB).contains(&again), "{again}");
+}

@@ -17,7 +17,7 @@ fn shipped(name: &'static str) -> Scenario {
 }
 
 /// Scenarios in which more replicas are faulty than the cluster bears: that is their question.
-const BEYOND_F: [&str; 8] = [
+const BEYOND_F: [&str; 9] = [
     "restart-all",
     "attacks/p06-restart-all",
     "attacks/c04-stall-with-the-crashed",
@@ -26,6 +26,7 @@ const BEYOND_F: [&str; 8] = [
     "attacks/n01-partition-three",
     "attacks/n01-partition-ring",
     "attacks/n03-bridge",
+    "attacks/m05-no-stable-checkpoint",
 ];
 
 #[test]

@@ -16,8 +16,8 @@ use super::database::{Database, check_owner, connect, is_empty, pages, sql_error
 use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
-    Basis, Change, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore,
-    Stats, StorageError,
+    Basis, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats,
+    StorageError,
 };
 
 /// The open state store.
@@ -97,10 +97,6 @@ impl StateStore for SqliteState {
             &delta.sessions,
             &delta.meta,
         );
-        // In the order of the tree that they go into. A whole state in another order would write each
-        // page again for nearly every key that it holds, as soon as it is larger than the cache.
-        let mut changes: Vec<&Change> = delta.changes.iter().collect();
-        changes.sort_by_cached_key(|change| change.key());
         let mut bytes = (delta.sessions.len() + delta.meta.len()) as u64;
         self.database.commit(|transaction| {
             if delta.basis == Basis::Empty {
@@ -111,7 +107,7 @@ impl StateStore for SqliteState {
                      ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
             )?;
             let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
-            for change in changes {
+            for change in &delta.changes {
                 // Encoded one at a time: all of them could be a copy of the whole state.
                 let (key, entry) = (change.key(), change.entry());
                 bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;

@@ -5,10 +5,10 @@ use consensus::pbft::message::{Mode, Status, Wire};
 use consensus::{FastQuorum, Misbehaviour, Timer, View};
 use crypto::codec::Blob;
 
-use crate::fixture::{Fixture, ms, small_limits, state_at};
+use crate::fixture::{Fixture, SESSION, ms, small_limits, state_at};
 use crate::net::{Net, long};
 use crate::node::Node;
-use crate::voting::decide;
+use crate::voting::{decide, decide_each};
 
 const NOTHING: [&str; 0] = [];
 
@@ -371,6 +371,29 @@ fn a_step_of_decisions_is_bounded_and_the_next_one_follows_a_part_of_it() {
         "behind what is under way"
     );
     assert_eq!(decisions(node.receive(0, &status(0, 16))), NOTHING);
+}
+
+#[test]
+fn a_step_of_decisions_with_large_batches_is_bounded_in_bytes() {
+    let limits = consensus::Limits {
+        checkpoint_interval: 64,
+        log_window: 128,
+        client_window: 1024,
+        ..small_limits()
+    };
+    let policy = consensus::Policy::default();
+    let fixture = Fixture::with(5, 1, FastQuorum::Strong, limits, policy);
+    let mut node = fixture.node(1);
+    let large = [b'v'; 60 << 10];
+    let proposals = (1..=40).map(|seq| {
+        let request = fixture.request_of(0, SESSION, seq, 0, &[&large[..]; 4]);
+        fixture.proposal_of(seq, vec![request])
+    });
+    decide_each(&fixture, &mut node, proposals);
+    let step = node.hear_stuck(0, &status(0, 0));
+    let sent = step.iter().filter(|line| line.contains("DECISION")).count();
+    // 240 KiB each, 4 MiB in all.
+    assert_eq!(sent, 17);
 }
 
 /// A busy cluster with a log of 256 slots: STATUS comes so seldom that 16 slots for each are fewer than are decided.

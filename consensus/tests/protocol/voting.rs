@@ -4,7 +4,7 @@ use consensus::pbft::message::Wire;
 use consensus::{FastQuorum, Misbehaviour, Policy};
 use crypto::Digest;
 
-use crate::fixture::{Fixture, small_limits, state_at};
+use crate::fixture::{Fixture, Proposal, small_limits, state_at};
 use crate::node::Node;
 
 const NOTHING: [&str; 0] = [];
@@ -315,11 +315,19 @@ pub(crate) fn decide(
     backup: &mut Node,
     slots: std::ops::RangeInclusive<u64>,
 ) -> Vec<String> {
+    decide_each(fixture, backup, slots.map(|seq| fixture.proposal(seq)))
+}
+
+/// As [`decide`], with these proposals.
+pub(crate) fn decide_each(
+    fixture: &Fixture,
+    backup: &mut Node,
+    proposals: impl Iterator<Item = Proposal>,
+) -> Vec<String> {
     let me = backup.core.id().0;
     let n = u16::try_from(fixture.cluster.quorums().n()).unwrap();
     let mut lines = Vec::new();
-    for seq in slots {
-        let proposal = fixture.proposal(seq);
+    for proposal in proposals {
         lines.extend(backup.receive(0, &proposal.wire()));
         lines.extend(backup.persisted());
         for voter in (0..n).filter(|voter| *voter != me) {

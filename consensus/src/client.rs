@@ -16,6 +16,7 @@
 mod action;
 mod answers;
 mod bodies;
+mod flow;
 mod pace;
 mod pending;
 mod primary;
@@ -39,10 +40,12 @@ use crate::time::Instant;
 pub use action::{
     Action, Answer, Completed, Contradiction, Counters, Standing, SubmitError, TimedOut, To,
 };
+use answers::waiting;
 use bodies::{Bodies, Surroundings};
+use flow::Flow;
 use pace::Jitter;
 pub use pace::Pace;
-use pending::{Entry, Next, Pending};
+use pending::{Entry, Pending, Turn};
 use primary::Presumed;
 
 /// Who a session belongs to.
@@ -66,6 +69,7 @@ pub struct ClientSession {
     jitter: Jitter,
     presumed: Presumed,
     bodies: Bodies,
+    flow: Flow,
     /// How long results usually take: a moving average over the last ones.
     typical: Duration,
     /// Requests from `acked + 1` on, without gaps.
@@ -92,6 +96,7 @@ impl ClientSession {
     ) -> Self {
         let presumed = Presumed::new(&cluster);
         let bodies = Bodies::new(cluster.quorums().n());
+        let flow = Flow::new(cluster.limits().client_window);
         ClientSession {
             cluster,
             signer,
@@ -101,6 +106,7 @@ impl ClientSession {
             jitter: Jitter::new(seed),
             presumed,
             bodies,
+            flow,
             typical: Duration::ZERO,
             entries: VecDeque::new(),
             acked: 0,
@@ -112,7 +118,7 @@ impl ClientSession {
     }
 
     /// Signs and sends a request of one or more operations; returns its number. `atomic`: all
-    /// operations take effect or none does.
+    /// operations take effect or none does. While replicas are busy it waits for its turn.
     ///
     /// # Errors
     /// If the window is full or the operations are over a limit: the caller is to blame.
@@ -141,15 +147,14 @@ impl ClientSession {
             atomic,
             ops,
         );
-        let mut pending = Pending::new(request.raw().clone(), now, &self.pace);
-        let to = self.sample(now).unwrap_or_else(|| self.first_destination());
-        out.push(Action::Send {
-            to,
-            raw: pending.raw.clone(),
-        });
-        pending.wait_for_reply(now, &self.pace, &mut self.jitter);
+        let pending = Pending::new(request.raw().clone(), now, &self.pace);
         self.note_due(pending.due());
         self.entries.push_back(Entry::Waiting(Box::new(pending)));
+        if self.flow.admit(number, now) {
+            self.send(number, now, out);
+        } else {
+            self.note_turn();
+        }
         Ok(number)
     }
 
@@ -192,7 +197,6 @@ impl ClientSession {
             return;
         }
         self.next_due = None;
-        let primary = self.first_destination();
         let (first, presumed) = (self.acked + 1, &self.presumed);
         let quorums = self.cluster.quorums();
         let need = quorums.write_replies(self.cluster.limits().quorum_reads);
@@ -205,13 +209,9 @@ impl ClientSession {
                 out.push(Action::TimedOut(pending.timed_out(number, now, presumed)));
             }
             if pending.resend_at <= now {
-                let to = match pending.next {
-                    Next::Primary => primary,
-                    Next::All => To::All,
-                };
                 self.counters.retransmissions += 1;
-                let raw = pending.resend(now, &self.pace, &mut self.jitter);
-                out.push(Action::Send { to, raw });
+                let raw = pending.send(now, &self.pace, &mut self.jitter);
+                out.push(Action::Send { to: To::All, raw });
             }
             if pending.search.due.is_some_and(|due| due <= now) {
                 let near = Surroundings {
@@ -228,6 +228,7 @@ impl ClientSession {
             next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
         }
         self.next_due = next_due;
+        self.send_waiting(now, out);
     }
 
     /// When [`ClientSession::tick`] may have something to do.
@@ -308,25 +309,64 @@ impl ClientSession {
         }
     }
 
+    /// Sends what the flow has room for, the oldest first.
+    fn send_waiting(&mut self, now: Instant, out: &mut Vec<Action>) {
+        while let Some(number) = self.flow.next(now) {
+            self.send(number, now, out);
+        }
+        self.note_turn();
+    }
+
+    /// Sends a request for the first time, or again after it was refused.
+    fn send(&mut self, number: u64, now: Instant, out: &mut Vec<Action>) {
+        let first = self.first_destination();
+        let sample = self.sample(now);
+        let Some(pending) = waiting(&mut self.entries, self.acked, number) else {
+            return;
+        };
+        let to = match pending.next_turn(now, &self.pace) {
+            Turn::First => sample.unwrap_or(first),
+            Turn::Again => first,
+            Turn::ToAll => To::All,
+        };
+        self.counters.retransmissions += u64::from(pending.is_sent());
+        let raw = pending.send(now, &self.pace, &mut self.jitter);
+        let due = pending.due();
+        out.push(Action::Send { to, raw });
+        self.note_due(due);
+    }
+
+    /// The flow may have room for what waits as soon as a pause is over.
+    fn note_turn(&mut self) {
+        if let Some(due) = self.flow.due() {
+            self.note_due(due);
+        }
+    }
+
     fn note_due(&mut self, due: Instant) {
         self.next_due = Some(self.next_due.map_or(due, |earliest| earliest.min(due)));
     }
 
     fn resend_outstanding(&mut self, to: To, now: Instant, out: &mut Vec<Action>) {
         let mut next_due = self.next_due;
-        for entry in &mut self.entries {
+        for (number, entry) in (self.acked + 1..).zip(&mut self.entries) {
             let Entry::Waiting(pending) = entry else {
                 continue;
             };
             pending.begin_again(&self.pace);
+            if self.flow.holds(number) {
+                continue;
+            }
             self.counters.retransmissions += 1;
             out.push(Action::Send {
                 to,
-                raw: pending.resend(now, &self.pace, &mut self.jitter),
+                raw: pending.send(now, &self.pace, &mut self.jitter),
             });
             let due = pending.due();
             next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
         }
         self.next_due = next_due;
+        self.flow.resume(now);
+        self.send_waiting(now, out);
     }
 }

@@ -10,7 +10,7 @@ use crate::time::Instant;
 use super::ClientSession;
 use super::action::{Action, Answer, Contradiction};
 use super::bodies::Surroundings;
-use super::pending::Entry;
+use super::pending::{Entry, Obeyed, Pending};
 use super::tally::{agree, summary};
 
 /// Accepted results that are kept to compare late replies with.
@@ -59,9 +59,8 @@ impl ClientSession {
             pending.busy = pending.busy.saturating_add(1);
             let obey = reply.replica == self.presumed.primary();
             pending.tally.record_soft(reply.replica, reply.outcome);
-            if obey && pending.pause(now, retry_after_ms, &self.pace, &mut self.jitter) {
-                let due = pending.due();
-                self.note_due(due);
+            if obey {
+                self.obey(number, retry_after_ms, now);
             }
             return;
         }
@@ -77,8 +76,10 @@ impl ClientSession {
         };
         let (completed, remembered) = pending.complete(number, winner, self.presumed.term(), now);
         let (seq, told) = (completed.seq, pending.told);
+        let first_sent = pending.first_sent(now);
         *entry = Entry::Done(seq, remembered);
-        self.learn_pace(completed.completed_at.since(completed.sent_at));
+        self.learn_pace(now.since(first_sent));
+        self.flow.completed(number);
         for said in &completed.differing {
             let contradiction = contradiction(number, (seq, &completed.outcome), said);
             self.contradicted(contradiction, out);
@@ -87,6 +88,28 @@ impl ClientSession {
             out.push(Action::Completed(completed));
         }
         self.advance();
+        self.send_waiting(now, out);
+    }
+
+    /// The presumed primary has no room for this request.
+    fn obey(&mut self, number: u64, retry_after_ms: u32, now: Instant) {
+        let Some(pending) = waiting(&mut self.entries, self.acked, number) else {
+            return;
+        };
+        match pending.refused(now, retry_after_ms, &self.pace, &mut self.jitter) {
+            Obeyed::Before => {}
+            Obeyed::NotForEver => {
+                let due = pending.due();
+                self.note_due(due);
+            }
+            Obeyed::Waits(sent_at) => {
+                let (pace, jitter) = (&self.pace, &mut self.jitter);
+                self.flow.refused(number, sent_at, now, |streak| {
+                    jitter.stretch(pace.busy_pause(retry_after_ms, streak))
+                });
+                self.note_turn();
+            }
+        }
     }
 
     /// A request's result may be accepted by its digest while nobody has sent the body.
@@ -97,7 +120,7 @@ impl ClientSession {
             presumed: &self.presumed,
             typical: self.typical,
         };
-        let Some(Entry::Waiting(pending)) = entry_of(&mut self.entries, self.acked, number) else {
+        let Some(pending) = waiting(&mut self.entries, self.acked, number) else {
             return;
         };
         let Some(found) = pending.tally.without_body(need) else {
@@ -169,4 +192,16 @@ fn contradiction(
 fn entry_of(entries: &mut VecDeque<Entry>, acked: u64, number: u64) -> Option<&mut Entry> {
     let at = number.checked_sub(acked)?.checked_sub(1)?;
     entries.get_mut(usize::try_from(at).ok()?)
+}
+
+/// The request of `number`, if it has no accepted result yet.
+pub(super) fn waiting(
+    entries: &mut VecDeque<Entry>,
+    acked: u64,
+    number: u64,
+) -> Option<&mut Pending> {
+    match entry_of(entries, acked, number)? {
+        Entry::Waiting(pending) => Some(pending),
+        Entry::Done(..) => None,
+    }
 }

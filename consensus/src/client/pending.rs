@@ -21,28 +21,46 @@ pub(super) enum Entry {
     Done(SeqNo, Outcome),
 }
 
-/// To whom the next retransmission goes.
+/// To whom a request goes whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// The primary asked for a pause: to the primary again.
-    Primary,
+pub(super) enum Turn {
+    /// It has never been sent.
+    First,
+    /// The primary refused it: to the primary again.
+    Again,
     /// It had its time: to all.
-    All,
+    ToAll,
 }
+
+/// What to do about a "busy".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obeyed {
+    /// It has been heeded already.
+    Before,
+    /// The request, sent at this time, waits for its turn.
+    Waits(Instant),
+    /// The primary had its time: its timer has moved.
+    NotForEver,
+}
+
+/// Of a request that waits for its turn no timer is due.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// A request without an accepted result.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) raw: Bytes,
     pub(super) resend_at: Instant,
-    pub(super) next: Next,
     pub(super) retransmissions: u32,
     pub(super) busy: u32,
     /// The caller has been told that it timed out.
     pub(super) told: bool,
     pub(super) tally: Tally,
     pub(super) search: Search,
-    sent_at: Instant,
+    /// When the caller submitted it.
+    submitted_at: Instant,
+    /// When it was sent for the first time, and the last.
+    sent_at: Option<(Instant, Instant)>,
     deadline: Instant,
     /// The wait after the next sending.
     wait: std::time::Duration,
@@ -56,14 +74,14 @@ impl Pending {
     pub(super) fn new(raw: Bytes, now: Instant, pace: &Pace) -> Self {
         Pending {
             raw,
-            resend_at: now,
-            next: Next::All,
+            resend_at: NEVER,
             retransmissions: 0,
             busy: 0,
             told: false,
             tally: Tally::default(),
             search: Search::default(),
-            sent_at: now,
+            submitted_at: now,
+            sent_at: None,
             deadline: now + pace.request_timeout,
             wait: pace.retransmit_after,
             busy_streak: 0,
@@ -71,19 +89,44 @@ impl Pending {
         }
     }
 
-    /// The bytes to send again, and the wait for that.
-    pub(super) fn resend(&mut self, now: Instant, pace: &Pace, jitter: &mut Jitter) -> Bytes {
-        self.retransmissions = self.retransmissions.saturating_add(1);
-        self.wait_for_reply(now, pace, jitter);
+    /// It is this request's turn.
+    pub(super) fn next_turn(&mut self, now: Instant, pace: &Pace) -> Turn {
+        if self.sent_at.is_none() {
+            return Turn::First;
+        }
+        if self.is_patient(now, pace) {
+            Turn::Again
+        } else {
+            Turn::ToAll
+        }
+    }
+
+    /// The bytes to send, after which a result is waited for.
+    pub(super) fn send(&mut self, now: Instant, pace: &Pace, jitter: &mut Jitter) -> Bytes {
+        match &mut self.sent_at {
+            Some((_, last)) => {
+                *last = now;
+                self.retransmissions = self.retransmissions.saturating_add(1);
+            }
+            None => {
+                self.sent_at = Some((now, now));
+                self.wait = pace.retransmit_after;
+            }
+        }
+        self.resend_at = now + jitter.stretch(self.wait);
+        self.wait = self.wait.saturating_mul(2).min(pace.retransmit_after_max);
+        self.reacted = false;
         self.raw.clone()
     }
 
-    /// The request has just been sent.
-    pub(super) fn wait_for_reply(&mut self, now: Instant, pace: &Pace, jitter: &mut Jitter) {
-        self.resend_at = now + jitter.stretch(self.wait);
-        self.wait = self.wait.saturating_mul(2).min(pace.retransmit_after_max);
-        self.next = Next::All;
-        self.reacted = false;
+    /// Has it ever been sent?
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent_at.is_some()
+    }
+
+    /// When it was sent for the first time; `now` if it never was.
+    pub(super) fn first_sent(&self, now: Instant) -> Instant {
+        self.sent_at.map_or(now, |(first, _)| first)
     }
 
     /// Another primary: as if sent for the first time.
@@ -92,30 +135,33 @@ impl Pending {
         self.busy_streak = 0;
     }
 
-    /// The presumed primary is busy: wait as long as it asks, longer each time. True if that
-    /// moves the timer.
-    pub(super) fn pause(
+    /// The presumed primary is busy, and asks for a pause.
+    pub(super) fn refused(
         &mut self,
         now: Instant,
         retry_after_ms: u32,
         pace: &Pace,
         jitter: &mut Jitter,
-    ) -> bool {
-        if self.reacted {
-            return false;
-        }
+    ) -> Obeyed {
+        let Some((_, sent_at)) = self.sent_at.filter(|_| !self.reacted) else {
+            return Obeyed::Before;
+        };
         self.reacted = true;
         self.busy_streak = self.busy_streak.saturating_add(1);
-        let patient = now.since(self.sent_at) < pace.retransmit_after * BUSY_WAITS;
-        let pause = if patient && self.busy_streak <= BUSY_PATIENCE {
-            self.next = Next::Primary;
+        if self.is_patient(now, pace) {
             self.wait = pace.retransmit_after;
-            pace.busy_pause(retry_after_ms, self.busy_streak)
-        } else {
-            pace.busy_pause(retry_after_ms, 1)
-        };
+            self.resend_at = NEVER;
+            return Obeyed::Waits(sent_at);
+        }
+        let pause = pace.busy_pause(retry_after_ms, 1);
         self.resend_at = now + jitter.stretch(pause);
-        true
+        Obeyed::NotForEver
+    }
+
+    /// Does it go to the primary alone, however often that has refused it?
+    fn is_patient(&self, now: Instant, pace: &Pace) -> bool {
+        let since = now.since(self.first_sent(now));
+        since < pace.retransmit_after * BUSY_WAITS && self.busy_streak <= BUSY_PATIENCE
     }
 
     /// All have answered, yet there is no quorum or no body: ask all again soon. True if that
@@ -177,8 +223,8 @@ impl Pending {
             };
         TimedOut {
             number,
-            sent_at: self.sent_at,
-            waited: now.since(self.sent_at),
+            sent_at: self.submitted_at,
+            waited: now.since(self.submitted_at),
             retransmissions: self.retransmissions,
             busy: self.busy,
             replicas: presumed.replicas().map(|id| (id, standing(id))).collect(),
@@ -199,7 +245,7 @@ impl Pending {
             outcome: winner.outcome,
             seq: winner.seq,
             term,
-            sent_at: self.sent_at,
+            sent_at: self.submitted_at,
             completed_at: now,
             retransmissions: self.retransmissions,
             busy: self.busy,

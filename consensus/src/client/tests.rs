@@ -122,6 +122,14 @@ impl World {
         self.drain()
     }
 
+    /// The result of `number` is accepted; what is sent because of that.
+    fn complete_and_go_on(&mut self, number: u64) -> Vec<Action> {
+        self.reply(1, number, number, full("done"));
+        let mut actions = self.reply(2, number, number, full("done"));
+        assert_eq!(completed(&actions[..1]).number, number);
+        actions.split_off(1)
+    }
+
     fn complete(&mut self, number: u64) {
         self.reply(1, number, number, full("done"));
         let actions = self.reply(2, number, number, full("done"));
@@ -148,6 +156,17 @@ fn sent(actions: &[Action]) -> Vec<To> {
             Action::Send { to, .. } => Some(*to),
             _ => None,
         })
+        .collect()
+}
+
+/// The numbers of the requests that are sent.
+fn numbers(actions: &[Action]) -> Vec<u64> {
+    let raws = actions.iter().filter_map(|action| match action {
+        Action::Send { raw, .. } => Some(raw),
+        _ => None,
+    });
+    raws.map(|raw| Request::parse(raw.clone(), &Limits::default()).unwrap())
+        .map(|request| request.id.number)
         .collect()
 }
 

@@ -124,6 +124,78 @@ fn a_primary_that_pretends_to_be_busy_keeps_a_request_from_the_others_for_two_wa
 }
 
 #[test]
+fn requests_that_were_refused_together_come_again_a_few_less_at_a_time() {
+    let window = 16;
+    let mut world = World::with_limits(Limits {
+        client_window: window,
+        ..Limits::default()
+    });
+    for _ in 0..window {
+        assert_eq!(world.send(), To::One(ReplicaId(0)));
+    }
+    world.now = world.now + Duration::from_millis(1);
+    for number in 1..=window {
+        assert_eq!(world.reply(0, number, 0, busy(20)), [], "nothing at once");
+    }
+    let refused = world.now;
+    assert_eq!(numbers(&world.fire()), (1..=12).collect::<Vec<_>>());
+    let pause = world.now.since(refused);
+    assert!(
+        pause >= Duration::from_millis(20) && pause < T_CLI / 20,
+        "one pause for all: {pause:?}"
+    );
+    // A result is room for one more, and later for another: the oldest of those that wait.
+    assert_eq!(numbers(&world.complete_and_go_on(1)), [13]);
+    assert_eq!(numbers(&world.complete_and_go_on(2)), [14]);
+    assert_eq!(numbers(&world.complete_and_go_on(3)), [15, 16]);
+    assert_eq!(world.session.counters().retransmissions, 16);
+}
+
+#[test]
+fn while_requests_wait_a_new_one_waits_behind_them() {
+    let window = 4;
+    let mut world = World::with_limits(Limits {
+        client_window: window,
+        ..Limits::default()
+    });
+    for _ in 0..window {
+        world.send();
+    }
+    world.complete(1);
+    world.now = world.now + Duration::from_millis(1);
+    for number in 2..=4 {
+        world.reply(0, number, 0, busy(20));
+    }
+    assert_eq!(world.submit(), Ok(5));
+    assert_eq!(world.drain(), [], "it waits for its turn");
+    assert_eq!(world.session.outstanding(), 4);
+    assert_eq!(numbers(&world.fire()), [2, 3], "two of three");
+    assert_eq!(numbers(&world.complete_and_go_on(2)), [4, 5]);
+    let retransmissions = world.session.counters().retransmissions;
+    assert_eq!(retransmissions, 3, "number 5 was sent for the first time");
+}
+
+#[test]
+fn a_new_primary_gets_what_is_under_way_and_then_what_waits() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.send();
+    }
+    world.now = world.now + Duration::from_millis(1);
+    world.reply(0, 1, 0, busy(500));
+    world
+        .session
+        .on_hint(ReplicaId(2), term(0, 1), world.now, &mut world.out);
+    world
+        .session
+        .on_hint(ReplicaId(3), term(0, 1), world.now, &mut world.out);
+    let actions = world.drain();
+    assert_eq!(sent(&actions), [To::One(ReplicaId(1)); 3]);
+    assert_eq!(numbers(&actions), [2, 3, 4], "three may be under way");
+    assert_eq!(numbers(&world.complete_and_go_on(2)), [1]);
+}
+
+#[test]
 fn a_busy_backup_is_only_counted() {
     let mut world = World::new();
     world.send();

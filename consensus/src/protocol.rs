@@ -129,6 +129,14 @@ pub enum Event<M> {
         /// What it sent.
         message: M,
     },
+    /// Something of this peer's came in at this time. What it is may still be under verification;
+    /// the driver says so before it lets [`Timer::Heartbeat`] fire.
+    Arrived {
+        /// The peer at the other end of the channel.
+        from: ReplicaId,
+        /// When the latest of it came.
+        at: Instant,
+    },
     /// Requests whose signatures hold, that the session table does not know; from clients or
     /// forwarded by peers.
     Requested {

@@ -427,6 +427,7 @@ impl Protocol for Pbft {
             Event::Received { from, message } => {
                 self.on_message(now, from, message.into_inner(), out);
             }
+            Event::Arrived { from, at } => self.heard(at, from),
             Event::Requested { from, requests } => {
                 let requests = requests.into_iter().map(Verified::into_inner).collect();
                 self.on_requests(now, from, requests, out);

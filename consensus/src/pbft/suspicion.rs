@@ -120,11 +120,12 @@ impl Pbft {
         self.watch_oldest_request(out);
     }
 
-    /// The peer at the other end of a channel said something.
-    pub(super) fn heard(&mut self, now: Instant, from: ReplicaId) {
+    /// The peer at the other end of a channel said something, which came in at `at`: it was not
+    /// silent while that waited for verification here.
+    pub(super) fn heard(&mut self, at: Instant, from: ReplicaId) {
         if from == self.primary() {
-            self.watch.gap = self.watch.gap.max(now.since(self.watch.heard));
-            self.watch.heard = now;
+            self.watch.gap = self.watch.gap.max(at.since(self.watch.heard));
+            self.watch.heard = self.watch.heard.max(at);
         }
     }
 

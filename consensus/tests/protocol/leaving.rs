@@ -100,6 +100,25 @@ fn silence_is_measured_from_the_last_message_of_the_primary() {
 }
 
 #[test]
+fn a_primary_whose_messages_wait_for_verification_is_not_silent() {
+    let fixture = Fixture::strong();
+    let mut node = started(&fixture);
+    let start = node.now;
+    node.wait(ms(250));
+    let arrived = |from, after| Event::Arrived {
+        from: consensus::ReplicaId(from),
+        at: start + ms(after),
+    };
+    node.step(arrived(0, 200));
+    node.step(arrived(1, 250));
+    // Heard of since, and verified before: what is older changes nothing.
+    node.step(arrived(0, 100));
+    assert_eq!(node.fire(Timer::Heartbeat), ["set Heartbeat 350ms"]);
+    node.wait(ms(350));
+    assert_eq!(node.fire(Timer::Heartbeat), leaving(1, "silence"));
+}
+
+#[test]
 fn a_primary_that_pauses_at_times_may_pause_for_twice_as_long_but_not_for_t_req() {
     let fixture = Fixture::strong();
     let mut node = started(&fixture);

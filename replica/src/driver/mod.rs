@@ -34,7 +34,7 @@ use consensus::transfer::message::StateMessage;
 use consensus::transfer::{Effect, Target};
 use consensus::{
     Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Outbox, Protocol,
-    ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Transfer, Transferable, View,
+    ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Timer, Transfer, Transferable, View,
 };
 use crypto::{Digest, Verified};
 
@@ -290,10 +290,26 @@ where
             )?;
         }
         while let Some(timer) = self.timers.expired(now) {
+            if timer == Timer::Heartbeat {
+                self.note_arrivals(now)?;
+            }
             self.step(now, Event::TimerFired(timer))?;
         }
         self.finish(now)?;
         if burst.stop { Err(Stop::Asked) } else { Ok(()) }
+    }
+
+    /// A peer whose messages wait for verification here is not silent.
+    fn note_arrivals(&mut self, now: Instant) -> Result<(), Stop> {
+        for from in (0..).map(ReplicaId).take(self.answers.n) {
+            let Some(ago) = self.observer.since_arrival(from) else {
+                continue;
+            };
+            let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+            let at = Instant(now.0.saturating_sub(ago));
+            self.step(now, Event::Arrived { from, at })?;
+        }
+        Ok(())
     }
 
     /// Steps the protocol and sorts its actions; executions wait for [`Driver::finish`].

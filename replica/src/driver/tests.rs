@@ -171,6 +171,17 @@ fn a_failed_disk_stops_the_driver_before_anything_else_happens() {
 }
 
 #[test]
+fn before_the_primary_counts_as_silent_the_protocol_hears_what_came_in() {
+    let mut stage = stage(vec![vec![Command::SetTimer(Timer::Heartbeat, 10)]]);
+    stage.observer.arrived(ReplicaId(3));
+    stage.turn(Burst::default()).unwrap();
+    assert_eq!(
+        *stage.seen.borrow(),
+        ["started", "arrived ReplicaId(3)", "timer Heartbeat"]
+    );
+}
+
+#[test]
 fn timers_fire_when_they_are_due_and_say_when_to_come_back() {
     let mut stage = stage(vec![vec![
         Command::SetTimer(Timer::Status, 10),

@@ -121,6 +121,8 @@ pub struct PeerCounters {
     pub dropped: Counter,
     /// Messages of it that were refused, here or by the protocol.
     pub misbehaviour: Counter,
+    /// When something of it came in last, in microseconds after the observer's start; 0: never.
+    pub arrived_us: Gauge,
     /// Round trip to it as QUIC sees it, smoothed, in microseconds; 0 before the first look.
     pub rtt_us: Gauge,
     /// The shortest one of the connection.

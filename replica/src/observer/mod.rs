@@ -11,7 +11,7 @@ pub mod status;
 
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consensus::report::{Path, Report};
 use consensus::{Batch, Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, Term, View};
@@ -94,6 +94,19 @@ impl Observer {
             }),
             executed,
         })
+    }
+
+    /// Something of this peer's came in just now.
+    pub fn arrived(&self, id: ReplicaId) {
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.peer(id).arrived_us.set(micros.max(1));
+    }
+
+    /// How long ago the latest of this peer's came in; `None` if nothing ever did.
+    pub fn since_arrival(&self, id: ReplicaId) -> Option<Duration> {
+        let arrived = self.peers.get(id.index())?.arrived_us.value();
+        let at = Duration::from_micros(arrived);
+        (arrived > 0).then(|| self.started.elapsed().saturating_sub(at))
     }
 
     /// The counters of a peer.

@@ -440,11 +440,14 @@ impl Link {
                 .peer_traffic
                 .received
                 .add(bytes as u64);
+            self.observer.arrived(self.peer);
             let cost = (bytes + frames.len() * MESSAGE_COST).min(PEER_VERIFY_BYTES_MAX);
             let cost = u32::try_from(cost).unwrap_or(u32::MAX);
             let Ok(permit) = Arc::clone(&self.budget).acquire_many_owned(cost).await else {
                 return Ok(());
             };
+            // While there was no room for it, nothing that came after it could be read.
+            self.observer.arrived(self.peer);
             let frames = PeerFrames {
                 from: self.peer,
                 frames,

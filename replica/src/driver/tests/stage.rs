@@ -87,6 +87,7 @@ impl Protocol for Puppet {
         let (name, plays) = match event {
             Event::Started => ("started".to_owned(), true),
             Event::Received { message, .. } => (format!("received {}", *message), true),
+            Event::Arrived { from, .. } => (format!("arrived {from:?}"), false),
             Event::Requested {
                 from: None,
                 requests,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use replica::storage::{Change, Durability, Encodable, StateDelta, sqlite};
+use replica::storage::{Basis, Change, Durability, Encodable, StateDelta, StorageError, sqlite};
 
 use crate::support::{OPTIONS, US, delta, open, open_as, state_in};
 
@@ -88,6 +88,8 @@ fn a_whole_state_of_large_values_is_written_about_once() {
         ..OPTIONS
     };
     let mut storage = open_as(directory.path(), US, options).unwrap();
+    // With something to lose it goes to disk in one transaction.
+    storage.state.apply(&delta(32, &[])).unwrap();
     // Twice what the page cache holds, in the order of a hash.
     const ENTRIES: u32 = 16 << 10;
     let change = |number: u32| {
@@ -109,4 +111,60 @@ fn a_whole_state_of_large_values_is_written_about_once() {
         (entries..entries * 3 / 2).contains(&written),
         "{written} bytes for {entries}"
     );
+}
+
+/// Rows of 1 KiB, more than go to disk in one part.
+fn large(seq: u64) -> StateDelta {
+    let ledger = Arc::<Ledger>::default();
+    let row = |number| Row {
+        number,
+        ledger: Arc::clone(&ledger),
+    };
+    StateDelta {
+        basis: Basis::Empty,
+        changes: (0..3000).map(|number| Change::new(row(number))).collect(),
+        ..delta(seq, &[])
+    }
+}
+
+#[test]
+fn a_first_state_that_came_in_parts_is_there_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    storage.state.apply(&large(64)).unwrap();
+    assert!(
+        storage.state.stats().commits > 2,
+        "one transaction would hold up the disk"
+    );
+    drop(storage);
+    let mut storage = open(directory.path()).unwrap();
+    let (held, entries) = state_in(&mut storage).unwrap().unwrap();
+    assert_eq!((held.seq, entries.len()), (64, 3000));
+    // There is something to lose now.
+    let before = storage.state.stats().commits;
+    storage.state.apply(&large(128)).unwrap();
+    assert_eq!(storage.state.stats().commits, before + 1);
+}
+
+#[test]
+fn a_first_state_that_did_not_come_to_its_end_counts_for_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = sqlite::Options {
+        database_bytes_max: Some(2 << 20),
+        ..OPTIONS
+    };
+    let mut storage = open_as(directory.path(), US, small).unwrap();
+    let error = storage.state.apply(&large(64)).unwrap_err();
+    assert!(matches!(error, StorageError::Full { .. }), "{error}");
+    assert_eq!(storage.state.stats().commits, 1, "a part was written");
+    drop(storage);
+    let mut storage = open(directory.path()).unwrap();
+    assert_eq!(state_in(&mut storage).unwrap(), None);
+    // Whatever comes next begins with nothing, be it a whole state or the first changes.
+    storage
+        .state
+        .apply(&delta(64, &[("key", Some("v"))]))
+        .unwrap();
+    let (held, entries) = state_in(&mut storage).unwrap().unwrap();
+    assert_eq!((held.seq, entries.len()), (64, 1));
 }

@@ -3,8 +3,14 @@
 //! One transaction moves it from one checkpoint to the next: the changed keys, the whole session
 //! table and the certificate. Sessions and metadata are covered by a digest; the entries by the
 //! state digest, which the caller recomputes (its cost is that of the whole state, once a start).
+//!
+//! A store without a checkpoint is different: there is nothing to lose in it. The first state, which
+//! may be all that a cluster holds, is written in parts with a rest after each, because one
+//! transaction of hundreds of megabytes would keep every other file on the disk waiting for its
+//! fsync. Until the last part has brought the checkpoint the rows count for nothing.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crypto::{Digest, Hasher};
@@ -16,9 +22,14 @@ use super::database::{Database, check_owner, connect, is_empty, pages, sql_error
 use super::directory::Home;
 use super::schema::STATE;
 use crate::storage::{
-    Basis, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore, Stats,
-    StorageError,
+    Basis, Change, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore,
+    Stats, StorageError,
 };
+
+/// Rows of the first state in one transaction: with values of 1 KiB about a megabyte.
+const PART_ROWS: usize = 1024;
+/// All the rests of one state together are no longer than this.
+const REST_MAX: Duration = Duration::from_secs(3);
 
 /// The open state store.
 pub(super) struct SqliteState {
@@ -97,41 +108,45 @@ impl StateStore for SqliteState {
             &delta.sessions,
             &delta.meta,
         );
-        let mut bytes = (delta.sessions.len() + delta.meta.len()) as u64;
-        self.database.commit(|transaction| {
-            if delta.basis == Basis::Empty {
-                transaction.execute("DELETE FROM state", [])?;
+        let mut parts = Parts::of(&delta.changes, self.generation == 0);
+        let mut bytes = 0;
+        let mut rest = Rest::default();
+        loop {
+            let part = parts.next();
+            let first = delta.basis == Basis::Empty || self.generation == 0;
+            let began = Instant::now();
+            self.database.commit(|transaction| {
+                if first && part.is_first {
+                    // Those of an earlier attempt, too.
+                    transaction.execute("DELETE FROM state", [])?;
+                }
+                let mut written = write_entries(transaction, part.changes)?;
+                if part.is_last {
+                    transaction.execute(
+                        "INSERT OR REPLACE INTO checkpoint
+                             (one, generation, seq, digest, sessions, meta, check_digest)
+                         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+                        params![
+                            generation.cast_signed(),
+                            delta.seq.cast_signed(),
+                            delta.digest,
+                            delta.sessions.as_ref(),
+                            delta.meta.as_ref(),
+                            check_digest.0,
+                        ],
+                    )?;
+                    written += (delta.sessions.len() + delta.meta.len()) as u64;
+                }
+                bytes += written;
+                // A changed key may rewrite a page of its own.
+                Ok(pages(0, written) + part.changes.len() as u64)
+            })?;
+            if part.is_last {
+                break;
             }
-            let mut put = transaction.prepare(
-                "INSERT INTO state (key, entry) VALUES (?1, ?2)
-                     ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
-            )?;
-            let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
-            for change in &delta.changes {
-                // Encoded one at a time: all of them could be a copy of the whole state.
-                let (key, entry) = (change.key(), change.entry());
-                bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;
-                match entry {
-                    Some(entry) => put.execute(params![key.as_ref(), entry.as_ref()])?,
-                    None => delete.execute([key.as_ref()])?,
-                };
-            }
-            transaction.execute(
-                "INSERT OR REPLACE INTO checkpoint
-                     (one, generation, seq, digest, sessions, meta, check_digest)
-                 VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    generation.cast_signed(),
-                    delta.seq.cast_signed(),
-                    delta.digest,
-                    delta.sessions.as_ref(),
-                    delta.meta.as_ref(),
-                    check_digest.0,
-                ],
-            )?;
-            // A changed key may rewrite a page of its own.
-            Ok(pages(0, bytes) + delta.changes.len() as u64)
-        })?;
+            self.database.tidy(Pressure::Idle)?;
+            rest.after(began.elapsed());
+        }
         self.generation = generation;
         self.seq = delta.seq;
         self.database.advance(Anchor {
@@ -171,6 +186,74 @@ impl StateStore for SqliteState {
     fn close(self: Box<Self>) -> Result<(), StorageError> {
         self.database.close()
     }
+}
+
+/// The changes in pieces that are committed one by one; all of them in one if that matters.
+struct Parts<'c> {
+    left: &'c [Change],
+    apart: bool,
+    is_first: bool,
+}
+
+struct Part<'c> {
+    changes: &'c [Change],
+    is_first: bool,
+    is_last: bool,
+}
+
+impl<'c> Parts<'c> {
+    fn of(changes: &'c [Change], apart: bool) -> Self {
+        Parts {
+            left: changes,
+            apart,
+            is_first: true,
+        }
+    }
+
+    fn next(&mut self) -> Part<'c> {
+        let most = if self.apart { PART_ROWS } else { usize::MAX };
+        let (changes, left) = self.left.split_at(self.left.len().min(most));
+        self.left = left;
+        Part {
+            changes,
+            is_first: std::mem::take(&mut self.is_first),
+            is_last: left.is_empty(),
+        }
+    }
+}
+
+/// As long as writing took, but not for ever: a large state must get here some time.
+#[derive(Default)]
+struct Rest {
+    rested: Duration,
+}
+
+impl Rest {
+    fn after(&mut self, worked: Duration) {
+        let rest = worked.min(REST_MAX.saturating_sub(self.rested));
+        self.rested += rest;
+        std::thread::sleep(rest);
+    }
+}
+
+/// Writes the changes; returns the bytes of their keys and entries.
+fn write_entries(transaction: &Connection, changes: &[Change]) -> rusqlite::Result<u64> {
+    let mut put = transaction.prepare(
+        "INSERT INTO state (key, entry) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
+    )?;
+    let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
+    let mut bytes = 0;
+    for change in changes {
+        // Encoded one at a time: all of them could be a copy of the whole state.
+        let (key, entry) = (change.key(), change.entry());
+        bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;
+        match entry {
+            Some(entry) => put.execute(params![key.as_ref(), entry.as_ref()])?,
+            None => delete.execute([key.as_ref()])?,
+        };
+    }
+    Ok(bytes)
 }
 
 /// Reads the checkpoint and compares it with the anchor.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use consensus::{ClientId, Instant, Outcome, ResultBody};
 
 /// The time over which replies are counted.
-const MOMENT: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(500);
 /// Stored replies that one client gets again in a moment: two default windows.
 pub(super) const RESENDS_MAX: u32 = 512;
 /// Bytes of them.

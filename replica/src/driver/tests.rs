@@ -177,7 +177,7 @@ fn before_the_primary_counts_as_silent_the_protocol_hears_what_came_in() {
     stage.turn(Burst::default()).unwrap();
     assert_eq!(
         *stage.seen.borrow(),
-        ["started", "arrived ReplicaId(3)", "timer Heartbeat"]
+        ["started", "arrived r3", "timer Heartbeat"]
     );
 }
 

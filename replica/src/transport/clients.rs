@@ -322,6 +322,11 @@ impl Port {
             let mut reader = FrameReader::new(stream, self.frame_max, CLIENT_FRAME_DEADLINE);
             while let Some(frames) = frames_at_hand(&mut reader, READ_BYTES_MAX).await? {
                 self.take_frames(client, &mut session, frames).await?;
+                tokio::select! {
+                    () = client.outbox.is_read() => {}
+                    // The reader says why.
+                    _ = client.connection.closed() => {}
+                }
             }
         }
     }

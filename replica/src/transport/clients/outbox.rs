@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 /// Bytes of replies that may wait for a connection; then the oldest are dropped. The client asks
 /// again for what it lacks.
 const REPLY_BYTES_MAX: usize = 32 << 20;
+/// With more than this waiting the connection's requests are not read: whoever does not take the
+/// answers gets no more of them worked out.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
 /// Observations that may wait; an observer waits for one before it asks for the next.
 const FRAMES_MAX: usize = 4;
 /// Bytes of replies in one frame, but for a single reply that is larger.
@@ -24,6 +27,7 @@ const REPLY_COST: usize = 96;
 pub(super) struct Outbox {
     state: Mutex<State>,
     wake: Notify,
+    taken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -83,9 +87,17 @@ impl Outbox {
             encode_replies(replies, &mut taken);
             taken.extend(frames);
             if !taken.is_empty() {
+                self.taken.notify_one();
                 return taken;
             }
             self.wake.notified().await;
+        }
+    }
+
+    /// Comes when little enough waits for the other end to read. One consumer.
+    pub(super) async fn is_read(&self) {
+        while self.lock().bytes > UNREAD_BYTES_MAX {
+            self.taken.notified().await;
         }
     }
 
@@ -124,7 +136,11 @@ fn cost(reply: &Reply) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
+    use tokio::time::timeout;
+
     use consensus::{ClientId, Epoch, ReplicaId, RequestId, SeqNo, View};
 
     const TERM: Term = Term {
@@ -165,6 +181,18 @@ mod tests {
             panic!("the second frame carries replies");
         };
         assert_eq!(replies.len(), 100);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_is_not_read_is_waited_for() {
+        let outbox = Outbox::default();
+        outbox.reply(reply(1, UNREAD_BYTES_MAX / 2));
+        let soon = Duration::from_millis(20);
+        assert!(timeout(soon, outbox.is_read()).await.is_ok());
+        outbox.reply(reply(2, UNREAD_BYTES_MAX));
+        assert!(timeout(soon, outbox.is_read()).await.is_err(), "too much");
+        let (_, taken) = tokio::join!(outbox.is_read(), outbox.take());
+        assert_eq!(taken.len(), 2);
     }
 
     #[test]

@@ -88,6 +88,14 @@ impl Pbft {
                     persisted: true,
                 });
             }
+            // The record of an epoch brings the certificate that it rests on, and may be durable
+            // without the record of that certificate: those who are still in the epoch before it
+            // need it, and may have it from nobody else.
+            Record::Stable(certificate)
+                if self
+                    .stable
+                    .as_ref()
+                    .is_some_and(|held| held.seq >= certificate.seq) => {}
             Record::Stable(certificate) => {
                 self.window.advance(certificate.seq);
                 self.next = self.next.max(certificate.seq.next());

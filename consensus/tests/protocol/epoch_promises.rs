@@ -4,7 +4,9 @@ use consensus::pbft::message::{MisbehaviourProof, ViewChange, Wire};
 use consensus::pbft::record::Record;
 use consensus::{Epoch, Protocol, SeqNo, Timer, View};
 
-use crate::epochs::{K, NOTHING, at_the_end, carry, final_certificate, in_epoch_1, proposal};
+use crate::epochs::{
+    K, NOTHING, at_the_end, carry, final_certificate, in_epoch_1, old_status, proposal,
+};
 use crate::fixture::{Fixture, ms, state_at};
 use crate::node::Node;
 
@@ -53,6 +55,32 @@ fn a_vote_of_the_new_epoch_is_never_contradicted_after_a_restart() {
     assert_eq!(lines[0], "equivocation r1 s5");
     let voted = node.records.iter().any(|held| held.kind() == 1);
     assert!(!voted, "no second vote");
+}
+
+#[test]
+fn the_certificate_that_ended_the_last_epoch_is_there_after_a_crash_for_those_who_are_still_in_it()
+{
+    let fixture = Fixture::strong();
+    let boundary = at_the_end(&fixture, 2).core.configuration().clone();
+    let certificate = final_certificate(&fixture);
+    let mut node = fixture.node(2);
+    node.core.restore(Record::Epoch {
+        epoch: Epoch(1),
+        start: SeqNo(K),
+        base: Some(certificate.clone()),
+    });
+    // The crash came before the record of the certificate itself: what is there is an older one.
+    let older = fixture.stable(&[0, 1, 3, 4], K / 2, state_at(K / 2));
+    node.core.restore(Record::Stable(older));
+    node.core.restore_state(SeqNo(K), state_at(K), boundary);
+    node.step(consensus::Event::Started);
+    assert_eq!(node.core.epoch(), Epoch(1));
+    node.hear_stuck(1, &old_status(K));
+    let given = node.sent.iter().filter_map(|wire| match wire {
+        Wire::Stable(given) => Some(given.seq),
+        _ => None,
+    });
+    assert_eq!(given.collect::<Vec<_>>(), [SeqNo(K)]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use consensus::pbft::Pbft;
 use consensus::pbft::admission::Message;
 use consensus::pbft::message::{Mode, Wire};
 use consensus::pbft::record::Record;
+use consensus::protocol::Horizon;
 use consensus::transfer::message::StateMessage;
 use consensus::{
     Action, Event, Instant, Keyring, Misbehaviour, Outbox, Protocol, ReplicaId, Request, Timer,
@@ -300,6 +301,14 @@ impl Protocol for Byzantine {
         message: Verified<Message>,
     ) -> Result<Vec<Verified<Request>>, Verified<Message>> {
         Pbft::requests_in(message)
+    }
+
+    fn horizon(&self) -> Option<Horizon> {
+        self.honest.horizon()
+    }
+
+    fn is_beyond(wire: &Wire, horizon: Horizon) -> bool {
+        Pbft::is_beyond(wire, horizon)
     }
 
     fn state_wire(message: StateMessage) -> Wire {

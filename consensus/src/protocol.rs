@@ -68,6 +68,18 @@ pub trait Protocol: Sized {
         Err(message)
     }
 
+    /// Where the sequence numbers end of which this replica can use anything now; `None`: nowhere.
+    fn horizon(&self) -> Option<Horizon> {
+        None
+    }
+
+    /// Is this message of no use to a replica with that horizon, whatever its signatures are worth?
+    /// Whoever lags far behind needs its processor for catching up. Drivers may drop such a message
+    /// before it is verified; [`Protocol::step`] would drop it afterwards.
+    fn is_beyond(_wire: &Self::Wire, _horizon: Horizon) -> bool {
+        false
+    }
+
     /// A message of the state transfer (R13) as it travels.
     fn state_wire(message: StateMessage) -> Self::Wire;
 
@@ -78,6 +90,15 @@ pub trait Protocol: Sized {
 
     /// Advances by one event; appends what must be done to `out`.
     fn step(&mut self, now: Instant, event: Event<Verified<Self::Message>>, out: &mut Outbox<Self>);
+}
+
+/// The last sequence number that a replica has room for, in the epoch that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// Messages of other epochs are looked at in any case.
+    pub epoch: Epoch,
+    /// h + 2L (R9).
+    pub seq: SeqNo,
 }
 
 /// A message that came from a peer, or what that peer did wrong.

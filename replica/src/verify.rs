@@ -188,10 +188,15 @@ impl<M> Worker<M> {
             permit,
         } = arrived;
         let permit = Arc::new(permit);
+        let horizon = self.observer.horizon();
         for frame in frames {
             match crypto::decode::<P::Wire>(&frame) {
                 Ok(wire) => {
                     self.observer.received(D::kind(&wire));
+                    if horizon.is_some_and(|horizon| P::is_beyond(&wire, horizon)) {
+                        self.observer.counters.beyond_horizon.add(1);
+                        continue;
+                    }
                     queues.push(D::work(&wire), from, wire, &permit);
                 }
                 Err(error) => {

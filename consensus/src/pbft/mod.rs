@@ -55,7 +55,7 @@ use crate::ids::{Epoch, ReplicaId, SeqNo, Term, View};
 use crate::keyring::Keyring;
 use crate::pool::Pool;
 use crate::protocol::{
-    Action, Destination, Event, Misbehaviour, Outbox, Protocol, Ticket, Timer, When,
+    Action, Destination, Event, Horizon, Misbehaviour, Outbox, Protocol, Ticket, Timer, When,
 };
 use crate::report::{Report, Trigger};
 use crate::request::Request;
@@ -408,6 +408,23 @@ impl Protocol for Pbft {
                 .collect()),
             _ => Err(message),
         }
+    }
+
+    fn horizon(&self) -> Option<Horizon> {
+        Some(Horizon {
+            epoch: self.epoch,
+            seq: self.window.horizon(),
+        })
+    }
+
+    fn is_beyond(wire: &Wire, horizon: Horizon) -> bool {
+        let (epoch, seq) = match wire {
+            Wire::PrePrepare(header, _) => (header.epoch, header.statement.seq),
+            Wire::Prepare(vote) => (vote.epoch, vote.statement.seq),
+            Wire::Commit(vote) => (vote.epoch, vote.statement.seq),
+            _ => return false,
+        };
+        epoch == horizon.epoch && seq > horizon.seq
     }
 
     fn state_wire(message: StateMessage) -> Wire {

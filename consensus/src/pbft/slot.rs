@@ -194,7 +194,12 @@ impl Window {
 
     /// Is `h < seq ≤ h + 2L`?
     pub(super) fn reaches(&self, seq: SeqNo) -> bool {
-        seq > self.low && seq <= self.high().plus(self.log_window)
+        seq > self.low && seq <= self.horizon()
+    }
+
+    /// h + 2L: what is said of later slots is not kept.
+    pub(super) fn horizon(&self) -> SeqNo {
+        self.high().plus(self.log_window)
     }
 
     fn index(&self, seq: SeqNo) -> Option<usize> {

@@ -1,6 +1,8 @@
 //! Everything that others can make a replica hold has an end (M1-M7). Each row floods one thing: what is held after twice the flood is what
 //! was held after the first half of it, and within its bound.
 
+use consensus::Protocol as _;
+use consensus::pbft::Pbft;
 use consensus::pbft::census::Census;
 use consensus::pbft::message::{MisbehaviourProof, Mode, Status, Wire};
 use consensus::{Epoch, FastQuorum, Limits, Policy, SeqNo, View};
@@ -214,6 +216,40 @@ fn status_fetches_the_same_decisions_again_only_within_an_allowance() {
         .count();
     // Nearly 1 MiB each, 32 MiB at once, and 4 that were new.
     assert!((10..=40).contains(&sent), "{sent}");
+}
+
+#[test]
+fn beyond_its_horizon_a_replica_has_no_use_for_proposals_and_votes() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let horizon = node.core.horizon().unwrap();
+    // h = 0.
+    assert_eq!(horizon.seq, SeqNo(2 * WINDOW as u64));
+    for (seq, beyond) in [
+        (1, false),
+        (horizon.seq.0, false),
+        (horizon.seq.0 + 1, true),
+    ] {
+        let proposal = fixture.proposal(seq);
+        for (from, wire) in [
+            (0, proposal.wire()),
+            (2, Wire::Prepare(fixture.prepare(2, &proposal.header))),
+            (2, Wire::Commit(fixture.commit(2, &proposal.header))),
+        ] {
+            assert_eq!(Pbft::is_beyond(&wire, horizon), beyond, "{seq}");
+            let before = node.core.census();
+            let done = node.receive(from, &wire);
+            if beyond {
+                assert!(done.is_empty(), "{done:?}");
+                assert_eq!(node.core.census(), before, "{seq}");
+            }
+        }
+    }
+    // What another epoch says shows that there is one.
+    let header = fixture.in_epoch(1).header(0, 1_000, digest(1));
+    let elsewhere = Wire::Commit(fixture.in_epoch(1).commit(2, &header));
+    assert!(!Pbft::is_beyond(&elsewhere, horizon));
+    assert!(!Pbft::is_beyond(&status(1_000), horizon));
 }
 
 fn status(executed: u64) -> Wire {

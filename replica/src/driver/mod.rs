@@ -434,6 +434,7 @@ where
             .counters
             .gate_high
             .raise(self.gate.len() as u64);
+        self.observer.look_as_far_as(self.protocol.horizon());
         Ok(())
     }
 

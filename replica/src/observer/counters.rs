@@ -168,6 +168,8 @@ pub struct Counters {
     pub state_transfers: Counter,
     /// Bytes of state that were fetched.
     pub transfer_bytes: Counter,
+    /// Proposals and votes dropped before they were verified: no room for them so far ahead.
+    pub beyond_horizon: Counter,
     /// Requests answered with "busy" by the protocol.
     pub busy: Counter,
     /// Requests answered with "busy" before their signature was looked at.

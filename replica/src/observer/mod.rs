@@ -13,6 +13,7 @@ use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use consensus::protocol::Horizon;
 use consensus::report::{Path, Report};
 use consensus::{Batch, Cluster, Epoch, Misbehaviour, ReplicaId, SeqNo, Term, View};
 use crypto::Digest;
@@ -45,6 +46,7 @@ pub struct Observer {
     storage: StorageFigures,
     committed: Mutex<Committed>,
     executed: Option<ExecutedFile>,
+    horizon: Mutex<Option<Horizon>>,
 }
 
 /// The files in which an observer keeps what was executed, if they are wanted; replaced if they exist.
@@ -93,7 +95,18 @@ impl Observer {
                 file,
             }),
             executed,
+            horizon: Mutex::new(None),
         })
+    }
+
+    /// What the core has room for now.
+    pub fn look_as_far_as(&self, horizon: Option<Horizon>) {
+        *self.horizon.lock().unwrap_or_else(PoisonError::into_inner) = horizon;
+    }
+
+    /// What the core had room for when it last said so.
+    pub fn horizon(&self) -> Option<Horizon> {
+        *self.horizon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something of this peer's came in just now.
@@ -363,6 +376,7 @@ impl Observer {
                 core_high: counters.core_queue_high.value(),
                 gate_high: counters.gate_high.value(),
                 outbound_high_bytes: counters.outbound_high.value(),
+                beyond_horizon: counters.beyond_horizon.total(),
             },
             verify_batches: counters.verify_batches.summary(),
             storage: (self.storage)(),

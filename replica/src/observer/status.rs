@@ -195,6 +195,10 @@ pub struct QueueStatus {
     pub gate_high: u64,
     /// Bytes waiting for one peer.
     pub outbound_high_bytes: u64,
+    /// Proposals and votes that were not even verified, because this replica lags too far behind to
+    /// have room for them.
+    #[serde(default)]
+    pub beyond_horizon: u64,
 }
 
 /// Durable storage since the start.

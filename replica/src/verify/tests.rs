@@ -5,10 +5,16 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use consensus::{ByteList, Cluster, FastQuorum, Limits};
-use crypto::{Check, ClusterId, Ed25519, Scheme, SecretKey};
+use consensus::pbft::Pbft;
+use consensus::pbft::admission::Message;
+use consensus::pbft::certificate::Statement;
+use consensus::pbft::message::{Prepare, Wire};
+use consensus::protocol::Horizon;
+use consensus::{ByteList, Cluster, Epoch, FastQuorum, Limits, SeqNo, View};
+use crypto::{Check, ClusterId, Digest, Ed25519, Scheme, SecretKey, Signature};
 
 use super::*;
+use crate::pbft_ports::QuicNetwork;
 
 /// Counts what is verified one by one and what in batches.
 #[derive(Debug, Default)]
@@ -153,4 +159,48 @@ fn a_flood_costs_another_client_at_most_one_request_in_two() {
             .count()
     };
     assert_eq!((of(2), of(3)), (ROUND_REQUESTS_MAX - 100, 100));
+}
+
+#[test]
+fn what_is_beyond_the_cores_horizon_is_dropped_before_it_costs_a_verification() {
+    let stage = Stage::new();
+    let observer = &stage.worker.observer;
+    let worker = Worker::<Message> {
+        keyring: stage.worker.keyring.clone(),
+        core: Arc::default(),
+        witness: None,
+        observer: Arc::clone(observer),
+    };
+    let vote = |seq| {
+        let statement = Statement {
+            view: View(0),
+            seq: SeqNo(seq),
+            digest: Digest::default(),
+        };
+        let vote = Prepare {
+            epoch: Epoch(0),
+            statement,
+            replica: ReplicaId(1),
+            signature: Signature([0; 64]),
+            header_signature: Signature([0; 64]),
+        };
+        Bytes::from(crypto::encode(&Wire::Prepare(vote)))
+    };
+    let waiting = |queues: &mut PeerQueues<Wire>| {
+        let frames = PeerFrames {
+            from: ReplicaId(1),
+            frames: (1..=20).map(vote).collect(),
+            permit: None,
+        };
+        worker.decode::<Pbft, QuicNetwork>(frames, queues);
+        queues.votes().wires.len()
+    };
+    let mut queues = PeerQueues::default();
+    assert_eq!(waiting(&mut queues), 20, "the core has said nothing yet");
+    observer.look_as_far_as(Some(Horizon {
+        epoch: Epoch(0),
+        seq: SeqNo(12),
+    }));
+    assert_eq!(waiting(&mut queues), 12);
+    assert_eq!(observer.counters.beyond_horizon.total(), 8);
 }

@@ -21,7 +21,8 @@ pub enum Verdict {
 /// A verdict with its reason, as it stands in run.json.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// The judgement.
+    /// The judgement; a document without one says that nobody looked.
+    #[serde(default)]
     pub verdict: Verdict,
     /// One sentence: what was looked at, or what is wrong and where.
     #[serde(default)]

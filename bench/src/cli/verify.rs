@@ -12,8 +12,8 @@ pub(super) fn execute(arguments: &VerifyArgs, output: &Output) -> Exit {
         true => Named::ALL.to_vec(),
         false => arguments.check.clone(),
     };
-    let verified =
-        find_run(&arguments.out, &arguments.run).and_then(|directory| verify(&directory, &asked));
+    let verified = find_run(&arguments.out, &arguments.run, "--out")
+        .and_then(|directory| verify(&directory, &asked));
     match verified {
         Ok(verified) => {
             if output.json {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-/// Finds a run among the results in `out`.
+/// Finds a run among the results in `out`; `option` is what chooses another place on the caller's command line.
 ///
 /// # Errors
 /// A sentence with what there is.
-pub fn find_run(out: &Path, name: &str) -> Result<PathBuf, String> {
+pub fn find_run(out: &Path, name: &str, option: &str) -> Result<PathBuf, String> {
     let direct = Path::new(name);
     if direct.join("run.json").is_file() {
         return Ok(direct.to_owned());
@@ -42,7 +42,7 @@ pub fn find_run(out: &Path, name: &str) -> Result<PathBuf, String> {
     match meant[..] {
         [id] => Ok(out.join(id)),
         [] => Err(format!(
-            "there is no run {name} in {}; choose another place with --out DIR",
+            "there is no run {name} in {}; choose another place with {option} DIR",
             out.display()
         )),
         [first, second, ..] => Err(format!(
@@ -65,7 +65,7 @@ mod tests {
             std::fs::write(out.path().join(id).join("run.json"), "{}").unwrap();
         }
         let found = |name: &str| {
-            let run = find_run(out.path(), name)?;
+            let run = find_run(out.path(), name, "--out")?;
             Ok::<_, String>(run.file_name().unwrap().to_str().unwrap().to_owned())
         };
         assert_eq!(found("@1").unwrap(), "20260102T000000Z_b_0002");
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(found("20260101").unwrap(), "20260101T000000Z_a_0001");
         let direct = out.path().join("20260101T000000Z_a_0001");
         assert_eq!(
-            find_run(Path::new("nowhere"), direct.to_str().unwrap()).unwrap(),
+            find_run(Path::new("nowhere"), direct.to_str().unwrap(), "--out").unwrap(),
             direct
         );
         for wrong in ["@0", "@3", "@x", "2026", "x"] {

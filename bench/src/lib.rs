@@ -6,12 +6,14 @@
 //!                         ├────► record    histograms, history, files
 //!                         └────► check ──► judge ──► report
 //!   cli ──► verify ────► check, over the files of a run
+//!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
 
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod compare;
 pub mod disk;
 pub mod emulation;
 pub mod exit;

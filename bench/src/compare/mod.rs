@@ -1,0 +1,3 @@
+//! Runs side by side.
+
+pub mod statistics;

@@ -17,33 +17,33 @@ pub(super) struct Document {
 
 /// A part of a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// A word or two; none for the opening facts.
-    pub(super) heading: &'static str,
+    pub(crate) heading: &'static str,
     /// How good its content is.
-    pub(super) tone: Tone,
+    pub(crate) tone: Tone,
     /// A remark behind the heading.
-    pub(super) remark: String,
+    pub(crate) remark: String,
     /// Names and values.
-    pub(super) facts: Vec<(&'static str, String)>,
+    pub(crate) facts: Vec<(&'static str, String)>,
     /// Columns, the first a name and the others numbers.
-    pub(super) table: Option<Table>,
+    pub(crate) table: Option<Table>,
     /// Sentences.
-    pub(super) items: Vec<String>,
+    pub(crate) items: Vec<String>,
     /// A line to copy.
-    pub(super) command: Option<String>,
+    pub(crate) command: Option<String>,
 }
 
 /// A table; every row is as long as the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Table {
-    pub(super) header: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(crate) struct Table {
+    pub(crate) header: Vec<&'static str>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// How good something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Neither good nor bad.
     #[default]
     Neutral,

@@ -17,6 +17,15 @@ pub(super) fn draw(document: &Document) -> String {
     text
 }
 
+/// A sentence, and what stands behind it.
+pub(crate) fn page(opening: &str, sections: &[Section]) -> String {
+    let mut text = format!("**{}**\n", escaped(opening));
+    for section in sections {
+        draw_section(&mut text, section);
+    }
+    text
+}
+
 fn draw_section(text: &mut String, section: &Section) {
     if !section.heading.is_empty() {
         text.push_str(&format!("\n## {}\n", section.heading));

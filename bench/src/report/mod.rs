@@ -16,8 +16,11 @@ mod progress;
 mod setup;
 mod summary;
 mod text;
-mod units;
+pub(crate) mod units;
 
+pub(crate) use document::{Section, Table, Tone};
+pub(crate) use markdown::page as page_markdown;
 pub use paint::Paint;
 pub use progress::{ClusterView, HEARTBEAT, Progress, Stage};
 pub use summary::{summary_markdown, summary_text};
+pub(crate) use text::page as page_text;

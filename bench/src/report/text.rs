@@ -11,6 +11,9 @@ pub(super) const COLUMNS: usize = 100;
 /// Columns of the names of facts, with the space behind them.
 const NAME_COLUMNS: usize = 18;
 
+/// Columns of a table up to which they stand three apart; more of them stand two apart.
+const COLUMNS_SPACED_MAX: usize = 7;
+
 /// Columns left of everything but headings.
 const INDENT: usize = 2;
 
@@ -23,11 +26,22 @@ pub(super) fn draw(document: &Document, paint: Paint) -> String {
     if !document.question.is_empty() {
         text.push_str(&paragraph(&document.question, 0, ""));
     }
-    for section in &document.sections {
-        text.push('\n');
-        draw_section(&mut text, section, paint);
-    }
+    draw_sections(&mut text, &document.sections, paint);
     text
+}
+
+/// A sentence, and what stands behind it.
+pub(crate) fn page(opening: &str, sections: &[Section], paint: Paint) -> String {
+    let mut text = paragraph(opening, 0, "");
+    draw_sections(&mut text, sections, paint);
+    text
+}
+
+fn draw_sections(text: &mut String, sections: &[Section], paint: Paint) {
+    for section in sections {
+        text.push('\n');
+        draw_section(text, section, paint);
+    }
 }
 
 fn draw_section(text: &mut String, section: &Section, paint: Paint) {
@@ -69,8 +83,12 @@ fn table_lines(table: &Table, paint: Paint) -> String {
     for row in &table.rows {
         drawing.add_row(row);
     }
+    let narrow = table.header.len() > COLUMNS_SPACED_MAX;
     for column in drawing.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
+        if narrow {
+            column.set_padding((0, 1));
+        }
     }
     let lines = drawing.lines();
     lines

@@ -4,7 +4,7 @@ const US_PER_MS: f64 = 1e3;
 const US_PER_S: f64 = 1e6;
 
 /// A time given in microseconds, such as `812 us`, `1.25 ms` or `3.10 s`.
-pub(super) fn time(us: f64) -> String {
+pub(crate) fn time(us: f64) -> String {
     let (value, unit) = if us < US_PER_MS {
         (us, "us")
     } else if us < US_PER_S {
@@ -16,7 +16,7 @@ pub(super) fn time(us: f64) -> String {
 }
 
 /// A number of bytes, such as `310 B` or `21.5 MiB`.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes;
     let mut unit = 0;
@@ -28,7 +28,7 @@ pub(super) fn bytes(bytes: f64) -> String {
 }
 
 /// A count with its thousands apart, such as `1,234,567`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -41,12 +41,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A rate, such as `5,123/s` or `0.45/s`.
-pub(super) fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     format!("{}/s", number(per_second))
 }
 
 /// A mean or a rate: whole from 100 on, three significant digits below.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value >= 100.0 {
         count(value.round() as u64)
     } else {
@@ -55,7 +55,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A part of a whole, such as `99.8 %`. Neither everything nor nothing comes from rounding.
-pub(super) fn share(fraction: f64) -> String {
+pub(crate) fn share(fraction: f64) -> String {
     let percent = fraction * 100.0;
     let text = format!("{percent:.1}");
     match text.as_str() {
@@ -79,7 +79,7 @@ fn significant(value: f64) -> String {
 }
 
 /// `3 views`, `1 view`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", count(number))
 }

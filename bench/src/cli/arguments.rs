@@ -22,6 +22,7 @@ Examples:
   bench run overload --set load.clients=128  a scenario, one value changed
   bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
   bench verify                               the newest run judged again, from its files
+  bench compare @2 @1                        what the newest run changed
   bench scenario list                        the scenarios at hand
   bench simulate --seeds 0..2000             clusters in virtual time, faults on
 
@@ -33,6 +34,7 @@ Exit codes:
     4  safety violation
     5  liveness violation
     6  environment unfit: a port is taken, a directory cannot be written
+    7  a comparison found a regression (--fail-on)
   130  interrupted; partial results are written and marked";
 
 const RUN_EXAMPLES: &str = "\
@@ -57,6 +59,18 @@ Examples:
 Each scenario in which something goes wrong is compared with the same load without
 it, run in the same session. The table is the resilience scorecard; it is left as
 scorecard.json, .md and .html beside the runs in DIR/<time>_sweep.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  bench compare @2 @1
+  bench compare results/before results/after --threshold 3
+  bench compare main branch --results nightly --fail-on regression --format md -o report.md
+
+The first RUN is the baseline. A folder that holds several runs of one thing counts
+as one RUN with all their repeats, which is how runs that took turns are compared.
+A metric is better or worse if chance is an unlikely explanation and it changed by
+the threshold at least; docs/comparing.md has the statistics. Ten repeats a side
+find a change of 10 %. Exit code 7: --fail-on found what it was told to look for.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -140,6 +154,9 @@ pub(super) enum Command {
     /// Run a folder of scenarios, or one over many values: one table over all of them
     #[command(after_long_help = SWEEP_EXAMPLES)]
     Sweep(SweepArgs),
+    /// Compare runs: what changed, whether that is more than chance, and by how much
+    #[command(after_long_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Judge a run once more, from its files alone
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -222,6 +239,53 @@ impl SweepArgs {
         let repeat = self.repeat.map(|repeat| format!("repeat={repeat}"));
         self.set.iter().cloned().chain(repeat).collect()
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct CompareArgs {
+    /// Two runs or more, the baseline first: directories of results, folders of them, ids or beginnings of ids, @1 for the newest
+    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    pub(super) runs: Vec<String>,
+    /// The smallest change that matters, in per cent
+    #[arg(long, value_name = "PCT", default_value = "5", value_parser = super::compare::threshold)]
+    pub(super) threshold: f64,
+    /// How the comparison is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: CompareFormat,
+    /// Write it to a file; stdout then gets its conclusion only
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// What makes the exit code 7
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub(super) fail_on: FailOn,
+    /// Compare also what is not comparable, with a warning
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Where ids are looked for
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) results: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareFormat {
+    /// For a terminal
+    #[default]
+    Table,
+    /// Markdown, to paste into a pull request or to turn into a page
+    Md,
+    /// Every number, as bench.compare/v1
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// A metric that is worse
+    Regression,
+    /// A metric that is worse or better
+    Any,
+    /// Nothing
+    #[default]
+    Never,
 }
 
 #[derive(Clone, Debug, Args)]

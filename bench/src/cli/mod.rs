@@ -1,6 +1,7 @@
 //! The command line: results on stdout, messages on stderr, and an exit code that says what came of it.
 
 mod arguments;
+mod compare;
 mod fault;
 mod logging;
 mod output;
@@ -53,6 +54,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sweep(arguments) => sweep::execute(arguments, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
+        Command::Compare(arguments) => compare::execute(arguments, &output),
         Command::Verify(arguments) => verify::execute(arguments, &output),
         Command::Simulate(arguments) => simulate::execute(arguments, &output),
         Command::Replay(arguments) => simulate::replay(arguments, &output),

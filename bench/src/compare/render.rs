@@ -34,32 +34,27 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
 fn sections(comparison: &Comparison) -> Vec<Section> {
     let mut all = Vec::new();
     // Not comparable goes above everything that could be quoted without it.
-    all.extend(list("Not comparable", Tone::Bad, comparison.forced.clone()));
+    all.extend(Section::list(
+        "Not comparable",
+        Tone::Bad,
+        comparison.forced.clone(),
+    ));
     all.push(runs(comparison));
     for pair in &comparison.pairs {
         let candidate = &comparison.sides[pair.candidate];
         let baseline = comparison.baseline();
         all.push(metrics(pair, baseline, candidate));
-        all.extend(list("Undecided", Tone::Doubtful, open(pair)));
-        all.extend(list("Not compared", Tone::Doubtful, missing(pair)));
+        all.extend(Section::list("Undecided", Tone::Doubtful, open(pair)));
+        all.extend(Section::list("Not compared", Tone::Doubtful, missing(pair)));
         all.push(differences(pair, baseline, candidate));
     }
-    all.extend(list(
+    all.extend(Section::list(
         "Warnings",
         Tone::Doubtful,
         comparison.warnings.clone(),
     ));
     all.extend(next(comparison));
     all
-}
-
-fn list(heading: &'static str, tone: Tone, items: Vec<String>) -> Option<Section> {
-    (!items.is_empty()).then(|| Section {
-        heading,
-        tone,
-        items,
-        ..Section::default()
-    })
 }
 
 fn runs(comparison: &Comparison) -> Section {

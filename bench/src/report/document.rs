@@ -34,6 +34,18 @@ pub(crate) struct Section {
     pub(crate) command: Option<String>,
 }
 
+impl Section {
+    /// Items under a heading; nothing without items.
+    pub(crate) fn list(heading: &'static str, tone: Tone, items: Vec<String>) -> Option<Self> {
+        (!items.is_empty()).then(|| Section {
+            heading,
+            tone,
+            items,
+            ..Section::default()
+        })
+    }
+}
+
 /// A table; every row is as long as the header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Table {

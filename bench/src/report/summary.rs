@@ -205,7 +205,7 @@ fn checks(run: &Run) -> Option<Section> {
 }
 
 fn misses(run: &Run) -> Option<Section> {
-    list(
+    Section::list(
         "Missed",
         Tone::Bad,
         run.misses.iter().map(ToString::to_string).collect(),
@@ -214,16 +214,7 @@ fn misses(run: &Run) -> Option<Section> {
 
 fn warnings(run: &Run) -> Option<Section> {
     let all = run.warnings.iter().cloned().chain(doubts::of(run));
-    list("Warnings", Tone::Doubtful, all.collect())
-}
-
-fn list(heading: &'static str, tone: Tone, items: Vec<String>) -> Option<Section> {
-    (!items.is_empty()).then(|| Section {
-        heading,
-        tone,
-        items,
-        ..Section::default()
-    })
+    Section::list("Warnings", Tone::Doubtful, all.collect())
 }
 
 fn again(run: &Run, directory: &str) -> Section {

@@ -39,6 +39,8 @@ pub struct Executor<S> {
     pub(crate) last_executed: SeqNo,
     /// States of checkpoints that are served to others (R13).
     pub(crate) frozen: BTreeMap<SeqNo, Frozen>,
+    /// Digests of the states at the checkpoints of the last window.
+    checkpoints: BTreeMap<SeqNo, Digest>,
 }
 
 impl<S: StateMachine> Executor<S> {
@@ -51,6 +53,7 @@ impl<S: StateMachine> Executor<S> {
             configuration: Configuration::genesis(&cluster),
             last_executed: SeqNo(0),
             frozen: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
             cluster,
         }
     }
@@ -70,6 +73,7 @@ impl<S: StateMachine> Executor<S> {
             configuration,
             last_executed,
             frozen: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
         }
     }
 
@@ -183,6 +187,35 @@ impl<S: StateMachine> Executor<S> {
             result
         });
         results.collect()
+    }
+
+    /// What a disk said of the checkpoints before the stored state (R9).
+    pub fn remember_checkpoints(&mut self, earlier: &[(SeqNo, Digest)]) {
+        self.checkpoints.extend(earlier.iter().copied());
+        self.forget_checkpoints();
+    }
+
+    /// The state digest at a checkpoint that has just been reached. It is remembered as long as the
+    /// checkpoint may be above h.
+    pub fn checkpoint(&mut self) -> Digest {
+        let digest = self.state_digest();
+        self.checkpoints.insert(self.last_executed, digest);
+        self.forget_checkpoints();
+        digest
+    }
+
+    /// State digests of the checkpoints before the last slot executed, as far as they may be above
+    /// h, ascending. They go to disk with a state (R9).
+    pub fn earlier_checkpoints(&self) -> Vec<(SeqNo, Digest)> {
+        let earlier = self.checkpoints.range(..self.last_executed);
+        earlier.map(|(seq, digest)| (*seq, *digest)).collect()
+    }
+
+    /// Nothing is executed beyond h + L: what lies that far behind is not above h.
+    fn forget_checkpoints(&mut self) {
+        let window = self.cluster.limits().log_window;
+        let passed = SeqNo(self.last_executed.0.saturating_sub(window));
+        self.checkpoints = self.checkpoints.split_off(&passed.next());
     }
 
     /// `H("state" ‖ epoch ‖ seq ‖ kv_root ‖ sessions_root ‖ config_digest)` (R9).

@@ -8,6 +8,7 @@ use consensus::pbft::certificate::StableCertificate;
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
 use consensus::{Reply, SeqNo, Term, Ticket};
+use crypto::Digest;
 
 use crate::driver::core_loop::CoreInbox;
 use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing, Work};
@@ -72,6 +73,8 @@ pub(crate) struct CheckpointMeta {
     /// The newest certificate that there was when the state was saved. For a checkpoint that was
     /// just executed it is an earlier one, for a transferred state its own.
     pub(crate) stable: Option<StableCertificate>,
+    /// State digests of earlier checkpoints that were not known to be stable then.
+    pub(crate) earlier: Vec<(SeqNo, Digest)>,
 }
 
 impl CheckpointMeta {
@@ -139,6 +142,7 @@ impl Disk<Record, kv::Change> for StorageDisk {
             meta: Bytes::from(crypto::encode(&CheckpointMeta {
                 configuration: checkpoint.configuration,
                 stable,
+                earlier: checkpoint.earlier,
             })),
         };
         self.writer.with(|writer| writer.submit_unencoded(encode));
@@ -304,6 +308,7 @@ mod tests {
             changes: Vec::new(),
             sessions: SessionTable::default(),
             configuration: vec![1, 2, 3],
+            earlier: vec![(SeqNo(seq / 2), crypto::Digest([7; 32]))],
         }
     }
 
@@ -334,6 +339,8 @@ mod tests {
             disk.save(checkpoint(640));
         });
         assert_eq!(held(&transferred), Some(640));
+        let earlier = vec![(SeqNo(320), crypto::Digest([7; 32]))];
+        assert_eq!(transferred.earlier, earlier);
     }
 
     #[test]

@@ -317,6 +317,7 @@ fn rebuild(home: Home, who: &Membership, memory: Memory, standing: Standing) -> 
                     .into_iter()
                     .for_each(|newer| protocol.restore(Record::Stable(newer)));
             }
+            protocol.restore_checkpoints(&state.meta.earlier);
             state.executor
         }
     };

@@ -17,6 +17,8 @@ pub(crate) struct SavedState {
     last_delete: Option<kv::Change>,
     pub(crate) sessions: Vec<u8>,
     pub(crate) configuration: Vec<u8>,
+    /// State digests of earlier checkpoints (R9).
+    pub(crate) earlier: Vec<(SeqNo, Digest)>,
 }
 
 impl SavedState {
@@ -33,6 +35,8 @@ pub(crate) struct Delta {
     pub(crate) changes: Vec<kv::Change>,
     pub(crate) sessions: Vec<u8>,
     pub(crate) configuration: Vec<u8>,
+    /// State digests of earlier checkpoints (R9).
+    pub(crate) earlier: Vec<(SeqNo, Digest)>,
     /// Of a state that was fetched from others.
     pub(crate) installed: Option<Configuration>,
 }
@@ -180,6 +184,7 @@ impl Disk {
         state.digest = delta.digest;
         state.sessions = delta.sessions;
         state.configuration = delta.configuration;
+        state.earlier = delta.earlier;
         Some(Saved {
             seq: delta.seq,
             digest: delta.digest,
@@ -381,6 +386,7 @@ mod tests {
                 changes: Vec::new(),
                 sessions: Vec::new(),
                 configuration: Vec::new(),
+                earlier: Vec::new(),
                 installed: None,
             });
             disk.end_save();

@@ -253,13 +253,15 @@ impl Node {
                     configuration,
                     saved.seq,
                 );
+                executor.remember_checkpoints(&saved.earlier);
                 assert_eq!(
-                    executor.state_digest(),
+                    executor.checkpoint(),
                     saved.digest,
                     "a restored state has the digest it was saved with"
                 );
                 let configuration = executor.configuration().clone();
                 protocol.restore_state(saved.seq, saved.digest, configuration);
+                protocol.restore_checkpoints(&saved.earlier);
                 executor
             }
         };
@@ -301,7 +303,8 @@ impl Node {
             seq,
             configuration: configuration.to_bytes(),
             installed: installed.then(|| configuration.clone()),
-            digest: running.executor.state_digest(),
+            digest: running.executor.checkpoint(),
+            earlier: running.executor.earlier_checkpoints(),
             changes: consensus::StateMachine::take_changes(running.executor.machine_mut()),
             sessions: running.executor.sessions().to_bytes(),
         })

@@ -145,6 +145,21 @@ impl Pbft {
         }
     }
 
+    /// States at checkpoints that were durable here before the stored one, as they were saved with it
+    /// (R9). Call after [`Pbft::restore_state`]. The states are gone, but not what this replica knows
+    /// of them: if a power cut finds everybody at another state, CHECKPOINTs of older ones are all that
+    /// f + 1 replicas have in common.
+    pub fn restore_checkpoints(&mut self, earlier: &[(SeqNo, Digest)]) {
+        let low = self.window.low().max(self.epoch_start);
+        for &(seq, digest) in earlier.iter().filter(|(seq, _)| *seq > low) {
+            self.own_states.insert(seq, digest);
+            if self.may_promise() {
+                let claim = self.checkpoint_claim(seq, digest);
+                self.claims.entry(seq).or_default().keep(claim);
+            }
+        }
+    }
+
     /// The last stop was not a clean one: a proposal of the current view may have left without a
     /// trace, so this replica never proposes in it again (R12, restart fence).
     pub fn fence(&mut self) {

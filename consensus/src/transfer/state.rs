@@ -214,7 +214,7 @@ impl<S: Transferable> Executor<S> {
         self.frozen.clear();
         self.last_executed = target.seq;
         self.configuration = configuration;
-        let digest = self.state_digest();
+        let digest = self.checkpoint();
         if digest != target.digest {
             return Err(format!(
                 "the state at {} was put together from checked parts and has digest {digest}, not {}",

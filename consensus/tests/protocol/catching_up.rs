@@ -13,7 +13,7 @@ use crate::voting::{decide, decide_each};
 const NOTHING: [&str; 0] = [];
 
 /// STATUS of a replica that has executed `last_executed` slots and nothing beyond.
-fn status(stable: u64, last_executed: u64) -> Wire {
+pub(crate) fn status(stable: u64, last_executed: u64) -> Wire {
     Wire::Status(Status {
         epoch: consensus::Epoch(0),
         view: View(0),

@@ -1,9 +1,11 @@
 //! R9: checkpoints, the low watermark, and what is forgotten below it.
 
 use consensus::pbft::message::Wire;
-use consensus::{Misbehaviour, SeqNo, Timer};
+use consensus::pbft::record::Record;
+use consensus::{Misbehaviour, Protocol as _, SeqNo, Timer};
 use crypto::Digest;
 
+use crate::catching_up::status;
 use crate::fixture::{Fixture, state_at};
 use crate::net::long;
 use crate::node::Node;
@@ -273,4 +275,64 @@ fn a_restarted_replica_takes_a_certificate_below_its_saved_state() {
     assert_eq!(node.core.last_executed(), SeqNo(8));
     let certificate = fixture.stable(&[0, 2, 3, 4], 8, state_at(8));
     assert_eq!(node.receive(2, &Wire::Stable(certificate))[0], "stable s8");
+}
+
+/// Up again after a power cut with the state of 8, which was saved with what is known of the one of 4.
+fn restored_at_8(fixture: &Fixture) -> Node {
+    let mut node = fixture.node(1);
+    let configuration = consensus::Configuration::genesis(&fixture.cluster);
+    node.core
+        .restore_state(SeqNo(8), state_at(8), configuration);
+    node.core.restore_checkpoints(&[(SeqNo(4), state_at(4))]);
+    node
+}
+
+#[test]
+fn after_a_restart_the_checkpoints_before_the_saved_state_are_still_claimed() {
+    let fixture = Fixture::strong();
+    let claim = |from| Wire::Checkpoint(fixture.checkpoint(from, 4, state_at(4)));
+    let mut node = restored_at_8(&fixture);
+    node.receive(2, &claim(2));
+    node.receive(3, &claim(3));
+    assert_eq!(
+        node.receive(4, &claim(4))[0],
+        "stable s4",
+        "its own is the fourth"
+    );
+}
+
+#[test]
+fn who_lags_behind_is_sent_every_checkpoint_above_its_watermark_after_a_restart_too() {
+    let fixture = Fixture::strong();
+    let mut node = restored_at_8(&fixture);
+    let status = status(0, 0);
+    node.receive(2, &status);
+    node.wait(long());
+    let lines = node.receive(2, &status);
+    for claim in ["CHECKPOINT s4", "CHECKPOINT s8"] {
+        assert!(lines.iter().any(|line| line.contains(claim)), "{lines:?}");
+    }
+}
+
+#[test]
+fn what_the_disk_says_of_checkpoints_that_are_stable_by_now_is_not_claimed() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    node.core.restore(Record::Stable(fixture.stable(
+        &[0, 2, 3, 4],
+        4,
+        state_at(4),
+    )));
+    let configuration = consensus::Configuration::genesis(&fixture.cluster);
+    node.core
+        .restore_state(SeqNo(8), state_at(8), configuration);
+    node.core.restore_checkpoints(&[(SeqNo(4), state_at(4))]);
+    let status = status(0, 0);
+    node.receive(2, &status);
+    node.wait(long());
+    let lines = node.receive(2, &status);
+    assert!(
+        !lines.iter().any(|line| line.contains("CHECKPOINT s4")),
+        "{lines:?}"
+    );
 }

@@ -505,3 +505,27 @@ fn the_state_digest_is_that_of_r9() {
         .update(executor.configuration().digest().as_bytes());
     assert_eq!(executor.state_digest(), hasher.finish());
 }
+
+#[test]
+fn digests_of_checkpoints_are_remembered_while_they_may_be_above_the_low_watermark() {
+    let fixture = Fixture::strong();
+    let limits = fixture.cluster.limits();
+    let (interval, window) = (limits.checkpoint_interval, limits.log_window);
+    let mut executor = Executor::new(Arc::clone(&fixture.cluster), Journal::default());
+    let mut digests = Vec::new();
+    for seq in 1..=2 * window {
+        executor.execute(SeqNo(seq), None);
+        if seq.is_multiple_of(interval) {
+            digests.push((SeqNo(seq), executor.checkpoint()));
+        }
+    }
+    digests.pop();
+    let kept = digests.split_off(digests.len() - (window / interval - 1) as usize);
+    assert_eq!(executor.earlier_checkpoints(), kept);
+    executor.remember_checkpoints(&digests);
+    assert_eq!(
+        executor.earlier_checkpoints(),
+        kept,
+        "what is older is forgotten"
+    );
+}

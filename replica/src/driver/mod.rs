@@ -537,7 +537,7 @@ where
         );
         self.consequences.push_back(Event::Executed(seq));
         if checkpoint {
-            let digest = self.executor.state_digest();
+            let digest = self.executor.checkpoint();
             self.save(seq, digest, None);
             self.transfer.checkpoint(now, &mut self.executor);
         }
@@ -560,6 +560,7 @@ where
             changes,
             sessions,
             configuration: self.executor.configuration().to_bytes(),
+            earlier: self.executor.earlier_checkpoints(),
         });
     }
 

@@ -42,6 +42,8 @@ pub struct Checkpoint<C> {
     pub sessions: SessionTable,
     /// `Configuration::to_bytes`.
     pub configuration: Vec<u8>,
+    /// State digests of earlier checkpoints that may be above h (R9).
+    pub earlier: Vec<(SeqNo, Digest)>,
 }
 
 /// The disk of a replica. Calls return before their effect is durable; the effects come back

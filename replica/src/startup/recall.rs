@@ -131,7 +131,8 @@ impl State {
         let seq = SeqNo(loaded.seq);
         let mut executor =
             Executor::restored(Arc::clone(cluster), store, sessions, configuration, seq);
-        let (found, stored) = (executor.state_digest(), Digest(loaded.digest));
+        executor.remember_checkpoints(&meta.earlier);
+        let (found, stored) = (executor.checkpoint(), Digest(loaded.digest));
         if found != stored {
             return Err(Unusable::Lost(Loss::StateDigest {
                 file: file.to_owned(),

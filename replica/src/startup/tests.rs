@@ -119,6 +119,7 @@ fn delta(
         meta: Bytes::from(crypto::encode(&CheckpointMeta {
             configuration: executor.configuration().to_bytes(),
             stable,
+            earlier: executor.earlier_checkpoints(),
         })),
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use crate::storage::Identity;
 
 /// Version of the file format; another one is refused.
-pub(super) const FORMAT_VERSION: i64 = 3;
+pub(super) const FORMAT_VERSION: i64 = 4;
 
 /// What distinguishes the two databases.
 pub(super) struct Kind {

@@ -5,11 +5,13 @@
 //!                         ├────► load      clients, by the workload's streams
 //!                         ├────► record    histograms, history, files
 //!                         └────► check ──► judge ──► report
+//!   cli ──► archive ───► the results on disk: which there are, one of them again
 //!   cli ──► verify ────► check, over the files of a run
 //!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
 
+pub mod archive;
 pub mod check;
 pub mod cli;
 pub mod cluster;

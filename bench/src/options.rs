@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::exit::Exit;
-use crate::record::{HistoryMode, Run};
+use crate::record::{HistoryMode, Invocation, Run};
 use crate::scenario::Loaded;
 
 /// One run as the command line asks for it.
@@ -11,6 +11,8 @@ use crate::scenario::Loaded;
 pub struct RunOptions {
     /// The scenario; `--set`, `--repeat`, `--seed` and `--name` are part of it already.
     pub loaded: Loaded,
+    /// What stood on the command line, if this run did.
+    pub invocation: Option<Invocation>,
     /// The directory that gets the run's directory.
     pub out: PathBuf,
     /// How much history is kept; `None`: as much as the scenario's check for linearizability needs.

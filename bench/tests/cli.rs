@@ -149,6 +149,44 @@ fn with_json_a_refusal_is_a_document_too() {
 }
 
 #[test]
+fn whoever_asks_for_results_that_are_not_there_is_told_what_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| bench_in(directory.path(), arguments);
+    for arguments in [&["list"][..], &["show"], &["show", "--reproduce"]] {
+        let ended = run(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+        assert!(
+            ended.stderr.contains("results cannot be read")
+                && ended.stderr.contains("--results DIR"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let cut = directory.path().join("results/20260101T000000Z_cut_0001");
+    std::fs::create_dir_all(&cut).unwrap();
+    assert!(run(&["list"]).stdout.contains("no runs in results"));
+    std::fs::write(cut.join("INCOMPLETE"), "").unwrap();
+    assert!(run(&["list"]).stdout.contains("incomplete"));
+    let listed: serde_json::Value = serde_json::from_str(&run(&["list", "--json"]).stdout).unwrap();
+    assert_eq!(
+        listed["runs"][0]["throughput_ops_s"],
+        serde_json::Value::Null
+    );
+    for (run_named, words) in [
+        ("@1", "results has 0 runs"),
+        ("2026", "was cut off"),
+        ("2027", "there is no run 2027"),
+    ] {
+        let ended = run(&["show", run_named, "--json"]);
+        assert_eq!(ended.code, 2);
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(document["schema"], "bench.error/v1");
+    }
+    assert_eq!(run(&["show", "--env", "--faults"]).code, 2);
+}
+
+#[test]
 fn scenarios_are_listed_checked_explained_and_begun() {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| bench_in(directory.path(), arguments);

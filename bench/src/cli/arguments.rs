@@ -1,10 +1,15 @@
 //! What may be written on the command line.
 
+mod results;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use results::{LIST_EXAMPLES, SHOW_EXAMPLES};
+pub(super) use results::{ListArgs, ShowArgs};
 
 use crate::record::HistoryMode;
 use crate::simulate::Seeds;
@@ -22,6 +27,8 @@ Examples:
   bench run overload --set load.clients=128  a scenario, one value changed
   bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
   bench verify                               the newest run judged again, from its files
+  bench list                                 the runs there are
+  bench show @1 --reproduce                  the command that runs the newest again
   bench compare @2 @1                        what the newest run changed
   bench scenario list                        the scenarios at hand
   bench simulate --seeds 0..2000             clusters in virtual time, faults on
@@ -157,6 +164,12 @@ pub(super) enum Command {
     /// Compare runs: what changed, whether that is more than chance, and by how much
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// List the runs of a results directory
+    #[command(after_long_help = LIST_EXAMPLES)]
+    List(ListArgs),
+    /// Show a run again: its summary, environment, faults, or the command that runs it again
+    #[command(after_long_help = SHOW_EXAMPLES)]
+    Show(ShowArgs),
     /// Judge a run once more, from its files alone
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),

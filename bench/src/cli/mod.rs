@@ -1,5 +1,6 @@
 //! The command line: results on stdout, messages on stderr, and an exit code that says what came of it.
 
+mod archive;
 mod arguments;
 mod compare;
 mod fault;
@@ -55,6 +56,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
         Command::Compare(arguments) => compare::execute(arguments, &output),
+        Command::List(arguments) => archive::list(arguments, &output),
+        Command::Show(arguments) => archive::show(arguments, &output),
         Command::Verify(arguments) => verify::execute(arguments, &output),
         Command::Simulate(arguments) => simulate::execute(arguments, &output),
         Command::Replay(arguments) => simulate::replay(arguments, &output),

@@ -7,7 +7,7 @@ use super::arguments::RunArgs;
 use super::output::{self, Output};
 use crate::exit::Exit;
 use crate::options::{Finished, RunError, RunOptions};
-use crate::record::Run;
+use crate::record::{Invocation, Run};
 use crate::report::summary_text;
 use crate::scenario::{Loaded, QUICKSTART, ScenarioError, Source, load};
 
@@ -30,11 +30,17 @@ pub(super) fn execute(
     };
     let mut gravest = Exit::Ok;
     let mut documents = Vec::new();
-    for (position, loaded) in loaded.into_iter().enumerate() {
+    for (position, (word, loaded)) in loaded.into_iter().enumerate() {
         output.warn(&loaded.warnings);
         let name = loaded.scenario.name.clone();
         let result = run(&RunOptions {
             loaded,
+            invocation: Some(Invocation {
+                scenario: word,
+                set: arguments.set.clone(),
+                name: arguments.name.clone(),
+                history: arguments.history.map(Into::into),
+            }),
             out: arguments.out.clone(),
             history: arguments.history.map(Into::into),
             attach: arguments.attach.clone(),
@@ -72,8 +78,8 @@ pub(super) fn execute(
     output.end(gravest)
 }
 
-/// Every scenario with the overrides, or all that is wrong with any of them.
-fn load_all(arguments: &RunArgs) -> Result<Vec<Loaded>, Vec<ScenarioError>> {
+/// Every scenario by the word that names it, with the overrides, or all that is wrong with any of them.
+fn load_all(arguments: &RunArgs) -> Result<Vec<(String, Loaded)>, Vec<ScenarioError>> {
     let quickstart = [QUICKSTART.to_owned()];
     let names = if arguments.scenarios.is_empty() {
         &quickstart[..]
@@ -85,7 +91,7 @@ fn load_all(arguments: &RunArgs) -> Result<Vec<Loaded>, Vec<ScenarioError>> {
     let mut refused = Vec::new();
     for name in names {
         match Source::find(name).and_then(|source| load(&[source], &overrides)) {
-            Ok(loaded) => all.push(loaded),
+            Ok(loaded) => all.push((name.clone(), loaded)),
             Err(error) => refused.push(error),
         }
     }

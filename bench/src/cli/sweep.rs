@@ -41,6 +41,7 @@ pub(super) fn execute(
     let one = |loaded: &Loaded| {
         run(&RunOptions {
             loaded: loaded.clone(),
+            invocation: None,
             out: out.clone(),
             history: None,
             attach: None,

@@ -2,9 +2,10 @@
 
 use super::arguments::VerifyArgs;
 use super::output::{self, Output};
+use crate::archive::find_run;
 use crate::check::Verdict;
 use crate::exit::Exit;
-use crate::verify::{Named, Verified, find_run, verify};
+use crate::verify::{Named, Verified, verify};
 
 /// Judges a run once more and says what was found.
 pub(super) fn execute(arguments: &VerifyArgs, output: &Output) -> Exit {

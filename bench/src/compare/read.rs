@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::error::CompareError;
 use super::side::{LABELS, Side};
+use crate::archive::find_run;
 use crate::record::{Environment, RUN_SCHEMA, Repeat, RunStatus, RunVerdict};
-use crate::verify::find_run;
 
 const RUN_FILE: &str = "run.json";
 

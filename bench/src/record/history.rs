@@ -35,6 +35,18 @@ pub enum HistoryMode {
     Full,
 }
 
+impl HistoryMode {
+    /// The word in documents and on command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Sampled => "sampled",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Share of the keys in a sampled history: one in this many.
 const SAMPLED_ONE_IN: u64 = 8;
 

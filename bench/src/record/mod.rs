@@ -20,6 +20,7 @@ mod directory;
 mod environment;
 mod events;
 mod history;
+mod invocation;
 mod latency_files;
 mod live;
 mod moments;
@@ -46,6 +47,7 @@ pub use history::{
     HISTORY_QUEUE_CHUNKS, HistoryCounts, HistoryLine, HistoryMode, HistoryResult, HistorySink,
     HistoryWriter, LineStatus, read_history,
 };
+pub use invocation::Invocation;
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
 pub use live::{Live, LiveSnapshot, RecentLatency};
 pub use moments::Marks;

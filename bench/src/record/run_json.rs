@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ClientAttackFact, Counters, Environment, Estimate, HistoryCounts, HistoryMode, NetworkFacts,
-    Recording,
+    ClientAttackFact, Counters, Environment, Estimate, HistoryCounts, HistoryMode, Invocation,
+    NetworkFacts, Recording,
 };
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
@@ -19,8 +19,9 @@ pub const RUN_SCHEMA: &str = "bench.run/v1";
 
 const NS_PER_US: f64 = 1e3;
 
-/// The whole document.
+/// The whole document. What an older one lacks keeps its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Run {
     /// [`RUN_SCHEMA`].
     pub schema: String,
@@ -41,13 +42,13 @@ pub struct Run {
     /// Medians over the repeats.
     pub summary: Summary,
     /// The cluster file, if the cluster was not started by this run (`--attach`).
-    #[serde(default)]
     pub attached: Option<String>,
+    /// What stood on the command line; `None` if nobody wrote one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Invocation>,
     /// Objectives and expectations that were missed.
-    #[serde(default)]
     pub misses: Vec<Miss>,
     /// What makes the numbers doubtful or the scenario odd, one sentence each.
-    #[serde(default)]
     pub warnings: Vec<String>,
 }
 
@@ -326,6 +327,7 @@ pub struct ProcessResources {
 
 /// What `history.jsonl` holds. With mode `full`, `ok_measured` equals `operations.ok` and the count of `latency_us.all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HistoryFacts {
     /// How much was kept.
     pub mode: HistoryMode,
@@ -362,6 +364,7 @@ impl Default for Run {
             repeats: Vec::new(),
             summary: Summary::default(),
             attached: None,
+            invocation: None,
             misses: Vec::new(),
             warnings: Vec::new(),
         }

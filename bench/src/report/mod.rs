@@ -22,5 +22,5 @@ pub(crate) use document::{Section, Table, Tone};
 pub(crate) use markdown::page as page_markdown;
 pub use paint::Paint;
 pub use progress::{ClusterView, HEARTBEAT, Progress, Stage};
-pub use summary::{summary_markdown, summary_text};
-pub(crate) use text::page as page_text;
+pub use summary::{environment_text, faults_text, summary_markdown, summary_text};
+pub(crate) use text::{columns as columns_text, page as page_text};

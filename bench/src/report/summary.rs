@@ -24,6 +24,33 @@ pub fn summary_markdown(run: &Run) -> String {
     markdown::draw(&document(run, "."))
 }
 
+/// The machine and the program of a run, and what it promised: for a terminal or a pipe.
+#[must_use]
+pub fn environment_text(run: &Run, paint: Paint) -> String {
+    let environment = &run.environment;
+    let facts = vec![
+        ("machine", machine(environment)),
+        ("durability", Setup::of(run).durability(environment)),
+        ("authentication", environment.authentication.clone()),
+        ("version", environment.version.clone()),
+        ("commit", environment.commit.clone()),
+    ];
+    let section = Section {
+        facts,
+        ..Section::default()
+    };
+    text::page(&format!("{}: environment", run.id), &[section], paint)
+}
+
+/// The faults of a run one by one, or that there were none: for a terminal or a pipe.
+#[must_use]
+pub fn faults_text(run: &Run, paint: Paint) -> String {
+    match faults(run) {
+        Some(section) => text::page(&format!("{}: faults", run.id), &[section], paint),
+        None => format!("{}: no fault was injected\n", run.id),
+    }
+}
+
 fn document(run: &Run, directory: &str) -> Document {
     let (outcome, tone) = outcome(run);
     let all = [
@@ -223,15 +250,20 @@ fn again(run: &Run, directory: &str) -> Section {
         directory => (directory.to_owned(), format!("{directory}/effective.toml")),
     };
     let attach = match &run.attached {
-        Some(cluster) => format!(" --attach {cluster}"),
+        Some(cluster) => format!(" --attach {}", quoted(cluster)),
         None => String::new(),
     };
     Section {
         heading: "Results",
         remark: format!("{place}; the same run again:"),
-        command: Some(format!("bench run {file}{attach}")),
+        command: Some(format!("bench run {}{attach}", quoted(&file))),
         ..Section::default()
     }
+}
+
+/// As a shell reads it as one word; a NUL, which no shell takes, stays as it is.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }
 
 #[cfg(test)]

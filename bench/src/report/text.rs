@@ -74,6 +74,12 @@ fn draw_section(text: &mut String, section: &Section, paint: Paint) {
 }
 
 fn table_lines(table: &Table, paint: Paint) -> String {
+    let figures: Vec<usize> = (1..table.header.len()).collect();
+    columns(table, &figures, paint)
+}
+
+/// A table whose columns `figures` stand at the right and all others at the left.
+pub(crate) fn columns(table: &Table, figures: &[usize], paint: Paint) -> String {
     let fill = if paint.unicode { '─' } else { '-' };
     let style =
         presets::NOTHING.header_separator(comfy_table::LineStyle::none().fill(fill).junction(fill));
@@ -84,9 +90,11 @@ fn table_lines(table: &Table, paint: Paint) -> String {
         drawing.add_row(row);
     }
     let narrow = table.header.len() > COLUMNS_SPACED_MAX;
-    for column in drawing.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-        if narrow {
+    for (index, column) in drawing.column_iter_mut().enumerate() {
+        if figures.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        if narrow && index > 0 {
             column.set_padding((0, 1));
         }
     }

@@ -131,6 +131,7 @@ fn run_in(
             .attach
             .as_ref()
             .map(|path| path.display().to_string()),
+        invocation: options.invocation.clone(),
         warnings: options
             .loaded
             .warnings

@@ -6,7 +6,6 @@
 //! with the reason, never a pass.
 
 mod durability;
-mod find;
 mod liveness;
 
 use std::collections::BTreeMap;
@@ -24,8 +23,6 @@ use crate::exit::Exit;
 use crate::record::{HistoryMode, Repeat, Run, read_history};
 use crate::run::checks::{ANSWERED, Requests, UNKNOWN, exactly_once, executed_of};
 use crate::scenario::{Scenario, Source, correct, load};
-
-pub use find::find_run;
 
 /// The `schema` of the document.
 pub const VERIFY_SCHEMA: &str = "bench.verify/v1";

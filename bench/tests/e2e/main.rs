@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and where it failed says why"
 )]
 
+mod again;
 mod attached;
 mod byzantine;
 mod command;

@@ -5,6 +5,7 @@
 //!                         ├────► load      clients, by the workload's streams
 //!                         ├────► record    histograms, history, files
 //!                         └────► check ──► judge ──► report
+//!   cli ──► doctor ────► machine, and runs of one thing: what figures of this machine are worth
 //!   cli ──► archive ───► the results on disk: which there are, one of them again
 //!   cli ──► verify ────► check, over the files of a run
 //!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
@@ -17,11 +18,13 @@ pub mod cli;
 pub mod cluster;
 pub mod compare;
 pub mod disk;
+pub mod doctor;
 pub mod emulation;
 pub mod exit;
 pub mod hostile_clients;
 pub mod judge;
 pub mod load;
+pub mod machine;
 pub mod options;
 pub mod outsider;
 pub mod record;

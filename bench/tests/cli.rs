@@ -149,6 +149,30 @@ fn with_json_a_refusal_is_a_document_too() {
 }
 
 #[test]
+fn a_machine_is_examined_without_a_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = bench_in(directory.path(), &["doctor", "--json"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["schema"], "bench.doctor/v1");
+    assert_eq!(document["noise_floor"], serde_json::Value::Null);
+    let findings = document["findings"].as_array().unwrap();
+    let buffer = findings
+        .iter()
+        .find(|one| one["name"] == "udp_receive_buffer_bytes");
+    assert!(buffer.unwrap()["value"].as_f64().unwrap() > 0.0);
+    std::fs::write(directory.path().join("taken"), "").unwrap();
+    let ended = bench_in(directory.path(), &["doctor", "--results", "taken/results"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (6, ""));
+    for wrong in [
+        &["doctor", "--aa", "1"][..],
+        &["doctor", "--set", "load.clients=1"],
+    ] {
+        assert_eq!(bench_in(directory.path(), wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn whoever_asks_for_results_that_are_not_there_is_told_what_is() {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| bench_in(directory.path(), arguments);

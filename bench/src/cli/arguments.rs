@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use results::{LIST_EXAMPLES, SHOW_EXAMPLES};
-pub(super) use results::{ListArgs, ShowArgs};
+use results::{DOCTOR_EXAMPLES, LIST_EXAMPLES, SHOW_EXAMPLES};
+pub(super) use results::{DoctorArgs, ListArgs, ShowArgs};
 
 use crate::record::HistoryMode;
 use crate::simulate::Seeds;
@@ -173,6 +173,9 @@ pub(super) enum Command {
     /// Judge a run once more, from its files alone
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Examine this machine: what makes figures doubtful, and how far runs of one thing are apart
+    #[command(after_long_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// List, check, explain and begin scenario files
     #[command(after_long_help = SCENARIO_EXAMPLES)]
     Scenario(ScenarioArgs),

@@ -3,9 +3,10 @@
 use super::arguments::{CompareArgs, CompareFormat, FailOn};
 use super::output::{self, Output};
 use crate::compare::{
-    CompareError, Comparison, Options, Verdict, compare, comparison_markdown, comparison_text,
-    conclusion, document, read_sides,
+    CompareError, Comparison, NoiseFloor, Options, Side, Verdict, compare, comparison_markdown,
+    comparison_text, conclusion, document, read_sides,
 };
+use crate::doctor::{NOISE_FILE, read_noise};
 use crate::exit::Exit;
 use crate::record::write_file;
 use crate::report::Paint;
@@ -15,14 +16,17 @@ const THRESHOLD_PERCENT_MAX: f64 = 1_000.0;
 
 /// Compares runs and says what came of it.
 pub(super) fn execute(arguments: &CompareArgs, output: &Output) -> Exit {
-    let options = Options {
-        threshold: arguments.threshold / 100.0,
-        // Nothing measures it yet.
-        noise_floor: None,
-        force: arguments.force,
-    };
-    let comparison =
-        read_sides(&arguments.results, &arguments.runs).and_then(|sides| compare(sides, options));
+    let comparison = read_sides(&arguments.results, &arguments.runs).and_then(|sides| {
+        let (noise_floor, doubt) = noise_floor(arguments, &sides);
+        let options = Options {
+            threshold: arguments.threshold / 100.0,
+            noise_floor,
+            force: arguments.force,
+        };
+        let mut comparison = compare(sides, options)?;
+        comparison.warnings.extend(doubt);
+        Ok(comparison)
+    });
     let comparison = match comparison {
         Ok(comparison) => comparison,
         Err(error) => {
@@ -50,6 +54,24 @@ pub(super) fn execute(arguments: &CompareArgs, output: &Output) -> Exit {
         output.text(&written(&comparison, arguments.format, output.paint));
     }
     output.end(judged(&comparison, arguments.fail_on))
+}
+
+/// The noise floor beside the results, if it is that of the machine on which all sides ran; else why it does not count.
+fn noise_floor(arguments: &CompareArgs, sides: &[Side]) -> (Option<NoiseFloor>, Option<String>) {
+    let noise = match read_noise(&arguments.results) {
+        Ok(Some(noise)) => noise,
+        Ok(None) => return (None, None),
+        Err(why) => return (None, Some(format!("no noise floor was used: {why}"))),
+    };
+    let mut runs = sides.iter().flat_map(|side| &side.runs);
+    if !runs.all(|run| noise.belongs_to(&run.environment)) {
+        let why = format!(
+            "the noise floor in {} was measured on another machine or build, and was not used: bench doctor --aa on this one",
+            arguments.results.join(NOISE_FILE).display()
+        );
+        return (None, Some(why));
+    }
+    (Some(NoiseFloor::of(|metric| noise.floor(metric))), None)
 }
 
 /// Reads a threshold in per cent: `5`, `2.5`, `5%`.

@@ -3,6 +3,7 @@
 mod archive;
 mod arguments;
 mod compare;
+mod doctor;
 mod fault;
 mod logging;
 mod output;
@@ -56,6 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
         Command::Compare(arguments) => compare::execute(arguments, &output),
+        Command::Doctor(arguments) => doctor::execute(arguments, &output, crate::run::run),
         Command::List(arguments) => archive::list(arguments, &output),
         Command::Show(arguments) => archive::show(arguments, &output),
         Command::Verify(arguments) => verify::execute(arguments, &output),

@@ -3,6 +3,7 @@
 use super::comparable::{Obstacle, doubts, flaws, obstacle, own_doubts};
 use super::difference::{Difference, differences};
 use super::error::CompareError;
+use super::floor::NoiseFloor;
 use super::judge::{MetricComparison, Verdict, judge};
 use super::metric::Metric;
 use super::side::Side;
@@ -13,18 +14,30 @@ use super::statistics::RESAMPLES;
 pub struct Options {
     /// The smallest change that matters, as a share: 0.05 for 5 %.
     pub threshold: f64,
-    /// How far two comparable runs of one thing were apart on this machine, as a share, if somebody measured that. A change
+    /// How far two measurements of one thing were apart on this machine, if somebody measured that. A change
     /// below it does not matter, whatever the threshold.
-    pub noise_floor: Option<f64>,
+    pub noise_floor: Option<NoiseFloor>,
     /// Whether runs are compared that answer different questions.
     pub force: bool,
 }
 
 impl Options {
-    /// The smallest change that matters: the threshold, or the noise floor if that is larger.
+    /// The smallest change of a metric that matters: the threshold, or its noise floor if that is larger.
     #[must_use]
-    pub fn practical_threshold(&self) -> f64 {
-        self.threshold.max(self.noise_floor.unwrap_or(0.0))
+    pub fn practical_threshold(&self, metric: Metric) -> f64 {
+        self.threshold.max(self.floor(metric).unwrap_or(0.0))
+    }
+
+    /// The noise floor of a metric, if it was measured.
+    #[must_use]
+    pub fn floor(&self, metric: Metric) -> Option<f64> {
+        self.noise_floor.and_then(|floor| floor.get(metric))
+    }
+
+    /// The noise floor of a metric, if it counts instead of the threshold.
+    #[must_use]
+    pub fn raised(&self, metric: Metric) -> Option<f64> {
+        self.floor(metric).filter(|floor| *floor > self.threshold)
     }
 }
 
@@ -80,10 +93,9 @@ pub fn compare(sides: Vec<Side>, options: Options) -> Result<Comparison, Compare
         .flat_map(|side| doubts(baseline, side))
         .collect();
     warnings.extend(sides.iter().flat_map(own_doubts));
-    let threshold = options.practical_threshold();
     let pairs = (1..)
         .zip(candidates)
-        .map(|(index, side)| Pair::of(baseline, side, index, threshold))
+        .map(|(index, side)| Pair::of(baseline, side, index, &options))
         .collect();
     Ok(Comparison {
         options,
@@ -113,7 +125,7 @@ impl Comparison {
 }
 
 impl Pair {
-    fn of(baseline: &Side, candidate: &Side, index: usize, threshold: f64) -> Self {
+    fn of(baseline: &Side, candidate: &Side, index: usize, options: &Options) -> Self {
         let values =
             Metric::ALL.map(|metric| (metric, baseline.values(metric), candidate.values(metric)));
         let missing = values
@@ -128,7 +140,11 @@ impl Pair {
             .collect();
         Self {
             candidate: index,
-            metrics: judge(&values, threshold, RESAMPLES),
+            metrics: judge(
+                &values,
+                |metric| options.practical_threshold(metric),
+                RESAMPLES,
+            ),
             missing,
             differences: differences(baseline.first(), candidate.first()),
         }

@@ -20,8 +20,8 @@ pub fn document(comparison: &Comparison) -> Value {
     json!({
         "schema": COMPARE_SCHEMA,
         "conclusion": conclusion(comparison),
-        "threshold_percent": options.practical_threshold() * PERCENT,
-        "noise_floor_percent": options.noise_floor.map(|floor| floor * PERCENT),
+        "threshold_percent": options.threshold * PERCENT,
+        "noise_floor_percent": options.noise_floor.and_then(|floor| floor.largest()).map(|floor| floor * PERCENT),
         "alpha": ALPHA,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
@@ -52,13 +52,14 @@ fn pair(comparison: &Comparison, pair: &Pair) -> Value {
     json!({
         "baseline": comparison.baseline().label,
         "candidate": comparison.sides[pair.candidate].label,
-        "metrics": pair.metrics.iter().map(metric).collect::<Value>(),
+        "metrics": pair.metrics.iter().map(|one| metric(comparison, one)).collect::<Value>(),
         "missing": pair.missing.iter().map(missing).collect::<Value>(),
         "differences": pair.differences.iter().map(difference).collect::<Value>(),
     })
 }
 
-fn metric(one: &MetricComparison) -> Value {
+fn metric(comparison: &Comparison, one: &MetricComparison) -> Value {
+    let options = &comparison.options;
     json!({
         "name": one.metric.name(),
         "unit": one.metric.unit().word(),
@@ -74,6 +75,8 @@ fn metric(one: &MetricComparison) -> Value {
         "p_method": one.method.word(),
         "cliffs_delta": one.delta,
         "effect": one.effect().word(),
+        "threshold_percent": options.practical_threshold(one.metric) * PERCENT,
+        "noise_floor_percent": options.floor(one.metric).map(|floor| floor * PERCENT),
         "verdict": one.verdict.word(),
         "repeats_to_decide": one.repeats_to_decide,
     })

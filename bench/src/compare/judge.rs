@@ -87,11 +87,11 @@ impl MetricComparison {
 }
 
 /// Judges metrics together; each comes with the values of the baseline and of the candidate. Metrics without values on one
-/// side are left out. `threshold` is the smallest change that matters, as a share; `resamples` is how often the bootstrap draws.
+/// side are left out. `threshold` gives the smallest change of a metric that matters, as a share; `resamples` is how often the bootstrap draws.
 #[must_use]
 pub fn judge(
     metrics: &[(Metric, Vec<f64>, Vec<f64>)],
-    threshold: f64,
+    threshold: impl Fn(Metric) -> f64,
     resamples: usize,
 ) -> Vec<MetricComparison> {
     let mut all: Vec<MetricComparison> = metrics
@@ -101,15 +101,13 @@ pub fn judge(
         })
         .collect();
     let chances: Vec<f64> = all.iter().map(|one| one.p).collect();
-    let wanted = Wanted {
-        threshold,
-        metrics: all.len(),
-    };
+    let metrics = all.len();
     for (one, corrected) in all.iter_mut().zip(holm(&chances)) {
+        let threshold = threshold(one.metric);
         one.p_holm = corrected;
         one.verdict = verdict(one, threshold);
         if one.verdict == Verdict::Inconclusive {
-            one.repeats_to_decide = more_repeats(one, wanted);
+            one.repeats_to_decide = more_repeats(one, Wanted { threshold, metrics });
         }
     }
     all
@@ -194,7 +192,7 @@ mod tests {
     }
 
     fn judged(metric: Metric, baseline: Vec<f64>, candidate: Vec<f64>) -> MetricComparison {
-        judge(&[(metric, baseline, candidate)], 0.05, 999).remove(0)
+        judge(&[(metric, baseline, candidate)], |_| 0.05, 999).remove(0)
     }
 
     #[test]
@@ -247,15 +245,15 @@ mod tests {
     #[test]
     fn the_more_metrics_are_asked_about_the_more_each_has_to_show() {
         let pair = |metric| (metric, around(100.0), around(106.0));
-        let alone = judge(&[pair(Metric::Throughput)], 0.05, 999);
-        let together = judge(&Metric::ALL.map(pair), 0.05, 999);
+        let alone = judge(&[pair(Metric::Throughput)], |_| 0.05, 999);
+        let together = judge(&Metric::ALL.map(pair), |_| 0.05, 999);
         assert!(together.iter().all(|one| one.p_holm > alone[0].p_holm));
         assert!((alone[0].p - alone[0].p_holm).abs() < 1e-15);
     }
 
     #[test]
     fn what_one_side_lacks_is_left_out() {
-        let all = judge(&[(Metric::Cpu, vec![1.0], Vec::new())], 0.05, 999);
+        let all = judge(&[(Metric::Cpu, vec![1.0], Vec::new())], |_| 0.05, 999);
         assert!(all.is_empty());
     }
 }

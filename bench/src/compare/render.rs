@@ -44,6 +44,7 @@ fn sections(comparison: &Comparison) -> Vec<Section> {
         let candidate = &comparison.sides[pair.candidate];
         let baseline = comparison.baseline();
         all.push(metrics(pair, baseline, candidate));
+        all.extend(noise_floor(comparison, pair));
         all.extend(Section::list("Undecided", Tone::Doubtful, open(pair)));
         all.extend(Section::list("Not compared", Tone::Doubtful, missing(pair)));
         all.push(differences(pair, baseline, candidate));
@@ -119,6 +120,26 @@ fn metrics(pair: &Pair, baseline: &Side, candidate: &Side) -> Section {
         }),
         ..Section::default()
     }
+}
+
+/// The metrics whose noise on this machine is larger than the threshold.
+fn noise_floor(comparison: &Comparison, pair: &Pair) -> Option<Section> {
+    let options = &comparison.options;
+    let raised = |one: &MetricComparison| {
+        let floor = options.raised(one.metric)?;
+        Some(format!("{} {}", one.metric.title(), units::share(floor)))
+    };
+    let raised: Vec<String> = pair.metrics.iter().filter_map(raised).collect();
+    let sentence = format!(
+        "below {} a change is this machine's noise, whatever the threshold: {}",
+        if raised.len() == 1 { "this" } else { "these" },
+        raised.join(", ")
+    );
+    (!raised.is_empty()).then(|| Section {
+        heading: "Noise floor",
+        items: vec![sentence],
+        ..Section::default()
+    })
 }
 
 /// What is undecided, and what would decide it.

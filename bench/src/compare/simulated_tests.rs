@@ -46,7 +46,7 @@ fn compared(
         .zip(candidate)
         .map(|((metric, before), after)| (metric, before, after))
         .collect();
-    judge(&all, threshold, RESAMPLES)
+    judge(&all, |_| threshold, RESAMPLES)
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_number_of_repeats_that_is_advised_decides() {
         .filter(|_| {
             let all = judge(
                 &[(Metric::Throughput, sample(), sample())],
-                THRESHOLD,
+                |_| THRESHOLD,
                 RESAMPLES,
             );
             all.first().is_some_and(|one| one.verdict == Verdict::Same)
@@ -132,7 +132,7 @@ fn the_number_of_repeats_that_is_advised_finds_the_change_that_was_seen() {
     let found = (0..PAIRS)
         .filter(|_| {
             let pair = (Metric::LatencyP99, sample(1.0), sample(1.3));
-            let all = judge(&[pair], THRESHOLD, RESAMPLES);
+            let all = judge(&[pair], |_| THRESHOLD, RESAMPLES);
             all.first().is_some_and(|one| one.verdict == Verdict::Worse)
         })
         .count();

@@ -366,21 +366,51 @@ fn a_metric_that_one_side_lacks_is_named() {
 
 #[test]
 fn the_larger_of_threshold_and_noise_floor_counts() {
+    let throughput_only =
+        |floor| NoiseFloor::of(|metric| (metric == Metric::Throughput).then_some(floor));
     let floor = |noise_floor| {
         Options {
             noise_floor,
             ..OPTIONS
         }
-        .practical_threshold()
+        .practical_threshold(Metric::Throughput)
     };
-    let floors = [floor(None), floor(Some(0.02)), floor(Some(0.08))];
+    let floors = [None, Some(0.02), Some(0.08)].map(|share| floor(share.map(throughput_only)));
     assert_eq!(floors, [0.05, 0.05, 0.08]);
+    let loud = Options {
+        noise_floor: Some(throughput_only(0.25)),
+        ..OPTIONS
+    };
+    let comparison = compare(sides(vec![run("x", 1.0, 10), run("x", 0.9, 10)]), loud).unwrap();
+    let verdict = |metric| {
+        let found = comparison.pairs[0]
+            .metrics
+            .iter()
+            .find(|one| one.metric == metric);
+        found.unwrap().verdict
+    };
+    assert_eq!(verdict(Metric::Throughput), Verdict::Same);
+    assert_eq!(
+        verdict(Metric::LatencyP50),
+        Verdict::Worse,
+        "each metric has its own floor"
+    );
+    let text = comparison_text(&comparison, Paint::PLAIN);
+    assert!(
+        text.contains("this machine's noise, whatever the threshold: throughput 25 %"),
+        "{text}"
+    );
     let quiet = Options {
-        noise_floor: Some(0.25),
+        noise_floor: Some(NoiseFloor::of(|_| Some(0.25))),
         ..OPTIONS
     };
     let comparison = compare(sides(vec![run("x", 1.0, 10), run("x", 0.9, 10)]), quiet).unwrap();
     assert!(!comparison.any(Verdict::Worse));
     let document: Value = document(&comparison);
     assert_eq!(document["noise_floor_percent"], 25.0);
+    assert_eq!(document["threshold_percent"], 5.0);
+    assert_eq!(
+        document["comparisons"][0]["metrics"][0]["threshold_percent"],
+        25.0
+    );
 }

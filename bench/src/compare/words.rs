@@ -48,7 +48,7 @@ fn clause(comparison: &Comparison, pair: &Pair) -> String {
     let same = pair.with(Verdict::Same).count();
     let open = pair.with(Verdict::Inconclusive).count();
     let all = pair.metrics.len();
-    let within = percent(comparison.options.practical_threshold());
+    let within = within(comparison, pair);
     let rest = match (same, open) {
         (0, 0) => String::new(),
         (same, 0) => format!(" ({same} of {all} metrics are the same within {within})"),
@@ -64,6 +64,18 @@ fn clause(comparison: &Comparison, pair: &Pair) -> String {
             "{candidate} is worse than {baseline} in one thing and better in another: {worse}, but {better}{rest}"
         ),
         (true, true) => undecided(&candidate, &baseline, pair, (same, open), &within),
+    }
+}
+
+/// What "the same" means here.
+fn within(comparison: &Comparison, pair: &Pair) -> String {
+    let options = &comparison.options;
+    let threshold = percent(options.threshold);
+    let raised = |one: &MetricComparison| options.raised(one.metric).is_some();
+    if pair.metrics.iter().any(raised) {
+        format!("{threshold} or the noise floor")
+    } else {
+        threshold
     }
 }
 

@@ -52,3 +52,30 @@ pub(in crate::cli) struct ShowArgs {
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(in crate::cli) results: PathBuf,
 }
+
+pub(in crate::cli) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  bench doctor
+  bench doctor --json
+  bench doctor --aa
+  bench doctor --aa 10 --results nightly
+
+--aa runs one short scenario again and again, as pairs that take turns, and keeps in
+DIR/noise-floor.json what they differ by. `bench compare` then takes no change for
+one that is within the noise of this machine. Let nothing else run meanwhile.";
+
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct DoctorArgs {
+    /// Measure the noise floor with this many pairs of runs, 15 seconds each
+    #[arg(long, value_name = "PAIRS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(2..=50))]
+    pub(in crate::cli) aa: Option<u32>,
+    /// Override a value of the scenario of --aa; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", requires = "aa")]
+    pub(in crate::cli) set: Vec<String>,
+    /// Where results are, whose disk is measured
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(in crate::cli) results: PathBuf,
+    /// One progress line a second, also on a terminal
+    #[arg(long)]
+    pub(in crate::cli) plain: bool,
+}

@@ -122,11 +122,25 @@ impl Encode for Blob {
         &self,
         encoder: &mut E,
     ) -> Result<(), bincode::error::EncodeError> {
+        BlobRef(&self.0).encode(encoder)
+    }
+}
+
+/// Bytes that are encoded like a [`Blob`] and belong to somebody else: nothing is counted or copied for
+/// the sake of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobRef<'a>(pub &'a [u8]);
+
+impl Encode for BlobRef<'_> {
+    fn encode<E: bincode::enc::Encoder>(
+        &self,
+        encoder: &mut E,
+    ) -> Result<(), bincode::error::EncodeError> {
         use bincode::enc::write::Writer;
         let len = u32::try_from(self.0.len())
             .map_err(|_| bincode::error::EncodeError::Other("blob longer than 4 GiB"))?;
         Encode::encode(&len, encoder)?;
-        encoder.writer().write(&self.0)
+        encoder.writer().write(self.0)
     }
 }
 

@@ -59,16 +59,16 @@ impl Default for Buckets {
 
 impl Buckets {
     /// Takes in what a key holds now.
-    pub(crate) fn update(&mut self, Update { path, key, digest }: Update) {
+    pub(crate) fn update(&mut self, update: Update) {
         self.work.paths = self.work.paths.saturating_add(1);
-        let trie = self.tries.get_mut(path.bucket());
+        let trie = self.tries.get_mut(update.path().bucket());
         let trie = trie.expect("ten bits choose among 1024 buckets");
-        match digest {
-            Some(digest) => {
+        match update {
+            Update::Holds(item) => {
                 self.work.entries = self.work.entries.saturating_add(1);
-                trie.put(Item { path, key, digest });
+                trie.put(item);
             }
-            None => trie.remove(path, &key),
+            Update::Absent(path, key) => trie.remove(path, &key),
         }
     }
 
@@ -114,28 +114,25 @@ impl Buckets {
 }
 
 /// A changed key, hashed.
-pub(crate) struct Update {
-    pub(crate) path: Path,
-    key: Bytes,
-    /// None if the key is absent.
-    digest: Option<Digest>,
+pub(crate) enum Update {
+    /// It holds this.
+    Holds(Item),
+    /// It is absent.
+    Absent(Path, Bytes),
 }
 
 impl Update {
-    /// A key that holds what its item says.
-    pub(crate) fn to(item: Item) -> Self {
-        Update {
-            path: item.path,
-            key: item.key,
-            digest: Some(item.digest),
+    pub(crate) fn of(key: &Bytes, row: Option<&Row>) -> Self {
+        match row {
+            Some(row) => Update::Holds(item(key, row)),
+            None => Update::Absent(Path::of(key), key.clone()),
         }
     }
 
-    pub(crate) fn of(key: &Bytes, row: Option<&Row>) -> Self {
-        Update {
-            path: Path::of(key),
-            key: key.clone(),
-            digest: row.map(|row| entry_digest(key, row)),
+    pub(crate) fn path(&self) -> Path {
+        match self {
+            Update::Holds(item) => item.path,
+            Update::Absent(path, _) => *path,
         }
     }
 }
@@ -155,6 +152,8 @@ pub(crate) fn item(key: &Bytes, row: &Row) -> Item {
     Item {
         path: Path::of(key),
         key: key.clone(),
+        value: row.value.clone(),
+        version: row.version,
         digest: entry_digest(key, row),
     }
 }

@@ -13,24 +13,31 @@
 )]
 
 use bincode::{Decode, Encode};
+use bytes::Bytes;
 use consensus::SeqNo;
 use consensus::state_machine::{Part, PartId, WrongPart};
 use crypto::Digest;
+use crypto::codec::BlobRef;
 
 use crate::buckets::{BUCKETS, item, root_of};
 use crate::limits::{check_key, check_value};
 use crate::result::Entry;
-use crate::table::{Row, Table};
-use crate::trie::{Item, Node, Prefix, read_outline};
+use crate::snapshots::Overlay;
+use crate::table::Row;
+use crate::trie::{Item, LEAF_MAX, Node, Path, Prefix, read_outline};
+use crate::version::Version;
 
 /// Encoded bytes of an entry beside key and value: two lengths and the version.
 const ENTRY_OVERHEAD: usize = 4 + 4 + 12;
 
-/// A part as it travels.
+/// Encoded bytes of a piece beside its entries: a tag and their number.
+const PIECE_OVERHEAD: usize = 4 + 8;
+
+/// A part as it travels; `E` encodes like [`Entry`].
 #[derive(Debug, Encode, Decode)]
-enum Piece {
+enum Piece<E> {
     Outline(Vec<Digest>),
-    Entries(Vec<Entry>),
+    Entries(Vec<E>),
 }
 
 /// The checked content of a part: entries whose digests are computed.
@@ -74,34 +81,93 @@ pub(crate) fn read_manifest(manifest: &[u8]) -> Option<(Digest, Vec<(PartId, Dig
     Some((root, buckets.into_iter().enumerate().map(part).collect()))
 }
 
-/// The piece for the part that `node` is: its entries as far as they fit into `room`, else its
-/// outline. `row` says what a key of it holds.
-pub(crate) fn piece<'a>(
+/// An entry of somebody else's, as an [`Entry`] is encoded.
+#[derive(Encode)]
+struct EntryRef<'a> {
+    key: BlobRef<'a>,
+    value: BlobRef<'a>,
+    version: Version,
+}
+
+/// The piece for the part at `prefix` of the state that `node` with `overlay` over it is: its entries, if
+/// they fit into `room`, else its outline.
+pub(crate) fn piece(
     node: &mut Node,
+    overlay: &Overlay<'_>,
+    prefix: Prefix,
     outline: bool,
     room: usize,
-    row: impl Fn(&Item) -> Option<&'a Row>,
 ) -> Vec<u8> {
+    let fits = |count: usize, bytes: usize| count <= LEAF_MAX || (!outline && bytes <= room);
+    let entries = match entries(node, overlay, fits) {
+        Ok(entries) => entries,
+        Err(TooMany) => match as_of(node, overlay, prefix).outline(&mut 0) {
+            Some(children) => return crypto::encode(&Piece::<Entry>::Outline(children)),
+            // A leaf has none: it travels whole, however many keys somebody made collide.
+            None => entries(node, overlay, |_, _| true).unwrap_or_default(),
+        },
+    };
+    let bytes: usize = entries.iter().map(EntryRef::size).sum();
+    let mut out = Vec::with_capacity(bytes.saturating_add(PIECE_OVERHEAD));
+    crypto::codec::encode_into(&Piece::Entries(entries), &mut out);
+    out
+}
+
+/// More entries than were wanted.
+struct TooMany;
+
+/// The entries of `node` with `overlay` over it, while their number and their bytes are what `fits` allows.
+fn entries<'a>(
+    node: &'a Node,
+    overlay: &Overlay<'a>,
+    fits: impl Fn(usize, usize) -> bool,
+) -> Result<Vec<EntryRef<'a>>, TooMany> {
     let mut entries = Vec::new();
     let mut bytes = 0_usize;
-    let branch = node.is_branch();
-    let fits = !(branch && outline)
-        && node.visit(&mut |item| {
-            let Some(row) = row(item) else {
-                debug_assert!(false, "an item without a row");
-                return true;
-            };
-            let size = item.key.len().saturating_add(row.value.len());
-            bytes = bytes.saturating_add(size.saturating_add(ENTRY_OVERHEAD));
-            entries.push(row.entry(&item.key));
-            // A leaf has no outline: it travels whole, and is small.
-            bytes <= room || !branch
-        });
-    let piece = match node.outline(&mut 0) {
-        Some(children) if !fits => Piece::Outline(children),
-        _ => Piece::Entries(entries),
+    let mut add = |key: &'a Bytes, value: &'a Bytes, version| {
+        let entry = EntryRef {
+            key: BlobRef(key),
+            value: BlobRef(value),
+            version,
+        };
+        bytes = bytes.saturating_add(entry.size());
+        entries.push(entry);
+        fits(entries.len(), bytes)
     };
-    crypto::encode(&piece)
+    let over: Vec<(Path, &Bytes)> = overlay.keys().map(|(path, key)| (*path, key)).collect();
+    let mut live = |item: &'a Item| {
+        let covered = over.binary_search(&(item.path, &item.key)).is_ok();
+        covered || add(&item.key, &item.value, item.version)
+    };
+    let mut whole = node.visit(&mut live);
+    for ((_, key), row) in overlay {
+        if let Some(row) = row.filter(|_| whole) {
+            whole = add(key, &row.value, row.version);
+        }
+    }
+    if whole { Ok(entries) } else { Err(TooMany) }
+}
+
+/// The node with the overlay over it.
+fn as_of(node: &Node, overlay: &Overlay<'_>, prefix: Prefix) -> Node {
+    let mut as_of = node.clone();
+    for ((path, key), row) in overlay {
+        match row {
+            Some(row) => {
+                as_of.put_under(prefix, item(key, row));
+            }
+            None => as_of.remove_under(prefix, *path, key),
+        }
+    }
+    as_of
+}
+
+impl EntryRef<'_> {
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        let bytes = self.key.0.len().saturating_add(self.value.0.len());
+        bytes.saturating_add(ENTRY_OVERHEAD)
+    }
 }
 
 /// See [`consensus::Transferable::check_part`].
@@ -112,7 +178,7 @@ pub(crate) fn check(
 ) -> Result<Part<Content>, WrongPart> {
     let prefix = Prefix::of_part(part).ok_or(WrongPart)?;
     match crypto::decode(bytes).map_err(|_| WrongPart)? {
-        Piece::Outline(children) => {
+        Piece::<Entry>::Outline(children) => {
             let (found, parts) = read_outline(prefix, &children).ok_or(WrongPart)?;
             if found != *digest {
                 return Err(WrongPart);
@@ -140,18 +206,5 @@ pub(crate) fn check(
             }
             Ok(Part::Content(Content { entries: content }))
         }
-    }
-}
-
-/// What a key of `table` holds, or held as `overlay` says.
-pub(crate) fn row_of<'a>(
-    table: &'a Table,
-    overlay: &crate::snapshots::Overlay<'a>,
-    item: &Item,
-) -> Option<&'a Row> {
-    let at = (item.path, item.key.clone());
-    match overlay.get(&at) {
-        Some(row) => *row,
-        None => table.get(&item.key),
     }
 }

@@ -15,7 +15,7 @@ use consensus::{SeqNo, StateMachine, Transferable};
 use crypto::Digest;
 use crypto::codec::Blob;
 
-use crate::buckets::{self, Buckets, DigestWork, Update};
+use crate::buckets::{Buckets, DigestWork, Update};
 use crate::change::Change;
 use crate::execute::execute;
 use crate::limits::Bound;
@@ -24,7 +24,7 @@ use crate::parts::{self, Content};
 use crate::result::{Entry, OpResult};
 use crate::snapshots::Snapshots;
 use crate::table::Table;
-use crate::trie::{Item, Prefix};
+use crate::trie::Prefix;
 
 /// The state machine. Slots are executed in ascending order; checkpoints, that is
 /// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
@@ -157,12 +157,12 @@ impl Store {
         let mut updates = Vec::new();
         self.table.drain_touched(|key, row, before| {
             let update = Update::of(&key, row);
-            self.snapshots.changed(update.path, &key, before);
+            self.snapshots.changed(update.path(), &key, before);
             updates.push(update);
             self.unsaved.insert(key);
         });
         // Neighbours in a trie are neighbours in memory.
-        updates.sort_unstable_by_key(|update| update.path);
+        updates.sort_unstable_by_key(Update::path);
         for update in updates {
             self.buckets.update(update);
         }
@@ -184,7 +184,7 @@ impl Store {
             }
             self.table.load_row(item.key.clone(), row);
             self.unsaved.insert(item.key.clone());
-            self.buckets.update(Update::to(item));
+            self.buckets.update(Update::Holds(item));
         }
         for key in held.into_keys() {
             self.table.unload(&key);
@@ -280,23 +280,7 @@ impl Transferable for Store {
         let prefix = Prefix::of_part(part)?;
         let overlay = self.snapshots.overlay(seq, prefix)?;
         let mut under = self.buckets.under(prefix);
-        let mut as_of;
-        let node = if overlay.is_empty() {
-            under.node()
-        } else {
-            as_of = under.node().clone();
-            for ((path, key), row) in &overlay {
-                match row {
-                    Some(row) => {
-                        as_of.put_under(prefix, buckets::item(key, row));
-                    }
-                    None => as_of.remove_under(prefix, *path, key),
-                }
-            }
-            &mut as_of
-        };
-        let row = |item: &Item| parts::row_of(&self.table, &overlay, item);
-        Some(parts::piece(node, outline, room, row))
+        Some(parts::piece(under.node(), &overlay, prefix, outline, room))
     }
 
     fn holds(&mut self, part: PartId, digest: &Digest) -> bool {

@@ -25,6 +25,8 @@ use bytes::Bytes;
 use consensus::state_machine::PartId;
 use crypto::{Digest, Hasher};
 
+use crate::version::Version;
+
 /// Entries of a leaf at most, except at [`DEPTH_MAX`].
 pub(crate) const LEAF_MAX: usize = 16;
 /// Children of a branch.
@@ -137,11 +139,15 @@ impl Prefix {
     }
 }
 
-/// An entry as the trie knows it.
+/// An entry as the trie knows it. It shares its bytes with the table: whoever serves a part reads what
+/// lies side by side here, where looking up each key of the part in the table would miss the caches
+/// some thirty times a key.
 #[derive(Clone)]
 pub(crate) struct Item {
     pub(crate) path: Path,
     pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
+    pub(crate) version: Version,
     /// Over key, version and value.
     pub(crate) digest: Digest,
 }
@@ -266,7 +272,7 @@ impl Node {
     }
 
     /// Calls `visit` with every entry until it says no. Says whether it never did.
-    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&Item) -> bool) -> bool {
+    pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Item) -> bool) -> bool {
         match &self.content {
             Content::Leaf(items) => items.iter().all(visit),
             Content::Branch { children, .. } => children.iter().all(|child| child.visit(visit)),
@@ -397,6 +403,8 @@ mod tests {
         let item = |n: u8| Item {
             path: Path(Path::of(&[n]).0 & low_bits),
             key: Bytes::copy_from_slice(&[n]),
+            value: Bytes::new(),
+            version: Version::default(),
             digest: Digest::of("test", &[n]),
         };
         (0..count).map(item).collect()

@@ -11,7 +11,7 @@ use consensus::{Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 
 use crate::driver::core_loop::CoreInbox;
-use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing, Work};
+use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Milestone, Network, Outgoing, Work};
 use crate::storage::{
     Basis, Change, Durable, Encodable, Group, StateDelta, Storage, StoredRecord, Writer,
     WriterStats, WriterStopped,
@@ -259,6 +259,19 @@ impl Describe<Wire> for QuicNetwork {
             | Wire::State(_) => Lane::Bulk,
             Wire::Status(_) => Lane::Latest,
             _ => Lane::Main,
+        }
+    }
+
+    fn milestone(wire: &Wire) -> Option<Milestone<'_>> {
+        match wire {
+            Wire::PrePrepare(header, batch) => {
+                let requests = batch.as_ref().map(|batch| batch.0.as_slice());
+                let requests = requests.unwrap_or_default();
+                Some(Milestone::Proposal(header.statement.seq, requests))
+            }
+            Wire::Prepare(vote) => Some(Milestone::Vote(vote.statement.seq)),
+            Wire::Commit(vote) => Some(Milestone::Commit(vote.statement.seq)),
+            _ => None,
         }
     }
 

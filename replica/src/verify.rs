@@ -24,7 +24,7 @@ use crypto::Verified;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::core_loop::CoreInbox;
-use crate::driver::ports::Describe;
+use crate::driver::ports::{Describe, Milestone};
 use crate::evidence::{Testify, Witness};
 use crate::inbox::{Backlog, Closed, Inbox};
 use crate::observer::Observer;
@@ -192,7 +192,12 @@ impl<M> Worker<M> {
         for frame in frames {
             match crypto::decode::<P::Wire>(&frame) {
                 Ok(wire) => {
-                    self.observer.received(D::kind(&wire));
+                    let kind = D::kind(&wire);
+                    self.observer.received(kind);
+                    self.observer.messages.received(kind, frame.len());
+                    if let Some(Milestone::Proposal(seq, _)) = D::milestone(&wire) {
+                        self.observer.proposal_arrived(from, seq);
+                    }
                     if horizon.is_some_and(|horizon| P::is_beyond(&wire, horizon)) {
                         self.observer.counters.beyond_horizon.add(1);
                         continue;

@@ -98,6 +98,7 @@ impl Peer {
         self.sender.send(vec![Outgoing {
             to: Destination::One(ReplicaId(to)),
             lane,
+            kind: 0,
             bytes,
         }]);
     }

@@ -25,7 +25,7 @@ use network::genesis::REPLICA_KEY;
 use network::{Class, SocketWrap};
 use replica::config::Membership;
 use replica::driver::core_loop::Clock;
-use replica::driver::ports::{Describe, Lane, Network, Outgoing};
+use replica::driver::ports::{Describe, Lane, Milestone, Network, Outgoing};
 use replica::fitting::{Control, Fitting, QuicNetwork};
 use replica::storage::Storage;
 
@@ -217,11 +217,13 @@ fn packed(to: Destination, parcel: Parcel) -> Outgoing {
         Parcel::Wire(wire) => Outgoing {
             to,
             lane: QuicNetwork::lane(&wire),
+            kind: QuicNetwork::kind(&wire),
             bytes: Bytes::from(crypto::encode(&*wire)),
         },
         Parcel::Bytes(bytes) => Outgoing {
             to,
             lane: Lane::Main,
+            kind: usize::MAX,
             bytes: Bytes::from(bytes),
         },
     }
@@ -277,5 +279,9 @@ impl Describe<Wire> for Bent {
 
     fn lane(wire: &Wire) -> Lane {
         QuicNetwork::lane(wire)
+    }
+
+    fn milestone(wire: &Wire) -> Option<Milestone<'_>> {
+        QuicNetwork::milestone(wire)
     }
 }

@@ -16,6 +16,7 @@ mod answers;
 mod certificates;
 pub mod core_loop;
 mod gate;
+mod moments;
 pub mod ports;
 mod requests;
 mod resends;
@@ -40,10 +41,12 @@ use crypto::{Digest, Verified};
 
 use crate::inbox::Backlog;
 use crate::observer::{CommittedEntry, Observer};
+use crate::transport::clients::claimed_id;
 use answers::{Answers, Occasion};
 use certificates::Certificates;
 use gate::Gate;
-use ports::{Checkpoint, Describe, Disk, Network, Outgoing};
+use moments::Moments;
+use ports::{Checkpoint, Describe, Disk, Milestone, Network, Outgoing};
 use resends::Resends;
 use timers::Timers;
 
@@ -123,6 +126,7 @@ pub struct Driver<P: Protocol, S: Transferable, D, N> {
     resends: Resends,
     /// What clients were told last.
     hinted: Term,
+    moments: Moments,
     timers: Timers,
     gate: Gate,
     issued: Ticket,
@@ -205,6 +209,7 @@ where
             },
             resends: Resends::default(),
             hinted: Term::default(),
+            moments: Moments::default(),
             timers: Timers::default(),
             gate: Gate::default(),
             issued: Ticket(0),
@@ -252,6 +257,7 @@ where
             return Err(Stop::Disk(failure));
         }
         if let Some(ticket) = burst.durable {
+            self.moments.durable(ticket, &self.observer.phases);
             self.gate.release(ticket, &mut self.turn.messages);
             self.step(now, Event::Persisted(ticket))?;
         }
@@ -330,6 +336,7 @@ where
                 self.turn.records.push(record);
             }
             Action::Send { to, wire, when } => {
+                self.note_milestone(&wire);
                 let message = self.outgoing(to, &wire);
                 let ready = match when {
                     consensus::protocol::When::Now => Some(message),
@@ -366,6 +373,7 @@ where
             }
             Action::Busy { id, retry_after_ms } => {
                 self.observer.counters.busy.add(1);
+                self.observer.phases.request_refused(id);
                 self.turn_away(id, retry_after_ms);
             }
             Action::Truncate(upto) => {
@@ -379,11 +387,28 @@ where
         Ok(())
     }
 
+    fn note_milestone(&mut self, wire: &P::Wire) {
+        let phases = &self.observer.phases;
+        match N::milestone(wire) {
+            Some(Milestone::Proposal(_, requests)) if !requests.is_empty() => {
+                let now = phases.now();
+                for id in requests.iter().filter_map(|raw| claimed_id(&raw.0)) {
+                    phases.request_proposed(id, now);
+                }
+            }
+            Some(Milestone::Vote(seq)) => self.moments.voted(seq, phases),
+            Some(Milestone::Commit(seq)) => self.moments.committed(seq, phases),
+            Some(Milestone::Proposal(..)) | None => {}
+        }
+    }
+
     fn outgoing(&self, to: Destination, wire: &P::Wire) -> Outgoing {
-        self.observer.sent(N::kind(wire));
+        let kind = N::kind(wire);
+        self.observer.sent(kind);
         Outgoing {
             to,
             lane: N::lane(wire),
+            kind,
             bytes: Bytes::from(crypto::encode(wire)),
         }
     }
@@ -396,6 +421,7 @@ where
             }
             Report::Decided { seq, path, .. } => {
                 self.decided.insert(*seq, *path);
+                self.moments.decided(*seq, *path, &self.observer.phases);
             }
             Report::EpochEntered(epoch) => self.answers.term.epoch = *epoch,
             Report::EnteredView(view) => {
@@ -430,6 +456,7 @@ where
         if !self.turn.replies.is_empty() {
             self.network.reply(std::mem::take(&mut self.turn.replies));
         }
+        self.moments.answered(&self.observer.phases);
         self.observer
             .counters
             .gate_high
@@ -444,6 +471,7 @@ where
             self.disk.truncate(upto);
         }
         if !self.turn.records.is_empty() {
+            self.moments.persisting(self.issued, &self.observer.phases);
             self.disk
                 .persist(std::mem::take(&mut self.turn.records), self.issued);
         }
@@ -535,6 +563,7 @@ where
             requests,
             batch,
         );
+        self.moments.executed(seq);
         self.consequences.push_back(Event::Executed(seq));
         if checkpoint {
             let digest = self.executor.checkpoint();

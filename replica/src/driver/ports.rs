@@ -5,6 +5,7 @@ use bytes::Bytes;
 use consensus::session::SessionTable;
 use consensus::{Destination, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
+use crypto::codec::Blob;
 
 /// How a message travels on a peer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Outgoing {
     pub to: Destination,
     /// How.
     pub lane: Lane,
+    /// Its type: an index in [`Describe::KINDS`]; anything beyond is of no type, and not counted.
+    pub kind: usize,
     /// The encoded message.
     pub bytes: Bytes,
 }
@@ -78,6 +81,10 @@ pub trait Describe<W> {
     fn kind(wire: &W) -> usize;
     /// How it travels.
     fn lane(wire: &W) -> Lane;
+    /// The step in a slot's life that this message is, if it is one.
+    fn milestone(_wire: &W) -> Option<Milestone<'_>> {
+        None
+    }
     /// Which budget pays for verifying it.
     fn work(wire: &W) -> Work {
         match Self::lane(wire) {
@@ -85,6 +92,17 @@ pub trait Describe<W> {
             _ => Work::Votes,
         }
     }
+}
+
+/// A step in a slot's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone<'w> {
+    /// A proposal, with the requests' complete bytes if they travel along.
+    Proposal(SeqNo, &'w [Blob]),
+    /// A vote for it.
+    Vote(SeqNo),
+    /// A second-phase vote.
+    Commit(SeqNo),
 }
 
 /// Kinds of work that verification does for peers, each from a budget of its own, so that none can

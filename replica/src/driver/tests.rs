@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod phases;
 mod stage;
 
 use std::sync::Arc;
@@ -64,7 +65,7 @@ fn what_others_wait_for_leaves_before_batches_are_executed_and_results_come_back
     let mut stage = stage(vec![vec![]]);
     let batch = Arc::new(Batch::new(vec![stage.request(1)]));
     *stage.driver.protocol.script.borrow_mut() = vec![vec![
-        Decided(1),
+        Decided(1, Path::Fast),
         Execute(1, Some(batch), false),
         Execute(2, None, true),
         Persist(10),

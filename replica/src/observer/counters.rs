@@ -121,6 +121,8 @@ pub struct PeerCounters {
     pub dropped: Counter,
     /// Messages of it that were refused, here or by the protocol.
     pub misbehaviour: Counter,
+    /// Times that this replica fell back to COMMITs while the PREPARE of that one was missing.
+    pub missing_votes: Counter,
     /// When something of it came in last, in microseconds after the observer's start; 0: never.
     pub arrived_us: Gauge,
     /// Round trip to it as QUIC sees it, smoothed, in microseconds; 0 before the first look.
@@ -148,6 +150,8 @@ pub struct Counters {
     pub executed_ops: Counter,
     /// Requests in executed batches.
     pub executed_requests: Counter,
+    /// Slots that this replica has proposed.
+    pub proposed: Counter,
     /// COMMITs sent because the fast path was late.
     pub fallbacks: Counter,
     /// Messages sent again to peers.

@@ -5,7 +5,10 @@
 mod committed;
 pub mod counters;
 pub mod executed;
+pub mod histogram;
+pub mod messages;
 mod overload;
+pub mod phases;
 mod process;
 pub mod status;
 
@@ -22,9 +25,11 @@ pub use committed::{CommittedEntry, CommittedLogError, Excerpt};
 use committed::{CommittedFile, Ring};
 use counters::{Counter, Counters, PeerCounters};
 use executed::ExecutedFile;
+use messages::Messages;
+use phases::{Phase, Phases};
 use status::{
-    ClientStatus, ConsensusStatus, PeerStatus, QueueStatus, ReplicaStatus, STATUS_SCHEMA,
-    StorageStatus, TrafficStatus,
+    ClientStatus, ConsensusStatus, PeerStatus, PhaseStatus, QueueStatus, ReplicaStatus,
+    STATUS_SCHEMA, StorageStatus, TrafficStatus,
 };
 
 /// Where the status page gets the storage figures from.
@@ -36,6 +41,10 @@ pub struct Observer {
     pub counters: Counters,
     /// Whether requests are turned away.
     pub overload: overload::Overload,
+    /// How long each phase of a slot took.
+    pub phases: Phases,
+    /// Messages on connections, by type.
+    pub messages: Messages,
     me: ReplicaId,
     cluster: Arc<Cluster>,
     started: Instant,
@@ -79,11 +88,14 @@ impl Observer {
         let file = logs.committed.map(CommittedFile::create).transpose()?;
         let executed = logs.executed.map(ExecutedFile::create).transpose()?;
         let per_kind = || kinds.iter().map(|_| Counter::default()).collect();
+        let started = Instant::now();
         Ok(Observer {
             counters: Counters::default(),
             overload: overload::Overload::default(),
+            phases: Phases::new(started),
+            messages: Messages::new(kinds),
             me,
-            started: Instant::now(),
+            started,
             peers: cluster.members().map(|_| PeerCounters::default()).collect(),
             cluster,
             kinds,
@@ -132,7 +144,7 @@ impl Observer {
             .expect("only members of the configuration are counted")
     }
 
-    /// A message of this kind was given to the transport.
+    /// A message of this kind was given to the transport; a broadcast is one.
     pub fn sent(&self, kind: usize) {
         if let Some(counter) = self.sent.get(kind) {
             counter.add(1);
@@ -143,6 +155,14 @@ impl Observer {
     pub fn received(&self, kind: usize) {
         if let Some(counter) = self.received.get(kind) {
             counter.add(1);
+        }
+    }
+
+    /// A proposal came in. Only those of the current view's primary are waited for.
+    pub fn proposal_arrived(&self, from: ReplicaId, seq: SeqNo) {
+        let term = self.term();
+        if self.cluster.primary(term.epoch, term.view) == from {
+            self.phases.proposal_arrived(seq);
         }
     }
 
@@ -188,7 +208,8 @@ impl Observer {
     pub fn report(&self, report: &Report) {
         let counters = &self.counters;
         match report {
-            Report::Proposed { .. } | Report::EagerCommits(_) => {}
+            Report::Proposed { .. } => counters.proposed.add(1),
+            Report::EagerCommits(_) => {}
             Report::Decided { path, .. } => match path {
                 Path::Fast => counters.decided_fast.add(1),
                 Path::Slow => counters.decided_slow.add(1),
@@ -196,6 +217,9 @@ impl Observer {
             },
             Report::FellBack { seq, missing } => {
                 counters.fallbacks.add(1);
+                for peer in missing {
+                    self.peer(*peer).missing_votes.add(1);
+                }
                 tracing::debug!(seq = seq.0, ?missing, "fell back to COMMITs");
             }
             Report::Stable { seq, .. } => counters.stable.set(seq.0),
@@ -380,6 +404,8 @@ impl Observer {
             },
             verify_batches: counters.verify_batches.summary(),
             storage: (self.storage)(),
+            phases: self.phase_status(),
+            messages: self.messages.status(),
             messages_sent: self.by_kind(&self.sent),
             messages_received: self.by_kind(&self.received),
         }
@@ -394,7 +420,9 @@ impl Observer {
             batch_ops: counters.batch_ops.summary(),
             executed_ops: counters.executed_ops.total(),
             executed_requests: counters.executed_requests.total(),
+            proposed: counters.proposed.total(),
             fallbacks: counters.fallbacks.total(),
+            own_vote_missing: self.peer(self.me).missing_votes.total(),
             retransmissions: counters.retransmissions.total(),
             suspicions: counters.suspicions.total(),
             equivocations: counters.equivocations.total(),
@@ -434,12 +462,31 @@ impl Observer {
                     connections: peer.connections.total(),
                     dropped: peer.dropped.total(),
                     misbehaviour: peer.misbehaviour.total(),
+                    missing_votes: peer.missing_votes.total(),
                     rtt_us: peer.rtt_us.value(),
                     rtt_min_us: peer.rtt_min_us.value(),
                     bans: peer.bans.total(),
                 }
             })
             .collect()
+    }
+
+    fn phase_status(&self) -> std::collections::BTreeMap<String, PhaseStatus> {
+        let measured = Phase::ALL.iter().map(|phase| {
+            let durations = self.phases.of(*phase);
+            let histogram = durations.snapshot();
+            let status = PhaseStatus {
+                count: histogram.len(),
+                mean_us: histogram.mean(),
+                p50_us: histogram.value_at_quantile(0.5),
+                p90_us: histogram.value_at_quantile(0.9),
+                p99_us: histogram.value_at_quantile(0.99),
+                max_us: durations.max_micros(),
+                hdr: histogram::to_text(&histogram),
+            };
+            (phase.name().to_owned(), status)
+        });
+        measured.filter(|(_, status)| status.count > 0).collect()
     }
 
     fn by_kind(&self, counters: &[Counter]) -> std::collections::BTreeMap<String, u64> {

@@ -54,6 +54,12 @@ pub struct ReplicaStatus {
     pub verify_batches: Summary,
     /// Durable storage.
     pub storage: StorageStatus,
+    /// How long the phases of slots and requests took, by `Phase::name`; those that never came are left out.
+    #[serde(default)]
+    pub phases: BTreeMap<String, PhaseStatus>,
+    /// Messages written to and read from connections, by type; a broadcast counts for each peer.
+    #[serde(default)]
+    pub messages: BTreeMap<String, MessageStatus>,
     /// Messages sent to peers, by kind; a broadcast counts once.
     pub messages_sent: BTreeMap<String, u64>,
     /// Messages received from peers, by kind.
@@ -92,8 +98,14 @@ pub struct ConsensusStatus {
     pub executed_ops: u64,
     /// Requests that changed the state: each counts once however often it is ordered.
     pub executed_requests: u64,
-    /// COMMITs sent because the fast path was late.
+    /// Slots that this replica has proposed.
+    #[serde(default)]
+    pub proposed: u64,
+    /// COMMITs sent because the fast path was late; `peers` says who was missing.
     pub fallbacks: u64,
+    /// Those of them in which its own PREPARE was missing: its disk was late.
+    #[serde(default)]
+    pub own_vote_missing: u64,
     /// Messages sent again to peers.
     pub retransmissions: u64,
     /// Times that the primary was suspected.
@@ -158,6 +170,9 @@ pub struct PeerStatus {
     pub dropped: u64,
     /// Messages of it that were refused.
     pub misbehaviour: u64,
+    /// Times that this replica fell back to COMMITs while the PREPARE of that one was missing.
+    #[serde(default)]
+    pub missing_votes: u64,
     /// Round trip to it as QUIC sees it, smoothed, in microseconds; 0: not known.
     #[serde(default)]
     pub rtt_us: u64,
@@ -167,6 +182,36 @@ pub struct PeerStatus {
     /// Times that it was cut off for a while because of them.
     #[serde(default)]
     pub bans: u64,
+}
+
+/// A phase of slots or requests (`Phase`), in microseconds. Percentiles are exact to 1 %.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "statistics by their usual names")]
+pub struct PhaseStatus {
+    /// Observations.
+    pub count: u64,
+    pub mean_us: f64,
+    pub p50_us: u64,
+    pub p90_us: u64,
+    pub p99_us: u64,
+    pub max_us: u64,
+    /// All of it: an HdrHistogram, format V2 in base64.
+    pub hdr: String,
+}
+
+/// Messages of one type, and their bytes without what QUIC and TLS add.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MessageStatus {
+    /// Written to connections.
+    pub sent: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Read from connections.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
 }
 
 /// Bytes on streams, without what QUIC and TLS add.

@@ -29,6 +29,7 @@ use super::outbound::{Handover, MESSAGE_COST};
 use super::thread::{Endpoint, StartError};
 use super::{CLOSE_BANNED, CLOSE_MISBEHAVIOUR, frames_at_hand};
 use crate::observer::Observer;
+use crate::observer::phases::Phase;
 use crate::verify::{ClientRequests, Source, VerifyInbox};
 
 mod bans;
@@ -36,7 +37,7 @@ mod outbox;
 mod turned_away;
 use bans::Bans;
 pub use bans::{BAD_REQUESTS_MAX, BAN_MAX, BAN_MIN};
-use outbox::Outbox;
+use outbox::{Leaving, Outbox};
 use turned_away::TurnedAway;
 
 /// Clients that one connection may speak for.
@@ -80,6 +81,8 @@ pub struct ClientSender {
 #[derive(Debug, Default)]
 struct ForClients {
     replies: Vec<Reply>,
+    /// When the first of them was handed over.
+    since: Option<Instant>,
     hint: Option<Term>,
 }
 
@@ -89,6 +92,7 @@ impl ClientSender {
         self.handover.put(|waiting| {
             if waiting.replies.is_empty() {
                 waiting.replies = replies;
+                waiting.since = Some(Instant::now());
             } else {
                 waiting.replies.extend(replies);
             }
@@ -184,7 +188,12 @@ impl Port {
     /// Moves what the core hands over into the connections' queues.
     async fn distribute(&self, handover: &Handover<ForClients>) {
         loop {
-            let ForClients { replies, hint } = handover.take().await;
+            let ForClients {
+                replies,
+                since,
+                hint,
+            } = handover.take().await;
+            let since = since.unwrap_or_else(Instant::now);
             let table = self.table();
             if let Some(term) = hint {
                 for client in table.connections.values() {
@@ -195,9 +204,9 @@ impl Port {
                 match table.routes.get(&reply.id.client).map(Vec::as_slice) {
                     Some([rest @ .., last]) => {
                         for client in rest {
-                            client.reply(reply.clone());
+                            client.reply(reply.clone(), since);
                         }
-                        last.reply(reply);
+                        last.reply(reply, since);
                     }
                     _ => self.observer.counters.replies_dropped.add(1),
                 }
@@ -293,13 +302,26 @@ impl Port {
             replica: self.me,
             term: self.observer.term(),
         };
-        let mut frames = vec![Bytes::from(crypto::encode(&hello))];
+        let mut leaving = Leaving {
+            frames: vec![Bytes::from(crypto::encode(&hello))],
+            ..Leaving::default()
+        };
         loop {
-            let bytes: usize = frames.iter().map(Bytes::len).sum();
-            writer.write_all(&frames).await?;
+            let bytes: usize = leaving.frames.iter().map(Bytes::len).sum();
+            writer.write_all(&leaving.frames).await?;
             self.observer.counters.client_traffic.sent.add(bytes as u64);
-            frames = client.outbox.take().await;
+            self.note_replies(&leaving);
+            leaving = client.outbox.take().await;
         }
+    }
+
+    fn note_replies(&self, written: &Leaving) {
+        let Some(since) = written.since else { return };
+        let replies = &self.observer.messages.replies;
+        replies.add(written.replies, written.reply_bytes);
+        let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let phase = self.observer.phases.of(Phase::Reply);
+        phase.record_n(micros, written.replies);
     }
 
     /// Reads the one stream of messages that a client opens at a time.
@@ -346,6 +368,9 @@ impl Port {
                 .add(frame.len() as u64);
             match ToReplica::from_frame(&frame)? {
                 ToReplica::Requests(raw) => {
+                    let bytes: usize = raw.iter().map(|raw| raw.len()).sum();
+                    let count = raw.len() as u64;
+                    self.observer.messages.requests.add(count, bytes as u64);
                     for Blob(raw) in raw {
                         if session.owns(&raw) {
                             requests.push(raw);
@@ -415,6 +440,7 @@ impl Port {
             requests.extend(held);
             return requests.len();
         };
+        self.note_arrivals(&requests);
         let source: Arc<dyn Source> = Arc::<Client>::clone(client);
         let requests = ClientRequests {
             source,
@@ -427,6 +453,14 @@ impl Port {
             .verify_clients_high
             .raise(waiting as u64);
         held.len()
+    }
+
+    fn note_arrivals(&self, requests: &[Bytes]) {
+        let phases = &self.observer.phases;
+        let now = phases.now();
+        for id in requests.iter().filter_map(|raw| claimed_id(raw)) {
+            phases.request_arrived(id, now);
+        }
     }
 
     fn turn_away(&self, client: &Client, requests: &[Bytes]) {
@@ -474,8 +508,8 @@ impl Table {
 }
 
 impl Client {
-    fn reply(&self, reply: Reply) {
-        let dropped = self.outbox.reply(reply);
+    fn reply(&self, reply: Reply, since: Instant) {
+        let dropped = self.outbox.reply(reply, since);
         self.observer.counters.replies_dropped.add(dropped);
     }
 }
@@ -493,7 +527,7 @@ impl Source for Client {
 
     fn turn_away(&self, id: RequestId) {
         self.observer.counters.busy_unread.add(1);
-        self.reply(Reply {
+        let reply = Reply {
             term: self.observer.term(),
             replica: self.me,
             id,
@@ -501,7 +535,8 @@ impl Source for Client {
             outcome: Outcome::Busy {
                 retry_after_ms: BUSY_PAUSE_MS,
             },
-        });
+        };
+        self.reply(reply, Instant::now());
     }
 }
 

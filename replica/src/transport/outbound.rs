@@ -41,9 +41,20 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     messages: VecDeque<Bytes>,
+    /// The type of each message, in the same order.
+    kinds: VecDeque<usize>,
     /// Goes out behind the messages; one at most.
-    latest: Option<Bytes>,
+    latest: Option<(usize, Bytes)>,
     bytes: usize,
+}
+
+/// Messages that leave a [`Queue`].
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// Encoded, in order.
+    pub(super) frames: Vec<Bytes>,
+    /// Their types.
+    pub(super) kinds: VecDeque<usize>,
 }
 
 /// What became of a message that was put into a [`Queue`].
@@ -58,12 +69,14 @@ pub(super) struct Put {
 impl Queue {
     /// Adds a message; drops the oldest ones while more than `bytes_max` are waiting. The newest
     /// one stays whatever its size, which the frame limits bound.
-    pub(super) fn put(&self, message: Bytes, bytes_max: usize) -> Put {
+    pub(super) fn put(&self, kind: usize, message: Bytes, bytes_max: usize) -> Put {
         let mut state = self.lock();
         state.bytes += message.len() + MESSAGE_COST;
         state.messages.push_back(message);
+        state.kinds.push_back(kind);
         let mut dropped = 0;
         while state.bytes > bytes_max && state.messages.len() > 1 {
+            state.kinds.pop_front();
             if let Some(oldest) = state.messages.pop_front() {
                 state.bytes -= oldest.len() + MESSAGE_COST;
                 dropped += 1;
@@ -79,22 +92,29 @@ impl Queue {
 
     /// Adds a message that replaces the one put here before, if that still waits: a peer that is
     /// slow to read must not be slowed down further by old news.
-    pub(super) fn put_latest(&self, message: Bytes) {
-        self.lock().latest = Some(message);
+    pub(super) fn put_latest(&self, kind: usize, message: Bytes) {
+        self.lock().latest = Some((kind, message));
         self.wake.notify_one();
     }
 
     /// Everything that waits, at once; waits until there is something. One consumer.
-    pub(super) async fn take(&self) -> Vec<Bytes> {
+    pub(super) async fn take(&self) -> Leaving {
         loop {
             let QueueState {
                 mut messages,
+                mut kinds,
                 latest,
                 ..
             } = std::mem::take(&mut *self.lock());
-            messages.extend(latest);
+            if let Some((kind, message)) = latest {
+                messages.push_back(message);
+                kinds.push_back(kind);
+            }
             if !messages.is_empty() {
-                return messages.into();
+                return Leaving {
+                    frames: messages.into(),
+                    kinds,
+                };
             }
             self.wake.notified().await;
         }
@@ -113,22 +133,24 @@ mod tests {
     async fn a_full_queue_drops_its_oldest_messages_and_says_how_many() {
         let queue = Queue::default();
         let most = 3 * (100 + MESSAGE_COST);
-        let put = |byte: u8| queue.put(Bytes::from(vec![byte; 100]), most).dropped;
+        let put = |byte: u8| {
+            let message = Bytes::from(vec![byte; 100]);
+            queue.put(usize::from(byte), message, most).dropped
+        };
         assert_eq!([put(1), put(2), put(3), put(4), put(5)], [0, 0, 0, 1, 1]);
-        let left: Vec<u8> = queue
-            .take()
-            .await
-            .iter()
-            .map(|message| message[0])
-            .collect();
-        assert_eq!(left, [3, 4, 5]);
-        queue.put_latest(Bytes::from_static(b"old news"));
-        put(6);
-        queue.put_latest(Bytes::from_static(b"news"));
         let left = queue.take().await;
-        assert_eq!((left.len(), left[1].as_ref()), (2, b"news".as_slice()));
-        let huge = queue.put(Bytes::from(vec![9; 10_000]), most);
+        let first: Vec<u8> = left.frames.iter().map(|message| message[0]).collect();
+        assert_eq!(first, [3, 4, 5]);
+        assert_eq!(left.kinds, [3, 4, 5], "each keeps its type");
+        queue.put_latest(77, Bytes::from_static(b"old news"));
+        put(6);
+        queue.put_latest(78, Bytes::from_static(b"news"));
+        let left = queue.take().await;
+        assert_eq!(left.frames.len(), 2);
+        assert_eq!(left.frames[1].as_ref(), b"news");
+        assert_eq!(left.kinds, [6, 78]);
+        let huge = queue.put(9, Bytes::from(vec![9; 10_000]), most);
         assert_eq!(huge.dropped, 0, "the newest message stays");
-        assert_eq!(queue.take().await.len(), 1);
+        assert_eq!(queue.take().await.frames.len(), 1);
     }
 }

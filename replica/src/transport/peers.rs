@@ -150,16 +150,22 @@ async fn serve(
 /// Moves what the core hands over into the peers' queues.
 async fn distribute(handover: &Handover<Vec<Outgoing>>, links: &BTreeMap<ReplicaId, Arc<Link>>) {
     loop {
-        for Outgoing { to, lane, bytes } in handover.take().await {
+        for message in handover.take().await {
+            let Outgoing {
+                to,
+                lane,
+                kind,
+                bytes,
+            } = message;
             match to {
                 Destination::Others => {
                     for link in links.values() {
-                        link.put(lane, bytes.clone());
+                        link.put(lane, kind, bytes.clone());
                     }
                 }
                 Destination::One(id) => {
                     if let Some(link) = links.get(&id) {
-                        link.put(lane, bytes);
+                        link.put(lane, kind, bytes);
                     }
                 }
             }
@@ -241,7 +247,7 @@ impl Link {
         }
     }
 
-    fn put(&self, lane: Lane, message: Bytes) {
+    fn put(&self, lane: Lane, kind: usize, message: Bytes) {
         let counters = self.observer.peer(self.peer);
         let connected = counters.connected.value() > 0;
         let bytes_max = if connected {
@@ -250,11 +256,11 @@ impl Link {
             OUTBOUND_AWAY_BYTES_MAX
         };
         let queue = match lane {
-            Lane::Latest => return self.messages.put_latest(message),
+            Lane::Latest => return self.messages.put_latest(kind, message),
             Lane::Main => &self.messages,
             Lane::Bulk => &self.bulk,
         };
-        let put = queue.put(message, bytes_max);
+        let put = queue.put(kind, message, bytes_max);
         counters.dropped.add(put.dropped);
         self.observer
             .counters
@@ -376,7 +382,7 @@ impl Link {
             StreamKind::Messages => &self.messages,
             StreamKind::Bulk => &self.bulk,
         };
-        let mut frames = queue.take().await;
+        let mut leaving = queue.take().await;
         let mut writer = FrameWriter::open(connection, kind).await?;
         let mut looked: Option<Instant> = None;
         loop {
@@ -384,10 +390,13 @@ impl Link {
                 looked = Some(Instant::now());
                 self.note_distance(connection);
             }
-            let bytes: usize = frames.iter().map(Bytes::len).sum();
-            writer.write_all(&frames).await?;
+            let bytes: usize = leaving.frames.iter().map(Bytes::len).sum();
+            writer.write_all(&leaving.frames).await?;
             self.observer.counters.peer_traffic.sent.add(bytes as u64);
-            frames = queue.take().await;
+            for (kind, frame) in leaving.kinds.iter().zip(&leaving.frames) {
+                self.observer.messages.sent(*kind, frame.len());
+            }
+            leaving = queue.take().await;
         }
     }
 

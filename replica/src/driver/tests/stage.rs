@@ -17,12 +17,16 @@ use consensus::{
 };
 use crypto::{Check, Digest, SecretKey, Verified};
 
-use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Network, Outgoing};
+use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Milestone, Network, Outgoing};
 use crate::driver::{Burst, Driver, Stop};
 use crate::observer::{Logs, Observer};
 
 /// The record of every certificate.
 pub(super) const CERTIFICATE: u32 = 77;
+
+/// Votes for slot 5 are 2005, second-phase votes 3005.
+pub(super) const VOTE: u32 = 2000;
+pub(super) const COMMIT: u32 = 3000;
 
 /// A message with this number carries [`CARRIED`] and nothing else.
 pub(super) const CARRIER: u32 = 1000;
@@ -43,7 +47,7 @@ pub(super) enum Command {
     Send(u32, When),
     Execute(u64, Option<Arc<Batch>>, bool),
     SetTimer(Timer, u64),
-    Decided(u64),
+    Decided(u64, Path),
     Report(Report),
     FetchState(u64, Digest),
     State(u16, StateMessage),
@@ -124,12 +128,12 @@ impl Protocol for Puppet {
                     timer,
                     after: Duration::from_nanos(nanos),
                 },
-                Command::Decided(seq) => Action::Report(Report::Decided {
+                Command::Decided(seq, path) => Action::Report(Report::Decided {
                     epoch: Epoch(0),
                     seq: SeqNo(seq),
                     view: View(0),
                     digest: Digest::default(),
-                    path: Path::Fast,
+                    path,
                 }),
                 Command::Report(report) => Action::Report(report),
                 Command::FetchState(seq, digest) => Action::FetchState {
@@ -288,6 +292,13 @@ impl Describe<u32> for Log {
     }
     fn lane(_: &u32) -> Lane {
         Lane::Main
+    }
+    fn milestone(wire: &u32) -> Option<Milestone<'_>> {
+        match (wire / 1000, u64::from(wire % 1000)) {
+            (2, seq) => Some(Milestone::Vote(SeqNo(seq))),
+            (3, seq) => Some(Milestone::Commit(SeqNo(seq))),
+            _ => None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use consensus::{Outcome, Reply, ResultBody, Term};
@@ -34,14 +35,30 @@ pub(super) struct Outbox {
 struct State {
     hint: Option<Term>,
     replies: VecDeque<Reply>,
+    /// Since when the oldest of them has been on its way.
+    since: Option<Instant>,
     bytes: usize,
     frames: VecDeque<Bytes>,
 }
 
+/// What leaves an [`Outbox`].
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// Encoded, in order.
+    pub(super) frames: Vec<Bytes>,
+    /// Replies in them.
+    pub(super) replies: u64,
+    /// Bytes of the frames with replies.
+    pub(super) reply_bytes: u64,
+    /// Since when the oldest of the replies has been on its way; `None` without one.
+    pub(super) since: Option<Instant>,
+}
+
 impl Outbox {
-    /// Adds a reply; returns how many older ones were dropped to make room.
-    pub(super) fn reply(&self, reply: Reply) -> u64 {
+    /// Adds a reply that has been on its way `since` then; returns how many older ones were dropped to make room.
+    pub(super) fn reply(&self, reply: Reply, since: Instant) -> u64 {
         let mut state = self.lock();
+        state.since.get_or_insert(since);
         state.bytes += cost(&reply);
         state.replies.push_back(reply);
         let mut dropped = 0;
@@ -74,21 +91,30 @@ impl Outbox {
     }
 
     /// Everything that waits, as frames; waits until there is something. One consumer.
-    pub(super) async fn take(&self) -> Vec<Bytes> {
+    pub(super) async fn take(&self) -> Leaving {
         loop {
             let State {
                 hint,
                 replies,
-                frames,
+                since,
+                frames: others,
                 ..
             } = std::mem::take(&mut *self.lock());
             let hint = hint.map(|term| Bytes::from(crypto::encode(&ToClient::Hint { term })));
-            let mut taken: Vec<Bytes> = hint.into_iter().collect();
-            encode_replies(replies, &mut taken);
-            taken.extend(frames);
-            if !taken.is_empty() {
+            let mut frames: Vec<Bytes> = hint.into_iter().collect();
+            let (first, count) = (frames.len(), replies.len() as u64);
+            encode_replies(replies, &mut frames);
+            let encoded = frames.get(first..).unwrap_or_default();
+            let reply_bytes = encoded.iter().map(|frame| frame.len() as u64).sum();
+            frames.extend(others);
+            if !frames.is_empty() {
                 self.taken.notify_one();
-                return taken;
+                return Leaving {
+                    frames,
+                    replies: count,
+                    reply_bytes,
+                    since,
+                };
             }
             self.wake.notified().await;
         }
@@ -168,11 +194,15 @@ mod tests {
         let outbox = Outbox::default();
         outbox.hint(TERM);
         for number in 1..=100 {
-            outbox.reply(reply(number, 10));
+            outbox.reply(reply(number, 10), Instant::now());
         }
-        outbox.reply(reply(101, FRAME_BYTES_MAX));
-        let frames = outbox.take().await;
-        assert_eq!(frames.len(), 3);
+        outbox.reply(reply(101, FRAME_BYTES_MAX), Instant::now());
+        let leaving = outbox.take().await;
+        let frames = leaving.frames;
+        assert_eq!((frames.len(), leaving.replies), (3, 101));
+        let bytes = frames[1].len() + frames[2].len();
+        assert_eq!(leaving.reply_bytes, bytes as u64, "the hint is none");
+        assert!(leaving.since.is_some());
         assert_eq!(
             ToClient::from_frame(&frames[0]).unwrap(),
             ToClient::Hint { term: TERM }
@@ -186,20 +216,20 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_not_read_is_waited_for() {
         let outbox = Outbox::default();
-        outbox.reply(reply(1, UNREAD_BYTES_MAX / 2));
+        outbox.reply(reply(1, UNREAD_BYTES_MAX / 2), Instant::now());
         let soon = Duration::from_millis(20);
         assert!(timeout(soon, outbox.is_read()).await.is_ok());
-        outbox.reply(reply(2, UNREAD_BYTES_MAX));
+        outbox.reply(reply(2, UNREAD_BYTES_MAX), Instant::now());
         assert!(timeout(soon, outbox.is_read()).await.is_err(), "too much");
         let (_, taken) = tokio::join!(outbox.is_read(), outbox.take());
-        assert_eq!(taken.len(), 2);
+        assert_eq!(taken.frames.len(), 2);
     }
 
     #[test]
     fn a_connection_that_reads_nothing_loses_its_oldest_replies() {
         let outbox = Outbox::default();
         let dropped: u64 = (1..=40)
-            .map(|number| outbox.reply(reply(number, 1 << 20)))
+            .map(|number| outbox.reply(reply(number, 1 << 20), Instant::now()))
             .sum();
         assert!((8..=10).contains(&dropped), "{dropped}");
         assert!(outbox.lock().bytes <= REPLY_BYTES_MAX);

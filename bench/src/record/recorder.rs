@@ -102,6 +102,15 @@ pub struct Recording {
     pub read_back: BTreeMap<Bytes, Option<Bytes>>,
 }
 
+/// A part of the measured phase.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Operations that succeeded in it.
+    pub ok: u64,
+    /// Their latencies from the intended start, nanoseconds, to 1 %.
+    pub latency: Histogram<u64>,
+}
+
 impl Recorder {
     /// A recorder for one worker; `history` is its own sink, or `None` when no history is kept.
     #[must_use]
@@ -395,6 +404,32 @@ impl Recording {
     pub fn answered_by_bucket(&self) -> Vec<u64> {
         let answered = |counts: &BucketCounts| counts.ok + counts.failed;
         self.bucket_counts.iter().map(answered).collect()
+    }
+
+    /// The first `count` parts of the measured phase, of `width` buckets of 100 ms each.
+    #[must_use]
+    pub fn windows(&self, width: usize, count: usize) -> Vec<Window> {
+        let empty = || Window {
+            ok: 0,
+            latency: histogram(DIGITS_COARSE),
+        };
+        let mut windows: Vec<Window> = (0..count).map(|_| empty()).collect();
+        let width = width.max(1);
+        for (bucket, counts) in self.bucket_counts.iter().enumerate() {
+            if let Some(window) = windows.get_mut(bucket / width) {
+                window.ok += counts.ok;
+            }
+        }
+        for (bucket, latencies) in self.bucket_latencies.intervals() {
+            let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
+            if let Some(window) = windows.get_mut(bucket / width) {
+                window
+                    .latency
+                    .add(latencies)
+                    .expect("all coarse histograms have the same bounds");
+            }
+        }
+        windows
     }
 
     /// The kinds that succeeded at least once, in the order of tables.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ClientAttackFact, Counters, Environment, Estimate, HistoryCounts, HistoryMode, Invocation,
-    NetworkFacts, Recording,
+    ClientAttackFact, Counters, Environment, Estimate, FallbackFacts, HistoryCounts, HistoryMode,
+    Invocation, MachineFacts, MessageFacts, NetworkFacts, PhaseFacts, Recording, Stationarity,
 };
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
@@ -98,6 +98,21 @@ pub struct Repeat {
     pub service_latency_us: BTreeMap<String, LatencySummary>,
     /// What the protocol did.
     pub consensus: ConsensusFacts,
+    /// How long the phases of its slots took; `None` if no replica said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhaseFacts>,
+    /// Messages by type, against the protocol's theory; `None` if no replica counted them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessageFacts>,
+    /// Why slots fell back to COMMITs; `None` in runs of versions that did not ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<FallbackFacts>,
+    /// Whether the measured phase was alike from beginning to end; `None` in runs of versions that did not test it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stationarity: Option<Stationarity>,
+    /// What the machine did meanwhile; `None` in runs of versions that did not look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineFacts>,
     /// What the checkers say.
     pub checks: Checks,
     /// The faults injected.
@@ -393,20 +408,31 @@ impl LatencySummary {
     /// Of a histogram of nanoseconds; all zero if it is empty.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Self {
+        Self::in_units(histogram, NS_PER_US)
+    }
+
+    /// Of a histogram of microseconds; all zero if it is empty.
+    #[must_use]
+    pub fn of_micros(histogram: &Histogram<u64>) -> Self {
+        Self::in_units(histogram, 1.0)
+    }
+
+    /// Of a histogram of which this many units are a microsecond.
+    fn in_units(histogram: &Histogram<u64>, per_us: f64) -> Self {
         if histogram.is_empty() {
             return Self::default();
         }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NS_PER_US;
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / per_us;
         Self {
             count: histogram.len(),
-            min: histogram.min() as f64 / NS_PER_US,
-            mean: histogram.mean() / NS_PER_US,
+            min: histogram.min() as f64 / per_us,
+            mean: histogram.mean() / per_us,
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
             p9999: at(0.9999),
-            max: histogram.max() as f64 / NS_PER_US,
+            max: histogram.max() as f64 / per_us,
         }
     }
 }

@@ -315,7 +315,7 @@ fn interval(estimate: &Estimate, show: fn(f64) -> String) -> String {
     }
 }
 
-fn medians(run: &Run) -> String {
+pub(super) fn medians(run: &Run) -> String {
     if run.repeats.len() > 1 {
         "medians over the repeats".to_owned()
     } else {
@@ -323,11 +323,11 @@ fn medians(run: &Run) -> String {
     }
 }
 
-fn median_of(run: &Run, value: impl Fn(&Repeat) -> f64) -> f64 {
+pub(super) fn median_of(run: &Run, value: impl Fn(&Repeat) -> f64) -> f64 {
     median(run.repeats.iter().map(value))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     crate::record::median(&mut values.collect::<Vec<_>>())
 }
 

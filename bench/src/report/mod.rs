@@ -14,6 +14,7 @@ mod network;
 mod paint;
 mod progress;
 mod setup;
+mod slots;
 mod summary;
 mod text;
 pub(crate) mod units;

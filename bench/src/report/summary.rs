@@ -6,6 +6,7 @@ use super::measurements::{consensus, cost, latency, throughput};
 use super::network::network;
 use super::paint::Paint;
 use super::setup::{Setup, machine};
+use super::slots::slots;
 use super::{doubts, markdown, text, units};
 use crate::check::Verdict;
 use crate::options::Finished;
@@ -61,6 +62,7 @@ fn document(run: &Run, directory: &str) -> Document {
         faults(run),
         network(run),
         Some(consensus(run)),
+        slots(run),
         cost(run),
         checks(run),
         misses(run),

@@ -18,8 +18,8 @@ use crate::exit::Exit;
 use crate::load::WorkerReport;
 use crate::options::RunError;
 use crate::record::{
-    HistoryCounts, HistoryFacts, HistoryMode, Repeat, read_history, write_latency_files,
-    write_timeseries,
+    HistoryCounts, HistoryFacts, HistoryMode, REPLICAS_FILE, Repeat, read_history,
+    write_latency_files, write_timeseries,
 };
 use crate::report::Stage;
 use crate::scenario::correct;
@@ -107,6 +107,7 @@ impl Running<'_> {
         repeat.resources = measured
             .ends
             .resources(measured.generator, repeat.operations.ok);
+        self.explain(&mut repeat, &measured);
         let remains = self.remains(committed);
         let (checks, verdicts) = checks::check(
             self.scenario,
@@ -157,6 +158,10 @@ impl Running<'_> {
             &measured.samples,
         )
         .map_err(|error| self.unwritable(&error))?;
+        let follow = measured.follow.into_series();
+        follow
+            .write(&self.directory.join(REPLICAS_FILE))
+            .map_err(|error| self.unwritable(&error))?;
         let folder = self.directory.path();
         // The thread of the faults had the only other handle, and has ended.
         if let Some(events) = Arc::into_inner(self.events) {

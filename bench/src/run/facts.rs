@@ -1,5 +1,6 @@
 //! From the replicas' status pages at the ends of the measured phase to the facts of run.json.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use replica::observer::status::ReplicaStatus;
@@ -43,6 +44,21 @@ impl Ends {
             .iter()
             .zip(&self.last.replicas)
             .filter_map(|(first, last)| Some((first.as_ref()?, last.as_ref()?)))
+    }
+
+    /// What is known of each replica in between; of one that was started in between, what its last process did.
+    pub(super) fn spans(&self) -> impl Iterator<Item = Span<'_>> {
+        self.pairs().map(|(first, last)| {
+            let whole = same_process(first, last);
+            Span {
+                first: match whole {
+                    true => Cow::Borrowed(first),
+                    false => Cow::Owned(ReplicaStatus::default()),
+                },
+                last,
+                whole,
+            }
+        })
     }
 
     /// What the protocol did in between, as seen by the replica that got furthest, if possible one that ran all the time.
@@ -100,18 +116,9 @@ impl Ends {
     /// What it cost. `ok` is the number of successful operations.
     pub(super) fn resources(&self, load_generator: ProcessResources, ok: u64) -> Resources {
         let replicas: Vec<ReplicaResources> = self
-            .pairs()
-            .map(|(first, last)| {
-                // What the process before used is not known any more.
-                let fresh = ReplicaStatus::default();
-                let first = if same_process(first, last) {
-                    first
-                } else {
-                    &fresh
-                };
-                (first.clone(), last)
-            })
-            .map(|(first, last)| ReplicaResources {
+            .spans()
+            // What a process before used is not known any more.
+            .map(|Span { first, last, .. }| ReplicaResources {
                 id: u32::from(last.replica),
                 cpu_s: last.process.cpu_s - first.process.cpu_s,
                 rss_max_bytes: last.process.rss_max_bytes,
@@ -126,6 +133,23 @@ impl Ends {
             replicas,
             load_generator,
         }
+    }
+}
+
+/// Two reports of one process of a replica.
+pub(super) struct Span<'s> {
+    /// At the beginning; nothing yet if the process started later.
+    pub(super) first: Cow<'s, ReplicaStatus>,
+    /// At the end.
+    pub(super) last: &'s ReplicaStatus,
+    /// Whether the process was there from the beginning on.
+    pub(super) whole: bool,
+}
+
+impl Span<'_> {
+    /// By how much a counter grew.
+    pub(super) fn diff(&self, counter: impl Fn(&ReplicaStatus) -> u64) -> u64 {
+        counter(self.last).saturating_sub(counter(&self.first))
     }
 }
 
@@ -157,15 +181,15 @@ fn same_process(first: &ReplicaStatus, last: &ReplicaStatus) -> bool {
     first.process.pid == last.process.pid
 }
 
-fn sent(status: &ReplicaStatus) -> u64 {
+pub(super) fn sent(status: &ReplicaStatus) -> u64 {
     status.traffic.peer_bytes_sent + status.traffic.client_bytes_sent
 }
 
-fn received(status: &ReplicaStatus) -> u64 {
+pub(super) fn received(status: &ReplicaStatus) -> u64 {
     status.traffic.peer_bytes_received + status.traffic.client_bytes_received
 }
 
-fn fsyncs(status: &ReplicaStatus) -> u64 {
+pub(super) fn fsyncs(status: &ReplicaStatus) -> u64 {
     status.storage.log_fsyncs + status.storage.state_fsyncs
 }
 

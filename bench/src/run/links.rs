@@ -145,7 +145,7 @@ impl Network {
         };
         Some(format!(
             "the emulated network was not met on {} of {judged} links: from {} to {} the round trip was {found}, not {:.1} ms; \
-             this machine may be too busy for this load",
+             this machine may be too busy for it: lower the load, or the number of replicas, until the links are met",
             missed.len(),
             worst.from,
             worst.to,

@@ -6,11 +6,17 @@ mod bounds;
 pub(crate) mod checks;
 mod facts;
 mod faults;
+mod figures;
 mod interrupt;
 mod links;
 mod liveness;
+mod machine;
+mod messages;
 mod read_back;
 mod repeat;
+mod series;
+mod slots;
+mod steadiness;
 mod threads;
 
 pub(crate) use interrupt::stop_flag;

@@ -18,6 +18,8 @@ use super::aftermath::RepeatOutcome;
 use super::facts::{self, Ends};
 use super::faults::{Injected, OutsidersWorld, Progressed, Timeline, TimelinePlan};
 use super::links::Network;
+use super::machine::MachineWatch;
+use super::series::Follow;
 use super::threads::{LoadThread, ThreadPlan};
 use crate::check::Usage;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
@@ -63,6 +65,10 @@ pub(super) struct Measured {
     pub(super) samples: Vec<ClusterSample>,
     /// What each replica needed at each look in the measured phase.
     pub(super) usage: Vec<Usage>,
+    /// Where each replica stood at each look.
+    pub(super) follow: Follow,
+    /// What the machine did.
+    pub(super) machine: Option<MachineWatch>,
     pub(super) generator: ProcessResources,
     pub(super) generator_share: f64,
     /// The faults that struck, or should have.
@@ -104,6 +110,10 @@ pub(super) struct Running<'r> {
     pub(super) network: Option<Arc<Network>>,
     /// What each replica needed so far in the measured phase.
     usage: Vec<Usage>,
+    /// Where each replica stood so far in the measured phase.
+    follow: Follow,
+    /// Since the measured phase began.
+    machine: Option<MachineWatch>,
     /// Members, clients and their public keys.
     pub(super) file: ClusterFile,
     /// How far the replicas were at each look in the measured phase.
@@ -227,6 +237,8 @@ impl<'r> Running<'r> {
             timeline: None,
             network: scenario.mesh().map(Network::new).map(Arc::new),
             usage: Vec::new(),
+            follow: Follow::default(),
+            machine: None,
             file: file.clone(),
             progressed: Vec::new(),
             loaded: Acknowledged::default(),
@@ -389,6 +401,8 @@ impl<'r> Running<'r> {
             ends: Ends { first, last },
             samples,
             usage: std::mem::take(&mut self.usage),
+            follow: std::mem::take(&mut self.follow),
+            machine: self.machine.take(),
             generator,
             generator_share,
             injected,

@@ -15,6 +15,7 @@ mod command;
 mod commands;
 mod disks;
 mod ends;
+mod explained;
 mod faults;
 mod history;
 mod local;

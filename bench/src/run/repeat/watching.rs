@@ -9,6 +9,7 @@ use crate::record::{ClusterSample, ProcessResources, Recording};
 use crate::report::Stage;
 use crate::run::facts;
 use crate::run::faults::{Progressed, Standing, Timeline};
+use crate::run::machine::MachineWatch;
 use crate::run::threads::{LoadThread, Poller};
 
 /// Between two looks at the replicas.
@@ -58,6 +59,7 @@ impl Running<'_> {
                 let at_ns = self.clock.now_ns().saturating_sub(self.measured_ns);
                 if begins {
                     *first = Some((snapshot.clone(), facts::own_process()));
+                    self.machine = Some(MachineWatch::start());
                     samples.push(facts::sample(&snapshot, 0));
                 } else if measuring && first.is_some() && last.is_none() {
                     samples.push(facts::sample(&snapshot, at_ns));
@@ -66,10 +68,18 @@ impl Running<'_> {
                     }
                 }
                 if measuring && first.is_some() {
+                    let liars = self.scenario.byzantine_replicas();
+                    self.follow.look(at_ns as f64 / NS, &snapshot, &liars);
                     self.usage
                         .extend(facts::usage(&snapshot, at_ns as f64 / NS));
                 }
+                if let Some(machine) = self.machine.as_mut().filter(|_| last.is_none()) {
+                    machine.look();
+                }
                 if ends {
+                    if let Some(machine) = &mut self.machine {
+                        machine.end();
+                    }
                     *last = Some((snapshot.clone(), facts::own_process()));
                 }
                 let recent = self.live.take_recent();

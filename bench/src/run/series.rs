@@ -1,0 +1,194 @@
+//! From the replicas' status pages to the rows of `replicas.csv`.
+
+use std::collections::BTreeSet;
+
+use replica::observer::status::ReplicaStatus;
+
+use super::facts::{fsyncs, received, sent};
+use crate::cluster::Snapshot;
+use crate::record::{ReplicaRow, ReplicaSeries, Totals};
+
+/// Follows every replica through the measured phase, over restarts.
+#[derive(Debug, Default)]
+pub(super) struct Follow {
+    series: ReplicaSeries,
+    replicas: Vec<Followed>,
+}
+
+/// What is known of one replica's past.
+#[derive(Clone, Copy, Debug, Default)]
+struct Followed {
+    /// The process that spoke last, and its counters then.
+    process: Option<(u32, Totals)>,
+    /// What all of its processes have done in the measured phase.
+    done: Totals,
+}
+
+impl Follow {
+    /// Takes in a look, `t_s` seconds into the measured phase. The first one is where totals begin. Who lies is not asked how far the others lag.
+    pub(super) fn look(&mut self, t_s: f64, snapshot: &Snapshot, liars: &BTreeSet<u32>) {
+        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
+        let answered: Vec<&ReplicaStatus> = answers
+            .filter(|(_, answered)| **answered)
+            .filter_map(|(status, _)| status.as_ref())
+            .collect();
+        let correct = answered
+            .iter()
+            .filter(|status| !liars.contains(&u32::from(status.replica)));
+        let furthest = correct
+            .map(|status| status.last_executed)
+            .max()
+            .unwrap_or_default();
+        let first = self.replicas.is_empty();
+        self.replicas
+            .resize(snapshot.replicas.len(), Followed::default());
+        let rows = answered
+            .into_iter()
+            .filter_map(|status| {
+                let followed = self.replicas.get_mut(usize::from(status.replica))?;
+                let totals = followed.advance(status, first);
+                Some(row(status, furthest, totals))
+            })
+            .collect();
+        self.series.push(t_s, rows);
+    }
+
+    pub(super) fn into_series(self) -> ReplicaSeries {
+        self.series
+    }
+}
+
+impl Followed {
+    fn advance(&mut self, status: &ReplicaStatus, first: bool) -> Totals {
+        let now = totals(status);
+        let before = match self.process {
+            Some((pid, before)) if pid == status.process.pid => before,
+            // Counted from before the measured phase on.
+            None if first => now,
+            // A process that has started since counts from its own start.
+            _ => Totals::default(),
+        };
+        self.done = self.done.and(&now.since(&before));
+        self.process = Some((status.process.pid, now));
+        self.done
+    }
+}
+
+fn row(status: &ReplicaStatus, furthest: u64, totals: Totals) -> ReplicaRow {
+    let role = match status.role.as_str() {
+        "learner" => "learner",
+        _ if status.primary == status.replica => "primary",
+        _ => "backup",
+    };
+    ReplicaRow {
+        id: u32::from(status.replica),
+        epoch: status.epoch,
+        view: status.view,
+        role,
+        executed: status.last_executed,
+        lag: furthest.saturating_sub(status.last_executed),
+        stable: status.stable,
+        rss_bytes: (status.process.rss_bytes > 0).then_some(status.process.rss_bytes),
+        totals,
+    }
+}
+
+fn totals(status: &ReplicaStatus) -> Totals {
+    let consensus = &status.consensus;
+    Totals {
+        fast: consensus.decided_fast,
+        slow: consensus.decided_slow,
+        fallbacks: consensus.fallbacks,
+        view_changes: consensus.view_changes,
+        transfers: consensus.state_transfers,
+        cpu_s: status.process.cpu_s,
+        bytes_sent: sent(status),
+        bytes_received: received(status),
+        fsyncs: fsyncs(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn status(id: u16, pid: u32, executed: u64, fsyncs: u64) -> ReplicaStatus {
+        let mut status = ReplicaStatus {
+            replica: id,
+            last_executed: executed,
+            ..ReplicaStatus::default()
+        };
+        status.process.pid = pid;
+        status.storage.log_fsyncs = fsyncs;
+        status
+    }
+
+    fn rows(looks: &[(f64, Vec<Option<ReplicaStatus>>)], liars: &[u32]) -> Vec<String> {
+        let mut follow = Follow::default();
+        for (t_s, replicas) in looks {
+            let snapshot = Snapshot {
+                answered: replicas.iter().map(Option::is_some).collect(),
+                replicas: replicas.clone(),
+            };
+            follow.look(*t_s, &snapshot, &liars.iter().copied().collect());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("replicas.csv");
+        follow.into_series().write(&path).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let wanted = ["t_s", "replica", "role", "executed", "lag", "fsyncs"];
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let names = lines.next().unwrap();
+        let places = wanted.map(|name| names.iter().position(|each| *each == name).unwrap());
+        lines
+            .map(|fields| places.map(|place| fields[place]).join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn totals_begin_with_the_phase_and_go_on_over_a_restart() {
+        let looks = [
+            (0.0, vec![Some(status(0, 1, 100, 40))]),
+            (0.2, vec![Some(status(0, 1, 110, 45))]),
+            (0.4, vec![None]),
+            (0.6, vec![Some(status(0, 2, 90, 3))]),
+            (0.8, vec![Some(status(0, 2, 120, 7))]),
+        ];
+        assert_eq!(
+            rows(&looks, &[]),
+            [
+                "0.000 0 primary 100 0 0",
+                "0.200 0 primary 110 0 5",
+                "0.600 0 primary 90 0 8",
+                "0.800 0 primary 120 0 12",
+            ]
+        );
+    }
+
+    #[test]
+    fn lag_is_behind_the_furthest_correct_replica_of_the_same_look() {
+        let looks = [(
+            0.0,
+            vec![
+                Some(status(0, 1, 90, 0)),
+                Some(status(1, 2, 100, 0)),
+                Some(status(2, 3, 5_000, 0)),
+            ],
+        )];
+        assert_eq!(
+            rows(&looks, &[2]),
+            [
+                "0.000 0 primary 90 10 0",
+                "0.000 1 backup 100 0 0",
+                "0.000 2 backup 5000 0 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_replica_that_comes_up_later_counts_from_its_start() {
+        let looks = [(0.0, vec![None]), (0.2, vec![Some(status(0, 9, 10, 6))])];
+        assert_eq!(rows(&looks, &[]), ["0.200 0 primary 10 0 6"]);
+    }
+}

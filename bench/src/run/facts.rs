@@ -211,7 +211,9 @@ pub(super) fn durability(snapshot: &Snapshot) -> Option<String> {
 /// The sample for the time series, `at_ns` into the measured phase.
 pub(super) fn sample(snapshot: &Snapshot, at_ns: u64) -> ClusterSample {
     let known = || snapshot.replicas.iter().flatten();
-    let furthest = known().max_by_key(|status| status.last_executed);
+    // Counters begin with their process: one that was restarted may be the furthest, and yet have decided little.
+    let furthest =
+        known().max_by_key(|status| status.consensus.decided_fast + status.consensus.decided_slow);
     ClusterSample {
         at_ns,
         view: known().map(|status| status.view).max().unwrap_or_default(),

@@ -21,7 +21,7 @@ const TICKS_PER_HALF_DISTANCE: u32 = 5;
 /// Sub-buckets of a histogram of three digits: the power of two at or above 2 * 10^3.
 const SUB_BUCKETS: u32 = 2048;
 
-/// Writes `all` and each kind that occurred into `directory`, as `<name>.hlog` and `<name>.hgrm`. `start` is the wall clock at the beginning of the measured phase.
+/// Writes `all` and each kind that occurred into `directory`, as `<name>.hlog` and `<name>.hgrm`, and `service.hgrm`: all from the moment of sending. `start` is the wall clock at the beginning of the measured phase.
 ///
 /// # Errors
 /// The file system's, with the path in the message.
@@ -42,7 +42,7 @@ pub fn write_latency_files(
             &recording.intended(kind),
         )?;
     }
-    Ok(())
+    write_hgrm(&directory.join("service.hgrm"), &recording.service(None))
 }
 
 /// Writes an interval log: for each second since `start` that has any value, its histogram of nanoseconds.

@@ -1,8 +1,15 @@
-//! Records which compiler built the program (a benchmark's result names it), and gathers the scenarios that it carries.
+//! Records which compiler built the program (a benchmark's result names it), and gathers the scenarios and the plotting script that it carries.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
 
 /// The scenario that is listed first, for it is the one to begin with.
 const FIRST: &str = "quickstart";
@@ -21,6 +28,47 @@ fn main() {
     println!("cargo::rustc-env=QUINTET_RUSTC={version}");
     println!("cargo::rerun-if-changed=build.rs");
     embed_scenarios();
+    embed_plots();
+}
+
+/// Where the script begins and ends among the scripts of the crate `plotly`; what follows sets formulas, which no report has.
+const SCRIPT_BEGINS: &str = "<script type=\"text/javascript\">";
+const SCRIPT_ENDS: &str = "</script>";
+
+/// The page's own script: draws what the report holds.
+const PAGE_SCRIPT: &str = "src/report/html/page.js";
+
+/// Writes what pages carry (docs/adr/0006): plotly.js, compressed to a third, as text, and the hashes by which browsers
+/// know the two scripts of a page from anything else.
+fn embed_plots() {
+    let scripts = plotly::Plot::offline_js_sources();
+    let plots = scripts
+        .split_once(SCRIPT_BEGINS)
+        .and_then(|(_, rest)| rest.split_once(SCRIPT_ENDS))
+        .map(|(script, _)| script)
+        .expect("the crate plotly gives its script between tags");
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
+    let compressed = compressed
+        .write_all(plots.as_bytes())
+        .and_then(|()| compressed.finish())
+        .expect("memory takes it all");
+    println!("cargo::rerun-if-changed={PAGE_SCRIPT}");
+    let page =
+        std::fs::read_to_string(PAGE_SCRIPT).expect("the page's script is part of the repository");
+    let hash = |script: &str| {
+        let hash = Sha256::digest(script.as_bytes());
+        format!("sha256-{}", BASE64_STANDARD.encode(hash))
+    };
+    let out = std::env::var_os("OUT_DIR")
+        .map(PathBuf::from)
+        .expect("cargo names it");
+    for (name, text) in [
+        ("plotly.js.gz.base64", BASE64_STANDARD.encode(compressed)),
+        ("plotly.js.hash", hash(plots)),
+        ("page.js.hash", hash(&page)),
+    ] {
+        std::fs::write(out.join(name), text).expect("OUT_DIR can be written");
+    }
 }
 
 /// Writes the list of all files below scenarios/: name and text, as `scenario::source` includes it.

@@ -30,6 +30,7 @@ Examples:
   bench list                                 the runs there are
   bench show @1 --reproduce                  the command that runs the newest again
   bench compare @2 @1                        what the newest run changed
+  bench report @1 --open                     the newest run as a page with figures
   bench scenario list                        the scenarios at hand
   bench simulate --seeds 0..2000             clusters in virtual time, faults on
 
@@ -59,18 +60,13 @@ is the newest.";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:
-  bench sweep sweeps/rate-latency
-  bench sweep quickstart --over load.clients=1,8,64 --over load.outstanding=1,8 --repeat 5
   bench sweep scenarios/attacks/
   bench sweep kill-primary pause-primary --repeat 3
+  bench sweep quickstart --over load.clients=1,8,64 --over load.outstanding=1,8
 
-One scenario with a [sweep] or --over: every combination, in turns over the repeats
-(A B A B). sweep.csv has one row for each run, DIR/<time>_<name>_<4 hex> a folder for
-each cell that `bench compare` takes. Stopped by Ctrl-C, the same command goes on.
-
-A folder or several scenarios: each in which something goes wrong is compared with
-the same load without it, run in the same session. The table is the resilience
-scorecard; it is left as scorecard.json, .md and .html in DIR/<time>_sweep.";
+Each scenario in which something goes wrong is compared with the same load without
+it, run in the same session. The table is the resilience scorecard; it is left as
+scorecard.json, .md and .html beside the runs in DIR/<time>_sweep.";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
@@ -83,6 +79,18 @@ as one RUN with all their repeats, which is how runs that took turns are compare
 A metric is better or worse if chance is an unlikely explanation and it changed by
 the threshold at least; docs/comparing.md has the statistics. Ten repeats a side
 find a change of 10 %. Exit code 7: --fail-on found what it was told to look for.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  bench report @1 --open
+  bench report results/latest -o report.html
+  bench report @1 @2 @3 -o side-by-side.html
+  bench report @1 --format csv
+
+`bench run` leaves report.html in the directory of each run; this writes it again, or
+in another format, or for several runs side by side. The page is one file that needs
+no network. Without -o a page goes to report.html in the run's directory (of several
+runs: in DIR), and its place is printed; other formats are printed.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -163,7 +171,7 @@ pub(super) enum Command {
     /// Run scenarios: start a cluster, load it, measure, check, and leave results
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Run one scenario over many values, or a folder of them: one table over all
+    /// Run a folder of scenarios, or one over many values: one table over all of them
     #[command(after_long_help = SWEEP_EXAMPLES)]
     Sweep(SweepArgs),
     /// Compare runs: what changed, whether that is more than chance, and by how much
@@ -175,6 +183,9 @@ pub(super) enum Command {
     /// Show a run again: its summary, environment, faults, or the command that runs it again
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
+    /// Turn runs into a report: a page with figures, Markdown, CSV or JSON
+    #[command(after_long_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Judge a run once more, from its files alone
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -234,7 +245,7 @@ pub(super) struct SweepArgs {
     /// Scenario files or names, folders of them, or folders of this program such as `attacks`
     #[arg(value_name = "SCENARIO|DIR", required = true)]
     pub(super) scenarios: Vec<String>,
-    /// The values that a key takes, such as load.clients=1,8; several make a cross product
+    /// Each scenario once with each value, such as load.clients=1,8; several make a cross product
     #[arg(long, value_name = "KEY=V1,V2")]
     pub(super) over: Vec<String>,
     /// Override a value of every scenario; may be repeated
@@ -243,12 +254,9 @@ pub(super) struct SweepArgs {
     /// Independent runs of each on fresh clusters
     #[arg(long, value_name = "N")]
     pub(super) repeat: Option<u32>,
-    /// No runs without faults to compare with (scorecards)
+    /// No runs without faults to compare with
     #[arg(long)]
     pub(super) alone: bool,
-    /// A new sweep, even if one of this scenario was stopped before its end
-    #[arg(long)]
-    pub(super) fresh: bool,
     /// Directory for results
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub(super) out: PathBuf,
@@ -310,6 +318,38 @@ pub(super) enum FailOn {
     /// Nothing
     #[default]
     Never,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Directories of results, ids or beginnings of ids, @1 for the newest
+    #[arg(value_name = "RUN", default_value = "@1")]
+    pub(super) runs: Vec<String>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: ReportFormat,
+    /// Write it to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub(super) open: bool,
+    /// Where ids are looked for
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) results: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// One page with interactive figures
+    #[default]
+    Html,
+    /// Markdown: the story and the tables of all figures
+    Md,
+    /// One line for each repeat
+    Csv,
+    /// Every point of every figure, as bench.report/v1
+    Json,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,7 @@ mod doctor;
 mod fault;
 mod logging;
 mod output;
+mod report;
 mod run;
 mod scenario;
 mod simulate;
@@ -60,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::execute(arguments, &output, crate::run::run),
         Command::List(arguments) => archive::list(arguments, &output),
         Command::Show(arguments) => archive::show(arguments, &output),
+        Command::Report(arguments) => report::execute(arguments, &output),
         Command::Verify(arguments) => verify::execute(arguments, &output),
         Command::Simulate(arguments) => simulate::execute(arguments, &output),
         Command::Replay(arguments) => simulate::replay(arguments, &output),

@@ -1,6 +1,7 @@
 //! What is compared: the metrics, their units, and which direction is better.
 
 use crate::record::{LatencySummary, Repeat, ReplicaResources};
+use crate::report::units;
 
 /// A figure of a repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,17 @@ impl Metric {
             | Self::Cpu => Unit::Microseconds,
             Self::Memory | Self::BytesSent => Unit::Bytes,
             Self::Fsyncs => Unit::Count,
+        }
+    }
+
+    /// A value with its unit, as a person reads it.
+    #[must_use]
+    pub fn shown(self, value: f64) -> String {
+        match self.unit() {
+            Unit::OperationsPerSecond => units::rate(value),
+            Unit::Microseconds => units::time(value),
+            Unit::Bytes => units::bytes(value),
+            Unit::Count => units::number(value),
         }
     }
 

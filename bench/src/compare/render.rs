@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::comparison::{Comparison, Pair};
 use super::judge::{MetricComparison, Verdict};
-use super::metric::{Metric, Unit};
 use super::side::Side;
 use super::statistics::{REPEATS_FOR_INTERVAL, repeats_for_any_answer};
 use super::words::{MANY_TIMES, conclusion};
@@ -87,8 +86,8 @@ fn metrics(pair: &Pair, baseline: &Side, candidate: &Side) -> Section {
     let row = |one: &MetricComparison| {
         vec![
             one.metric.title().to_owned(),
-            value(one.metric, one.baseline.median),
-            value(one.metric, one.candidate.median),
+            one.metric.shown(one.baseline.median),
+            one.metric.shown(one.candidate.median),
             one.change().map_or_else(|| "-".to_owned(), signed),
             one.ratio_interval.map_or_else(|| "-".to_owned(), between),
             chance(one.p_holm),
@@ -275,15 +274,6 @@ fn more_repeats(comparison: &Comparison) -> Option<usize> {
         .filter(|repeats| *repeats <= REPEATS_ADVISED_MAX)
         .max()
         .or((have < REPEATS_ADVISED).then_some(REPEATS_ADVISED))
-}
-
-fn value(metric: Metric, value: f64) -> String {
-    match metric.unit() {
-        Unit::OperationsPerSecond => units::rate(value),
-        Unit::Microseconds => units::time(value),
-        Unit::Bytes => units::bytes(value),
-        Unit::Count => units::number(value),
-    }
 }
 
 /// `+3.1 %`, `-12.0 %`, `+230 %`, `x 14`.

@@ -1,6 +1,7 @@
 //! A summary as markdown: `summary.md`.
 
 use super::document::{Document, Section, Table};
+use super::figure::{Figure, Grid};
 
 pub(super) fn draw(document: &Document) -> String {
     let mut text = format!(
@@ -24,6 +25,21 @@ pub(crate) fn page(opening: &str, sections: &[Section]) -> String {
         draw_section(&mut text, section);
     }
     text
+}
+
+/// The tables of figures, and in a line each why others are missing.
+pub(super) fn draw_figures(text: &mut String, figures: &[&Figure]) {
+    for figure in figures {
+        text.push_str(&format!("\n## {}\n", figure.title));
+        match &figure.body {
+            Err(why) => text.push_str(&format!("\nNot shown. {}\n", escaped(why))),
+            Ok(drawing) => {
+                let Grid { header, rows } = &drawing.table;
+                text.push_str(&format!("\n{}\n", escaped(&figure.caption)));
+                draw_rows(text, header.iter().map(String::as_str), rows, "---:");
+            }
+        }
+    }
 }
 
 fn draw_section(text: &mut String, section: &Section) {
@@ -61,24 +77,32 @@ fn draw_section(text: &mut String, section: &Section) {
     }
 }
 
-/// `rule` aligns every column but the first.
 fn draw_table(text: &mut String, table: &Table, rule: &str) {
+    draw_rows(text, table.header.iter().copied(), &table.rows, rule);
+}
+
+/// `rule` aligns every column but the first.
+fn draw_rows<'h>(
+    text: &mut String,
+    header: impl Iterator<Item = &'h str> + Clone,
+    rows: &[Vec<String>],
+    rule: &str,
+) {
     let line = |cells: &mut dyn Iterator<Item = String>| {
         cells.fold("|".to_owned(), |line, cell| line + " " + &cell + " |") + "\n"
     };
     text.push('\n');
-    text.push_str(&line(
-        &mut table.header.iter().map(|cell| (*cell).to_owned()),
-    ));
-    let rules = (0..table.header.len()).map(|column| if column == 0 { "---" } else { rule });
+    let columns = header.clone().count();
+    text.push_str(&line(&mut header.map(str::to_owned)));
+    let rules = (0..columns).map(|column| if column == 0 { "---" } else { rule });
     text.push_str(&line(&mut rules.map(str::to_owned)));
-    for row in &table.rows {
+    for row in rows {
         text.push_str(&line(&mut row.iter().map(|cell| escaped(cell))));
     }
 }
 
 /// Without the signs that markdown takes for its own in the texts of a summary.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for sign in text.chars() {
         if matches!(sign, '\\' | '`' | '*' | '_' | '|' | '<' | '[' | ']') {

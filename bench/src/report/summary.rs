@@ -8,9 +8,9 @@ use super::paint::Paint;
 use super::setup::{Setup, machine};
 use super::slots::slots;
 use super::{doubts, markdown, text, units};
-use crate::check::Verdict;
+use crate::check::{CheckResult, Verdict};
 use crate::options::Finished;
-use crate::record::{Repeat, Run, RunStatus, RunVerdict};
+use crate::record::{Checks, Repeat, Run, RunStatus, RunVerdict};
 
 /// For a terminal or a pipe.
 #[must_use]
@@ -52,7 +52,7 @@ pub fn faults_text(run: &Run, paint: Paint) -> String {
     }
 }
 
-fn document(run: &Run, directory: &str) -> Document {
+pub(super) fn document(run: &Run, directory: &str) -> Document {
     let (outcome, tone) = outcome(run);
     let all = [
         Some(what_was_run(run)),
@@ -83,7 +83,8 @@ fn document(run: &Run, directory: &str) -> Document {
     }
 }
 
-fn outcome(run: &Run) -> (String, Tone) {
+/// The verdict in capitals, and how good it is.
+pub(super) fn outcome(run: &Run) -> (String, Tone) {
     let (verdict, tone) = match run.verdict {
         RunVerdict::Pass => ("PASS", Tone::Good),
         RunVerdict::SloMissed => ("SLO MISSED", Tone::Doubtful),
@@ -172,18 +173,7 @@ fn checks(run: &Run) -> Option<Section> {
     let mut worst = Tone::Good;
     let mut facts = Vec::new();
     for (number, repeat) in (1..).zip(&run.repeats) {
-        let checks = &repeat.checks;
-        for (name, check) in [
-            ("agreement", &checks.agreement),
-            ("linearizable", &checks.linearizable),
-            ("exactly once", &checks.exactly_once),
-            ("state", &checks.state),
-            ("integrity", &checks.integrity),
-            ("evidence", &checks.evidence),
-            ("liveness", &checks.liveness),
-            ("read back", &checks.read_back),
-            ("resources", &checks.resources),
-        ] {
+        for (name, check) in named_checks(&repeat.checks) {
             // Of several repeats only what did not pass is spelled out.
             if several && check.verdict == Verdict::Pass {
                 continue;
@@ -215,7 +205,7 @@ fn checks(run: &Run) -> Option<Section> {
         ""
     };
     let items = if facts.is_empty() && several {
-        vec!["all five passed in every repeat".to_owned()]
+        vec!["all nine passed in every repeat".to_owned()]
     } else {
         Vec::new()
     };
@@ -231,6 +221,21 @@ fn checks(run: &Run) -> Option<Section> {
         items,
         ..Section::default()
     })
+}
+
+/// Each check with its name.
+pub(super) fn named_checks(checks: &Checks) -> [(&'static str, &CheckResult); 9] {
+    [
+        ("agreement", &checks.agreement),
+        ("linearizable", &checks.linearizable),
+        ("exactly once", &checks.exactly_once),
+        ("state", &checks.state),
+        ("integrity", &checks.integrity),
+        ("evidence", &checks.evidence),
+        ("liveness", &checks.liveness),
+        ("read back", &checks.read_back),
+        ("resources", &checks.resources),
+    ]
 }
 
 fn misses(run: &Run) -> Option<Section> {

@@ -36,7 +36,7 @@ use crate::record::{
     Environment, Run, RunDirectory, RunStatus, Settings, Summary, check_writable, write_file,
     write_json,
 };
-use crate::report::summary_markdown;
+use crate::report::{REPORT_FILE, RunFiles, report_html, summary_markdown};
 use crate::scenario::schema::{Durability, Engine, Scenario};
 
 use aftermath::Ended;
@@ -113,7 +113,7 @@ fn run_in(
     stop: &Arc<AtomicBool>,
 ) -> Result<Finished, RunError> {
     let scenario = &options.loaded.scenario;
-    let environment = Environment::gather(settings(scenario, options.attach.is_some()));
+    let environment = Environment::gather(settings(scenario, options));
     let io = |error: std::io::Error| repeat::unwritable(&directory.path(), &error);
     write_file(
         &directory.join("scenario.toml"),
@@ -188,6 +188,13 @@ fn run_in(
         summary_markdown(&run).as_bytes(),
     )
     .map_err(io)?;
+    let files = RunFiles::of(&run, &directory.path())
+        .map_err(|error| RunError::new(Exit::Runtime, error.to_string()))?;
+    write_file(
+        &directory.join(REPORT_FILE),
+        report_html(&[files]).as_bytes(),
+    )
+    .map_err(io)?;
     directory
         .finish(&run)
         .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
@@ -197,10 +204,9 @@ fn run_in(
     })
 }
 
-/// What a cluster of this scenario promises, if `bench` starts it.
-pub(crate) fn settings(scenario: &Scenario, attached: bool) -> Settings {
+fn settings(scenario: &Scenario, options: &RunOptions) -> Settings {
     let storage = &scenario.cluster.storage;
-    let durability = if attached {
+    let durability = if options.attach.is_some() {
         "not known: the replicas did not say"
     } else {
         match (storage.engine, storage.durability) {

@@ -46,10 +46,9 @@ impl Place {
     /// As a comment names it: `file.toml:12`, or the whole `--set` argument.
     pub(super) fn describe(self, layers: &[SourceText]) -> String {
         let source = &layers[self.layer];
-        if source.name.starts_with("--") {
+        if source.name == SET {
             // A comment has one line.
-            let text = source.text.replace(char::is_control, " ");
-            return format!("{} {text}", source.name);
+            return format!("{SET} {}", source.text.replace(char::is_control, " "));
         }
         format!("{}:{}", source.name, position(&source.text, self.start).0)
     }
@@ -101,7 +100,7 @@ pub(super) struct Entry {
 pub(super) type Table = BTreeMap<String, Entry>;
 
 /// Tables that mean one thing together: a later layer's replaces an earlier one's as a whole.
-pub(super) const ATOMIC: [&str; 3] = ["workload.key", "workload.value", "workload.mix"];
+const ATOMIC: [&str; 3] = ["workload.key", "workload.value", "workload.mix"];
 
 /// Syntax errors shown at once; more of them are mostly echoes of the first.
 const SYNTAX_ERRORS_MAX: usize = 3;
@@ -302,7 +301,7 @@ pub(super) fn apply_override(
     Ok(())
 }
 
-pub(super) fn override_value(
+fn override_value(
     layers: &[SourceText],
     layer: usize,
     offset: usize,

@@ -157,6 +157,13 @@ fn a_short_run_passes_all_checks_and_leaves_every_file_and_nothing_else() {
     for file in ["scenario.toml", "effective.toml", "env.json", "summary.md"] {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
     }
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    for figure in ["throughput", "latency", "percentiles", "views", "batches"] {
+        assert!(
+            report.contains(&format!("data-figure=\"{figure}\"")),
+            "{figure}"
+        );
+    }
     let repeat = run.join("repeat-1");
     let events = lines(&repeat.join("events.jsonl"));
     let load = events

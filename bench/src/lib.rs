@@ -8,6 +8,7 @@
 //!   cli ──► doctor ────► machine, and runs of one thing: what figures of this machine are worth
 //!   cli ──► archive ───► the results on disk: which there are, one of them again
 //!   cli ──► verify ────► check, over the files of a run
+//!   cli ──► experiment ► run, for every combination of what a scenario varies, in turns
 //!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
@@ -21,6 +22,7 @@ pub mod disk;
 pub mod doctor;
 pub mod emulation;
 pub mod exit;
+pub mod experiment;
 pub mod hostile_clients;
 pub mod judge;
 pub mod load;

@@ -6,6 +6,8 @@ use crate::record::INCOMPLETE_MARK;
 
 /// The file that a directory of results has when its run came to an end.
 pub(super) const RUN_FILE: &str = "run.json";
+/// What directories have that hold runs and are none.
+const OTHERS: [&str; 2] = ["sweep.json", "saturate.json"];
 
 /// Finds a run among the results in `out`; `option` is what chooses another place on the caller's command line.
 ///
@@ -23,6 +25,11 @@ pub fn find_run(out: &Path, name: &str, option: &str) -> Result<PathBuf, String>
     }
     if direct.join(INCOMPLETE_MARK).is_file() {
         return Err(unfinished(direct));
+    }
+    if let Some(other) = OTHERS.iter().find(|file| direct.join(file).is_file()) {
+        return Err(format!(
+            "{name} holds several runs, and {other} says what came of them: name a run or a folder in it"
+        ));
     }
     let entries = std::fs::read_dir(out).map_err(|error| {
         format!(

@@ -60,13 +60,18 @@ is the newest.";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:
+  bench sweep sweeps/rate-latency
+  bench sweep quickstart --over load.clients=1,8,64 --over load.outstanding=1,8 --repeat 5
   bench sweep scenarios/attacks/
   bench sweep kill-primary pause-primary --repeat 3
-  bench sweep quickstart --over load.clients=1,8,64 --over load.outstanding=1,8
 
-Each scenario in which something goes wrong is compared with the same load without
-it, run in the same session. The table is the resilience scorecard; it is left as
-scorecard.json, .md and .html beside the runs in DIR/<time>_sweep.";
+One scenario with a [sweep] or --over: every combination, in turns over the repeats
+(A B A B). sweep.csv has one row for each run, DIR/<time>_<name>_<4 hex> a folder for
+each cell that `bench compare` takes. Stopped by Ctrl-C, the same command goes on.
+
+A folder or several scenarios: each in which something goes wrong is compared with
+the same load without it, run in the same session. The table is the resilience
+scorecard; it is left as scorecard.json, .md and .html in DIR/<time>_sweep.";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
@@ -171,7 +176,7 @@ pub(super) enum Command {
     /// Run scenarios: start a cluster, load it, measure, check, and leave results
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Run a folder of scenarios, or one over many values: one table over all of them
+    /// Run one scenario over many values, or a folder of them: one table over all
     #[command(after_long_help = SWEEP_EXAMPLES)]
     Sweep(SweepArgs),
     /// Compare runs: what changed, whether that is more than chance, and by how much
@@ -245,7 +250,7 @@ pub(super) struct SweepArgs {
     /// Scenario files or names, folders of them, or folders of this program such as `attacks`
     #[arg(value_name = "SCENARIO|DIR", required = true)]
     pub(super) scenarios: Vec<String>,
-    /// Each scenario once with each value, such as load.clients=1,8; several make a cross product
+    /// The values that a key takes, such as load.clients=1,8; several make a cross product
     #[arg(long, value_name = "KEY=V1,V2")]
     pub(super) over: Vec<String>,
     /// Override a value of every scenario; may be repeated
@@ -254,9 +259,12 @@ pub(super) struct SweepArgs {
     /// Independent runs of each on fresh clusters
     #[arg(long, value_name = "N")]
     pub(super) repeat: Option<u32>,
-    /// No runs without faults to compare with
+    /// No runs without faults to compare with (scorecards)
     #[arg(long)]
     pub(super) alone: bool,
+    /// A new sweep, even if one of this scenario was stopped before its end
+    #[arg(long)]
+    pub(super) fresh: bool,
     /// Directory for results
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub(super) out: PathBuf,

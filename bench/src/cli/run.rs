@@ -32,6 +32,11 @@ pub(super) fn execute(
     let mut documents = Vec::new();
     for (position, (word, loaded)) in loaded.into_iter().enumerate() {
         output.warn(&loaded.warnings);
+        if loaded.scenario.sweep.is_some() {
+            output.say(&format!(
+                "{word} varies something, and `bench run` runs it once as it stands: bench sweep {word}"
+            ));
+        }
         let name = loaded.scenario.name.clone();
         let result = run(&RunOptions {
             loaded,

@@ -7,13 +7,116 @@ use jiff::Timestamp;
 use super::arguments::SweepArgs;
 use super::output::{self, Output};
 use crate::exit::Exit;
+use crate::experiment::{Experiment, open, run_experiment, sweep_text};
 use crate::options::{Finished, RunError, RunOptions};
-use crate::record::{write_file, write_json};
-use crate::scenario::Loaded;
+use crate::record::{Environment, write_file, write_json};
+use crate::run::settings;
+use crate::scenario::{Loaded, ScenarioError, Source, embedded, load_over};
 use crate::sweep::{Card, Plan, Targets, card_html, card_markdown, card_text, sweep};
 
-/// Runs everything and leaves the scorecard beside the runs.
+/// Runs one scenario over what it varies, or a scorecard.
 pub(super) fn execute(
+    arguments: &SweepArgs,
+    output: &Output,
+    run: impl Fn(&RunOptions) -> Result<Finished, RunError>,
+) -> Exit {
+    match varied(arguments) {
+        None => scorecard(arguments, output, run),
+        Some(Ok(base)) => experiment(arguments, output, base, run),
+        Some(Err(refused)) => {
+            output.refuse(&refused);
+            if output.json {
+                output.document(&output::refusal(&refused));
+            }
+            output.end(Exit::Usage)
+        }
+    }
+}
+
+/// The scenario, if it is one alone that varies something.
+fn varied(arguments: &SweepArgs) -> Option<Result<Loaded, ScenarioError>> {
+    let [word] = &arguments.scenarios[..] else {
+        return None;
+    };
+    if !Path::new(word).is_file() && (Path::new(word).is_dir() || embedded(word).is_none()) {
+        return None;
+    }
+    let loaded = Source::find(word)
+        .and_then(|source| load_over(&[source], &arguments.overrides(), &arguments.over));
+    match loaded {
+        Ok(loaded) if loaded.scenario.sweep.is_none() => None,
+        other => Some(other),
+    }
+}
+
+/// Runs every cell in turns and leaves the table beside the runs.
+fn experiment(
+    arguments: &SweepArgs,
+    output: &Output,
+    base: Loaded,
+    run: impl Fn(&RunOptions) -> Result<Finished, RunError>,
+) -> Exit {
+    let cells = match base.cells() {
+        Ok(cells) => cells,
+        Err(refused) => {
+            output.refuse(&refused);
+            return output.end(Exit::Usage);
+        }
+    };
+    output.warn(&base.warnings);
+    let experiment = Experiment {
+        repeats: base.scenario.repeat,
+        base,
+        cells,
+    };
+    let one = |loaded: &Loaded, out: &Path| {
+        run(&RunOptions {
+            loaded: loaded.clone(),
+            invocation: None,
+            out: out.to_owned(),
+            history: None,
+            attach: None,
+            keep_data: false,
+            display: output.display(arguments.plain),
+        })
+    };
+    let progress = |number: usize, total: usize, name: &str| {
+        output.say(&format!("[{number}/{total}] {name}"));
+    };
+    let environment = Environment::gather(settings(&experiment.base.scenario, false));
+    let ended =
+        open(&arguments.out, &experiment, environment, arguments.fresh).and_then(|opened| {
+            if opened.resumed {
+                output.say(&format!(
+                    "going on with {}, which has {} of {} runs",
+                    opened.path.display(),
+                    opened.measured(),
+                    experiment.cells.len() * experiment.repeats as usize
+                ));
+            }
+            run_experiment(&experiment, &opened, one, progress)
+        });
+    match ended {
+        Ok((document, exit)) => {
+            if output.json {
+                output.document(&document);
+            } else {
+                output.text(&sweep_text(&document, output.paint));
+            }
+            output.end(exit)
+        }
+        Err(error) => {
+            output.complain(&error.message);
+            if output.json {
+                output.document(&output::failure(error.exit, &error.message));
+            }
+            output.end(error.exit)
+        }
+    }
+}
+
+/// Runs everything and leaves the scorecard beside the runs.
+fn scorecard(
     arguments: &SweepArgs,
     output: &Output,
     run: impl Fn(&RunOptions) -> Result<Finished, RunError>,

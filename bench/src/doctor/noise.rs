@@ -32,7 +32,7 @@ pub struct Noise {
     pub schema: String,
     /// The machine and the program.
     pub environment: Environment,
-    /// What was run again and again, as a command.
+    /// What was run again and again: a scenario and its overrides.
     pub scenario: String,
     /// Pairs of runs.
     pub pairs: usize,
@@ -102,7 +102,12 @@ pub fn measure_noise(
     let noise = Noise {
         schema: NOISE_SCHEMA.to_owned(),
         environment,
-        scenario: format!("{QUICKSTART} {}", OVERRIDES.join(" ")),
+        scenario: [&[QUICKSTART], &OVERRIDES[..]]
+            .concat()
+            .into_iter()
+            .chain(options.set.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" "),
         pairs: options.pairs,
         directory: folder.to_owned(),
         metrics: Metric::ALL

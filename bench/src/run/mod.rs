@@ -113,7 +113,7 @@ fn run_in(
     stop: &Arc<AtomicBool>,
 ) -> Result<Finished, RunError> {
     let scenario = &options.loaded.scenario;
-    let environment = Environment::gather(settings(scenario, options));
+    let environment = Environment::gather(settings(scenario, options.attach.is_some()));
     let io = |error: std::io::Error| repeat::unwritable(&directory.path(), &error);
     write_file(
         &directory.join("scenario.toml"),
@@ -204,9 +204,10 @@ fn run_in(
     })
 }
 
-fn settings(scenario: &Scenario, options: &RunOptions) -> Settings {
+/// What a cluster of this scenario promises, if `bench` starts it.
+pub(crate) fn settings(scenario: &Scenario, attached: bool) -> Settings {
     let storage = &scenario.cluster.storage;
-    let durability = if options.attach.is_some() {
+    let durability = if attached {
         "not known: the replicas did not say"
     } else {
         match (storage.engine, storage.durability) {

@@ -4,20 +4,23 @@ use std::fmt::Write as _;
 
 use toml::Value as Toml;
 
+use super::cells::{self, Cell};
+use super::over::{OVER, apply_axis};
 use super::problem::{Problem, ScenarioError};
-use super::read;
+use super::read::{self, sweep::Written};
 use super::reading::{Origin, Reading};
 use super::schema::Scenario;
 use super::source::{QUICKSTART, Source, gather};
 use super::tree::{Layers, SET, SourceText, Table, apply_override, merge, parse};
 
 /// Tables that are written on one line.
-const INLINE: [&str; 5] = [
+const INLINE: [&str; 6] = [
     "workload.key",
     "workload.value",
     "workload.mix",
     "check.liveness",
     "network.default",
+    "sweep.over",
 ];
 
 /// The longest line that `explain` aligns its comments behind; longer lines push theirs out.
@@ -32,6 +35,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     layers: Layers,
     origins: Vec<(String, Origin)>,
+    /// The merged tree and what the sweep sets in it, if there is one.
+    swept: Option<Box<(Table, Written)>>,
 }
 
 /// Loads the sources, later ones over earlier ones, each over what it extends, and the `--set` arguments over all.
@@ -40,6 +45,18 @@ pub struct Loaded {
 /// # Errors
 /// Every problem found, each with its place and remedy; to blame is whoever wrote the scenario or the override.
 pub fn load(sources: &[Source], overrides: &[String]) -> Result<Loaded, ScenarioError> {
+    load_over(sources, overrides, &[])
+}
+
+/// As [`load`], with axes of a sweep beside those of the scenario, or in their place: `key=value,value`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_over(
+    sources: &[Source],
+    overrides: &[String],
+    over: &[String],
+) -> Result<Loaded, ScenarioError> {
     let quickstart = [Source::Embedded(QUICKSTART)];
     let sources = if sources.is_empty() {
         &quickstart
@@ -52,6 +69,11 @@ pub fn load(sources: &[Source], overrides: &[String]) -> Result<Loaded, Scenario
         name: SET.to_owned(),
         text: text.clone(),
     }));
+    let axes = layers.len();
+    layers.extend(over.iter().map(|text| SourceText {
+        name: OVER.to_owned(),
+        text: text.clone(),
+    }));
 
     let mut root = Table::new();
     for layer in 0..files {
@@ -62,36 +84,45 @@ pub fn load(sources: &[Source], overrides: &[String]) -> Result<Loaded, Scenario
     }
     let mut problems = Vec::new();
     for layer in files..layers.len() {
-        problems.extend(
-            apply_override(&layers, layer, &mut root)
-                .err()
-                .unwrap_or_default(),
-        );
+        let applied = match layer < axes {
+            true => apply_override(&layers, layer, &mut root),
+            false => apply_axis(&layers, layer, &mut root),
+        };
+        problems.extend(applied.err().unwrap_or_default());
     }
 
+    let kept = root.contains_key("sweep").then(|| root.clone());
     let mut reading = Reading::new(&layers);
     let scenario = read::scenario(&mut reading, root);
     problems.append(&mut reading.problems);
+    let swept = kept.zip(reading.sweep.take());
     if !problems.is_empty() {
-        // A problem that has no place of its own belongs to the file as a whole.
-        let top = &layers[files - 1];
-        let placed = |problem: Problem| match problem.source_name() {
-            Some(_) => problem,
-            None => problem.at(&top.name, &top.text, 0..0, ""),
-        };
-        return Err(ScenarioError::new(
-            problems.into_iter().map(placed).collect(),
-        ));
+        return Err(placed(problems, &layers[files - 1]));
     }
     let Reading {
         warnings, origins, ..
     } = reading;
-    Ok(Loaded {
+    let loaded = Loaded {
         scenario,
         warnings,
-        layers,
         origins,
-    })
+        swept: swept.map(Box::new),
+        layers,
+    };
+    // A sweep is refused before its first cell runs, not at the one that is wrong.
+    match loaded.cells() {
+        Ok(_) => Ok(loaded),
+        Err(error) => Err(placed(error.problems().to_vec(), &loaded.layers[files - 1])),
+    }
+}
+
+/// A problem that has no place of its own belongs to the file as a whole.
+fn placed(problems: Vec<Problem>, top: &SourceText) -> ScenarioError {
+    let place = |problem: Problem| match problem.source_name() {
+        Some(_) => problem,
+        None => problem.at(&top.name, &top.text, 0..0, ""),
+    };
+    ScenarioError::new(problems.into_iter().map(place).collect())
 }
 
 impl Loaded {
@@ -106,7 +137,56 @@ impl Loaded {
     }
 
     fn top(&self) -> Option<&SourceText> {
-        self.layers.iter().rev().find(|source| source.name != SET)
+        let mut files = self.layers.iter().rev();
+        files.find(|source| source.name != SET && source.name != OVER)
+    }
+
+    /// The cells of its sweep, each a scenario of its own; none if it has no sweep.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them, at the place where the sweep says it.
+    pub fn cells(&self) -> Result<Vec<Cell>, ScenarioError> {
+        let (Some(swept), Some(sweep)) = (&self.swept, &self.scenario.sweep) else {
+            return Ok(Vec::new());
+        };
+        let (root, written) = &**swept;
+        let planned = cells::plan(sweep, written)?;
+        let directories = cells::directories(&planned);
+        let mut all = Vec::new();
+        let mut problems = Vec::new();
+        for (planned, directory) in planned.into_iter().zip(directories) {
+            let tree = match cells::tree(&self.layers, root, &planned) {
+                Ok(tree) => tree,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
+            let mut reading = Reading::new(&self.layers);
+            let scenario = read::scenario(&mut reading, tree);
+            problems.append(&mut reading.problems);
+            let Reading {
+                warnings, origins, ..
+            } = reading;
+            all.push(Cell {
+                name: planned.name,
+                directory,
+                variant: planned.variant,
+                values: planned.values,
+                loaded: Loaded {
+                    scenario,
+                    warnings,
+                    origins,
+                    layers: self.layers.clone(),
+                    swept: None,
+                },
+            });
+        }
+        if problems.is_empty() {
+            Ok(all)
+        } else {
+            Err(cells::gathered(problems))
+        }
     }
 
     /// The whole scenario with nothing left to defaults; loading it gives the same scenario.
@@ -276,7 +356,7 @@ pub fn check(
     } = &loaded.scenario;
     let strikes: usize = faults.iter().map(|fault| fault.strikes().count()).sum();
     let line = format!(
-        "{}: ok, {name}, n = {}, f = {}{}{}",
+        "{}: ok, {name}, n = {}, f = {}{}{}{}",
         source.name(),
         cluster.n,
         cluster.f,
@@ -288,6 +368,10 @@ pub fn check(
             0 => String::new(),
             1 => ", 1 fault".to_owned(),
             many => format!(", {many} faults"),
+        },
+        match loaded.cells()?.len() {
+            0 => String::new(),
+            cells => format!(", a sweep of {cells} cells"),
         }
     );
     Ok((line, loaded.warnings))

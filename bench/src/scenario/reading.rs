@@ -2,6 +2,7 @@
 
 use super::nearest::nearest;
 use super::problem::Problem;
+use super::read::sweep::Written;
 use super::tree::{Layers, Place};
 
 /// Where an effective value came from.
@@ -23,6 +24,8 @@ pub(super) struct Reading<'l> {
     /// Dotted path and origin of every key, in the order of the file format.
     pub(super) origins: Vec<(String, Origin)>,
     pub(super) unknown: Vec<Unknown>,
+    /// What a sweep varies, with the places.
+    pub(super) sweep: Option<Written>,
     /// Paths whose values were refused: what depends on them is not judged.
     pub(super) refused: Vec<String>,
 }
@@ -43,6 +46,7 @@ impl<'l> Reading<'l> {
             warnings: Vec::new(),
             origins: Vec::new(),
             unknown: Vec::new(),
+            sweep: None,
             refused: Vec::new(),
         }
     }

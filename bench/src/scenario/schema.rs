@@ -25,6 +25,7 @@ pub use super::load::{Arrival, Load, LoadModel};
 pub use super::network::{Distances, Network, NetworkLink};
 pub use super::outsider::OutsiderFault;
 pub use super::partition::{LinkFault, OneWay, Partition};
+pub use super::sweep::{Axis, Exclude, Settings, Sweep, Variant};
 pub use super::units::{Bandwidth, Rate, Share, Size};
 pub use super::workload::{
     KeyDistribution, Mix, OpKind, Preset, ReadMode, ValueSize, Workload, WorkloadKind,
@@ -66,4 +67,7 @@ pub struct Scenario {
     pub slo: Slo,
     /// Facts that the run must show.
     pub expect: Expect,
+    /// What `bench sweep` varies; a run is that of the scenario without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
 }

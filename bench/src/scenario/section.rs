@@ -84,6 +84,18 @@ impl<'r, 'l> Section<'r, 'l> {
         self.reading.refused.push(path.to_owned());
     }
 
+    /// Notes where a value was written that is read in another way.
+    pub(super) fn note(&mut self, path: &str, place: Place) {
+        let origin = Origin::Written(place);
+        self.reading.origins.push((path.to_owned(), origin));
+    }
+
+    /// Forgets where a value was written that is shown as a part of a larger one.
+    pub(super) fn forget(&mut self, key: &str) {
+        let path = self.path(key);
+        self.reading.origins.retain(|(known, _)| *known != path);
+    }
+
     /// Notes that the default just taken for `key` follows from another value.
     pub(super) fn derived(&mut self, key: &str, from: impl Into<String>) {
         let path = self.path(key);

@@ -46,9 +46,10 @@ impl Place {
     /// As a comment names it: `file.toml:12`, or the whole `--set` argument.
     pub(super) fn describe(self, layers: &[SourceText]) -> String {
         let source = &layers[self.layer];
-        if source.name == SET {
+        if source.name.starts_with("--") {
             // A comment has one line.
-            return format!("{SET} {}", source.text.replace(char::is_control, " "));
+            let text = source.text.replace(char::is_control, " ");
+            return format!("{} {text}", source.name);
         }
         format!("{}:{}", source.name, position(&source.text, self.start).0)
     }
@@ -100,7 +101,7 @@ pub(super) struct Entry {
 pub(super) type Table = BTreeMap<String, Entry>;
 
 /// Tables that mean one thing together: a later layer's replaces an earlier one's as a whole.
-const ATOMIC: [&str; 3] = ["workload.key", "workload.value", "workload.mix"];
+pub(super) const ATOMIC: [&str; 3] = ["workload.key", "workload.value", "workload.mix"];
 
 /// Syntax errors shown at once; more of them are mostly echoes of the first.
 const SYNTAX_ERRORS_MAX: usize = 3;
@@ -301,7 +302,7 @@ pub(super) fn apply_override(
     Ok(())
 }
 
-fn override_value(
+pub(super) fn override_value(
     layers: &[SourceText],
     layer: usize,
     offset: usize,

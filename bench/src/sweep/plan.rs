@@ -79,6 +79,7 @@ impl Plan {
             for variant in &variants {
                 let set: Vec<String> = targets.set.iter().chain(variant).cloned().collect();
                 match load(std::slice::from_ref(source), &set) {
+                    Ok(loaded) if loaded.scenario.sweep.is_some() => refused.push(alone(source)),
                     Ok(loaded) => plan.add(source, loaded, variant, &set, targets.alone),
                     Err(error) => refused.push(error),
                 }
@@ -149,6 +150,16 @@ impl Plan {
         self.references.push(reference);
         Some(self.references.len() - 1)
     }
+}
+
+/// A scenario that varies something is a table of its own.
+fn alone(source: &Source) -> ScenarioError {
+    let name = source.name();
+    Problem::new(format!(
+        "{name} has a [sweep], which goes with no other scenario"
+    ))
+    .help(format!("bench sweep {name}"))
+    .into()
 }
 
 /// A file, everything in a folder, or what the program carries under that name.

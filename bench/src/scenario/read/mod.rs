@@ -14,6 +14,7 @@ mod outsider;
 mod partition;
 mod rules;
 mod slo;
+pub(super) mod sweep;
 mod workload;
 
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
         check: root.table("check", check),
         slo: root.table("slo", slo::read),
         expect: root.table("expect", expect::read),
+        sweep: None,
     };
     // In the effective file, too, lists of tables stand behind the tables.
     scenario.byzantine = byzantine::read(&mut root);
@@ -61,7 +63,12 @@ pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
     scenario.faults = fault::read(&mut root, scenario.load.duration, n);
     // Its work was done when the layers were gathered.
     let _ = root.take("extends");
-    root.later(&[("sweep", "sweeps over several values")]);
+    let sweep = sweep::read(&mut root);
+    if let Some((sweep, written)) = sweep {
+        sweep::judge(&mut root, &sweep);
+        scenario.sweep = Some(sweep);
+        root.reading.sweep = Some(written);
+    }
     root.finish();
     reading.judge_unknown_keys();
     if reading.problems.is_empty() {

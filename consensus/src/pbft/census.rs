@@ -6,7 +6,7 @@
 //! | votes | slots x n x 2 views x 2 kinds | one of each replica, view and kind (R5) |
 //! | bodies | slots x 4 | header, own vote, prepared certificate, decision |
 //! | requests | `pending_requests_max` | more are answered "busy" (R6) |
-//! | claims | 2 L / K x n | one of each replica and checkpoint (R9) |
+//! | claims | 3 L / K x n | one of each replica and checkpoint: in (h, h + 2 L], and in one window above a certificate farther ahead (R9, R13) |
 //! | reports | n | the newest of each replica (R10) |
 //! | proofs | n | one says all there is to say (R18) |
 //! | decisions | L | the archive, which has a bound in bytes as well (R13) |

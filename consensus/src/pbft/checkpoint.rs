@@ -99,7 +99,7 @@ impl Pbft {
         out: &mut Outbox<Self>,
     ) {
         let interval = self.cluster().limits().checkpoint_interval;
-        if !claim.seq.0.is_multiple_of(interval) || !self.window.reaches(claim.seq) {
+        if !claim.seq.0.is_multiple_of(interval) || !self.keeps_claims_of(claim.seq) {
             return;
         }
         let claims = self.claims.entry(claim.seq).or_default();
@@ -125,6 +125,16 @@ impl Pbft {
             };
             self.on_stable(now, certificate, out);
         }
+    }
+
+    /// Are CHECKPOINTs for this slot kept? Those in reach of h are, and those in the window of others
+    /// who are known to be far ahead: after a power cut they may have no other state than one there, and
+    /// it becomes stable only with the help of who lags behind (R13).
+    fn keeps_claims_of(&self, seq: SeqNo) -> bool {
+        let window = self.cluster().limits().log_window;
+        let ahead = self.ahead.as_ref().map(|certificate| certificate.seq);
+        self.window.reaches(seq)
+            || ahead.is_some_and(|ahead| seq > ahead && seq <= ahead.plus(window))
     }
 
     /// The newest checkpoint above `seq` for whose state f + 1 replicas vouch.
@@ -161,6 +171,9 @@ impl Pbft {
             // Not executed, or not durable yet. The certificate is kept for then.
             if self.ahead.as_ref().is_none_or(|held| held.seq < seq) {
                 self.ahead = Some(certificate);
+                let mut claims = std::mem::take(&mut self.claims);
+                claims.retain(|seq, _| self.keeps_claims_of(*seq));
+                self.claims = claims;
                 self.fetch_if_behind(out);
             }
             return;

@@ -336,3 +336,56 @@ fn what_the_disk_says_of_checkpoints_that_are_stable_by_now_is_not_claimed() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn who_is_far_behind_a_state_that_nobody_holds_any_more_fetches_a_newer_one() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    let (stable, newest) = (40, 48);
+    let claim = |from: u16, seq| Wire::Checkpoint(fixture.checkpoint(from, seq, state_at(seq)));
+    node.receive(2, &claim(2, newest));
+    node.receive(
+        0,
+        &Wire::Stable(fixture.stable(&[0, 2, 3, 4], stable, state_at(stable))),
+    );
+    node.receive(3, &claim(3, newest));
+    let asks = |node: &mut Node, seq: u64| {
+        node.wait(long());
+        let lines = node.fire(Timer::Status);
+        lines.contains(&format!("fetch state s{seq}"))
+    };
+    node.fire(Timer::Status);
+    assert!(
+        !asks(&mut node, newest),
+        "the claim before the certificate was out of reach"
+    );
+    node.receive(2, &claim(2, newest));
+    assert!(asks(&mut node, newest));
+    let lines = node.state_installed(newest, state_at(newest));
+    assert!(lines.contains(&"stable s40".to_owned()), "{lines:?}");
+    assert_eq!(node.core.last_executed(), SeqNo(newest));
+}
+
+#[test]
+fn claims_far_ahead_are_kept_for_one_window_above_one_certificate_only() {
+    let fixture = Fixture::strong();
+    let window = fixture.cluster.limits().log_window;
+    let mut node = fixture.node(1);
+    let claim = |seq| Wire::Checkpoint(fixture.checkpoint(2, seq, state_at(seq)));
+    let mut held = |stable: u64| {
+        node.receive(
+            0,
+            &Wire::Stable(fixture.stable(&[0, 2, 3, 4], stable, state_at(stable))),
+        );
+        for seq in (stable - window..stable + 2 * window).step_by(4) {
+            node.receive(2, &claim(seq));
+        }
+        node.core.census().claims as u64
+    };
+    assert_eq!(held(80), window / 4);
+    assert_eq!(
+        held(400),
+        window / 4,
+        "those above the older one are forgotten"
+    );
+}

@@ -29,6 +29,7 @@ pub mod load;
 pub mod machine;
 pub mod options;
 pub mod outsider;
+pub mod prom;
 pub mod record;
 pub mod report;
 pub mod run;

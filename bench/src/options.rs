@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::exit::Exit;
+use crate::prom::LoadMetrics;
 use crate::record::{HistoryMode, Invocation, Run};
 use crate::scenario::Loaded;
 
@@ -21,6 +22,8 @@ pub struct RunOptions {
     pub attach: Option<PathBuf>,
     /// Whether the replicas' data directories are kept after the run.
     pub keep_data: bool,
+    /// Who shows Prometheus what the load generator does, if anybody does.
+    pub metrics: Option<LoadMetrics>,
     /// How progress is shown.
     pub display: Display,
 }

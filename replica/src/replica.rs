@@ -135,6 +135,7 @@ impl Replica {
                     let stop = core_loop::run(&mut driver, &inbox, &observer, clock);
                     // Nobody takes from the inbox any more, so nobody may wait for room in it.
                     inbox.close();
+                    observer.counters.stopped.set(1);
                     stopped();
                     stop
                 }

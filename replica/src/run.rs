@@ -80,7 +80,7 @@ async fn supervise(options: &Options, mut fitting: impl Fitting) -> anyhow::Resu
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let admin = match options.admin {
-        Some(address) => Some(admin::listen(address).await?),
+        Some(address) => Some(admin::listen(address, "--admin").await?),
         None => None,
     };
     let core_stopped = Arc::new(Notify::new());

@@ -2,56 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
+
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
-use tempfile::TempDir;
-
-fn replica() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_replica"))
-}
-
-/// A cluster whose ports nobody else has, and its first replica's directory.
-fn found() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    // The kernel's choice of a free port; the ones behind it are free as well, as a rule.
-    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().min(65_000);
-    let path = directory.path().join("cluster");
-    let founded = replica()
-        .args(["genesis", "-f", "1", "--clients", "1", "--base-port"])
-        .arg(port.to_string())
-        .arg("-o")
-        .arg(&path)
-        .output()
-        .unwrap();
-    assert!(founded.status.success(), "{founded:?}");
-    (directory, path.join("replica-0"))
-}
-
-/// Starts a replica that stops when its standard input ends, and waits until it is ready.
-fn start(directory: &Path, options: &[&str]) -> Child {
-    let mut child = replica()
-        .args(["--quiet", "run", "--exit-with-stdin", "--dir"])
-        .arg(directory)
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let ready = line
-        .strip_prefix("ready ")
-        .unwrap_or_else(|| panic!("not ready: {line:?}"));
-    let ready: replica::Ready = serde_json::from_str(ready).unwrap();
-    assert_eq!((ready.replica, ready.pid), (0, child.id()));
-    child
-}
+use cluster::{found, replica, start};
 
 /// Exit code and message of a run that is expected to end by itself.
 fn refused(directory: &Path, options: &[&str]) -> (i32, String) {
@@ -71,7 +28,7 @@ fn refused(directory: &Path, options: &[&str]) -> (i32, String) {
 fn a_replica_stops_when_its_standard_input_ends_and_starts_again() {
     let (_cluster, directory) = found();
     for _ in 0..2 {
-        let mut child = start(&directory, &[]);
+        let (mut child, _) = start(&directory, &[]);
         child.stdin.as_mut().unwrap().write_all(b"ignored").unwrap();
         drop(child.stdin.take());
         assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -81,7 +38,7 @@ fn a_replica_stops_when_its_standard_input_ends_and_starts_again() {
 #[test]
 fn an_occupied_port_is_named_and_the_environment_is_to_blame() {
     let (_cluster, directory) = found();
-    let mut child = start(&directory, &[]);
+    let (mut child, _) = start(&directory, &[]);
     let (code, message) = refused(&directory, &[]);
     assert_eq!(code, 6, "{message}");
     assert!(message.contains("is taken"), "{message}");
@@ -128,7 +85,7 @@ fn a_replica_that_has_forgotten_its_promises_says_so_and_comes_back_without_a_vo
     }
 
     let (_cluster, unsynced) = found();
-    let mut child = start(&unsynced, &["--durability", "off"]);
+    let (mut child, _) = start(&unsynced, &["--durability", "off"]);
     child.kill().unwrap();
     child.wait().unwrap();
     let errors = said(&unsynced, &[]);
@@ -212,7 +169,7 @@ fn inspect_and_fsck_say_what_is_there_and_change_nothing() {
     assert!(text.contains("has never run"), "{text}");
     assert!(!directory.join("data").exists());
 
-    let mut child = start(&directory, &[]);
+    let (mut child, _) = start(&directory, &[]);
     let (code, _, message) = run_command(&["fsck"], &directory);
     assert_eq!(code, 6, "{message}");
     assert!(

@@ -2,6 +2,7 @@
 
 mod results;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -237,6 +238,9 @@ pub(super) struct RunArgs {
     /// Measure the running cluster of this file instead of starting one
     #[arg(long, value_name = "CLUSTER.toml")]
     pub(super) attach: Option<PathBuf>,
+    /// Show Prometheus what the load generator does: a port of this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = replica::admin::parse_address)]
+    pub(super) prom: Option<SocketAddr>,
     /// Keep the replicas' data directories
     #[arg(long)]
     pub(super) keep_data: bool,

@@ -7,6 +7,7 @@ use super::arguments::RunArgs;
 use super::output::{self, Output};
 use crate::exit::Exit;
 use crate::options::{Finished, RunError, RunOptions};
+use crate::prom::LoadMetrics;
 use crate::record::{Invocation, Run};
 use crate::report::summary_text;
 use crate::scenario::{Loaded, QUICKSTART, ScenarioError, Source, load};
@@ -26,6 +27,17 @@ pub(super) fn execute(
                 document(output, &documents.collect::<Vec<_>>());
             }
             return output.end(Exit::Usage);
+        }
+    };
+    // One server for all of them: what it counts goes on from one to the next.
+    let serving = match arguments.prom.map(LoadMetrics::serve).transpose() {
+        Ok(serving) => serving,
+        Err(error) => {
+            output.complain(&error.to_string());
+            if output.json {
+                output.document(&output::failure(error.exit, &error.message));
+            }
+            return output.end(error.exit);
         }
     };
     let mut gravest = Exit::Ok;
@@ -50,6 +62,7 @@ pub(super) fn execute(
             history: arguments.history.map(Into::into),
             attach: arguments.attach.clone(),
             keep_data: arguments.keep_data,
+            metrics: serving.as_ref().map(|serving| serving.metrics().clone()),
             display: output.display(arguments.plain),
         });
         let exit = match result {

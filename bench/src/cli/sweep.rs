@@ -149,6 +149,7 @@ fn scorecard(
             history: None,
             attach: None,
             keep_data: false,
+            metrics: None,
             display: output.display(arguments.plain),
         })
     };

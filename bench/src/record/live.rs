@@ -1,7 +1,7 @@
 //! What a progress display may look at while the run goes on: counters of all workers, and the latencies of the last moments.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
@@ -22,6 +22,10 @@ pub struct Live {
     busy_replies: AtomicU64,
     answered: AtomicU64,
     recent: Mutex<Histogram<u64>>,
+    /// Everything that went through `recent`.
+    total: Mutex<Histogram<u64>>,
+    /// What the replicas said last.
+    cluster: Mutex<Option<SeenCluster>>,
     marks: Marks,
 }
 
@@ -32,6 +36,15 @@ pub struct LiveSnapshot {
     pub measured: Counters,
     /// Operations answered in any phase, so that the load phase shows progress as well.
     pub answered: u64,
+}
+
+/// Where the cluster is, as far as the replicas that answered say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenCluster {
+    /// The highest view that a replica is in.
+    pub view: u64,
+    /// Replicas that answered.
+    pub replicas_up: u32,
 }
 
 /// Latencies from the intended start since the display last asked, in microseconds (1 % exact).
@@ -61,6 +74,8 @@ impl Default for Live {
             busy_replies: zero(),
             answered: zero(),
             recent: Mutex::new(histogram(DIGITS_COARSE)),
+            total: Mutex::new(histogram(DIGITS_COARSE)),
+            cluster: Mutex::default(),
             marks: Marks::default(),
         }
     }
@@ -88,7 +103,7 @@ impl Live {
 
     /// Latencies since the last call; `None` if nothing of the measured phase was answered.
     pub fn take_recent(&self) -> Option<RecentLatency> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         let us = |ns: u64| ns as f64 / 1e3;
         let taken = (!recent.is_empty()).then(|| RecentLatency {
             count: recent.len(),
@@ -98,6 +113,21 @@ impl Live {
         });
         recent.reset();
         taken
+    }
+
+    /// All latencies from the intended start so far, nanoseconds to 1 %. The last tenth of a second may be missing.
+    pub fn latencies(&self) -> Histogram<u64> {
+        lock(&self.total).clone()
+    }
+
+    /// Notes where the cluster is.
+    pub fn saw(&self, cluster: SeenCluster) {
+        *lock(&self.cluster) = Some(cluster);
+    }
+
+    /// Where the cluster was last seen; `None` before anybody looked.
+    pub fn cluster(&self) -> Option<SeenCluster> {
+        *lock(&self.cluster)
     }
 
     /// The moments at which faults struck.
@@ -126,9 +156,14 @@ impl Live {
     }
 
     pub(super) fn add_recent(&self, latencies: &Histogram<u64>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent
-            .add(latencies)
-            .expect("all coarse histograms have the same bounds");
+        for histogram in [&self.recent, &self.total] {
+            lock(histogram)
+                .add(latencies)
+                .expect("all coarse histograms have the same bounds");
+        }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -54,7 +54,7 @@ pub use history::{
 };
 pub use invocation::Invocation;
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
-pub use live::{Live, LiveSnapshot, RecentLatency};
+pub use live::{Live, LiveSnapshot, RecentLatency, SeenCluster};
 pub use message_facts::{MessageCounts, MessageFacts, MessageType, ReplicaMessages};
 pub use moments::Marks;
 pub(crate) use network::median_of;

@@ -215,6 +215,10 @@ impl<'r> Running<'r> {
             &directory,
             scenario.load.clients + scenario.hostile_clients(),
         );
+        let live = Arc::new(Live::default());
+        if let Some(metrics) = &options.metrics {
+            metrics.begin(&scenario.name, context.number, &live);
+        }
         let mut running = Running {
             outsiders,
             context,
@@ -225,7 +229,7 @@ impl<'r> Running<'r> {
             threads: Vec::new(),
             clock,
             progress,
-            live: Arc::new(Live::default()),
+            live,
             events,
             history,
             mode,

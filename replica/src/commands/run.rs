@@ -18,8 +18,8 @@ pub(super) struct Arguments {
     /// Where to listen for clients, if not where cluster.toml says
     #[arg(long, value_name = "ADDR")]
     client_listen: Option<SocketAddr>,
-    /// Serve the status page over HTTP here
-    #[arg(long, value_name = "ADDR")]
+    /// Serve status, health and metrics over HTTP here: a port of this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = replica::admin::parse_address)]
     admin: Option<SocketAddr>,
     /// Whether a vote reaches the disk before it leaves; `off` is for benchmarks
     #[arg(long, value_enum, default_value = "full")]

@@ -210,6 +210,10 @@ pub struct Counters {
     pub view: Gauge,
     /// 1 while the replica is a learner, else 0.
     pub learner: Gauge,
+    /// 1 once the core takes no further step, else 0.
+    pub stopped: Gauge,
+    /// The state at this checkpoint is fetched, or must be, before this replica can go on.
+    pub behind_until: Gauge,
     /// The sequence number executed last.
     pub last_executed: Gauge,
     /// The low watermark.

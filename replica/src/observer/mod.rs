@@ -250,6 +250,7 @@ impl Observer {
                 stable,
             } => {
                 counters.left_behind.add(1);
+                counters.behind_until.raise(stable.0);
                 tracing::warn!(
                     last_executed = last_executed.0,
                     stable = stable.0,
@@ -258,6 +259,7 @@ impl Observer {
             }
             Report::TransferStarted { seq } => {
                 counters.transfers_started.add(1);
+                counters.behind_until.raise(seq.0);
                 tracing::info!(seq = seq.0, "fetching the state at a checkpoint");
             }
             Report::TransferDone {
@@ -356,6 +358,13 @@ impl Observer {
             .file
             .take();
         file.map_or(Ok(()), |mut file| file.close())
+    }
+
+    /// Peers that are connected, and how many there must be for a quorum with this replica in it.
+    pub fn company(&self) -> (usize, usize) {
+        let connected = self.peers.iter().filter(|peer| peer.connected.value() > 0);
+        let needed = self.cluster.quorums().slow().saturating_sub(1);
+        (connected.count(), needed)
     }
 
     /// Epoch and view, as clients are told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{NS, Running, STAGE_WAIT, Target};
 use crate::cluster::Snapshot;
 use crate::options::RunError;
-use crate::record::{ClusterSample, ProcessResources, Recording};
+use crate::record::{ClusterSample, ProcessResources, Recording, SeenCluster};
 use crate::report::Stage;
 use crate::run::facts;
 use crate::run::faults::{Progressed, Standing, Timeline};
@@ -83,8 +83,14 @@ impl Running<'_> {
                     *last = Some((snapshot.clone(), facts::own_process()));
                 }
                 let recent = self.live.take_recent();
-                self.progress
-                    .tick(&self.live.snapshot(), recent, &facts::view(&snapshot));
+                let seen = facts::view(&snapshot);
+                if seen.replicas_up > 0 {
+                    self.live.saw(SeenCluster {
+                        view: seen.view,
+                        replicas_up: seen.replicas_up,
+                    });
+                }
+                self.progress.tick(&self.live.snapshot(), recent, &seen);
             }
         }
         Ok(merged)

@@ -77,6 +77,7 @@ fn experiment(
             history: None,
             attach: None,
             keep_data: false,
+            metrics: None,
             display: output.display(arguments.plain),
         })
     };

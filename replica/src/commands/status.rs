@@ -1,5 +1,6 @@
 //! `replica status`: the status page for a reader.
 
+use replica::observer::phases::Phase;
 use replica::observer::status::ReplicaStatus;
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +79,7 @@ fn page(status: &ReplicaStatus) -> String {
                 consensus.fallbacks
             ),
         ),
+        ("slots", phases(status)),
         (
             "batches",
             format!(
@@ -139,6 +141,21 @@ fn page(status: &ReplicaStatus) -> String {
         .collect()
 }
 
+/// Median and 99th percentile of each phase that there was, in the order of a request's way.
+fn phases(status: &ReplicaStatus) -> String {
+    let ms = |micros: u64| format!("{:.1}", micros as f64 / 1e3);
+    let took = |phase: &Phase| {
+        let measured = status.phases.get(phase.name())?;
+        let (p50, p99) = (ms(measured.p50_us), ms(measured.p99_us));
+        Some(format!("{} {p50} / {p99}", phase.name().replace('_', "-")))
+    };
+    let all: Vec<String> = Phase::ALL.iter().filter_map(took).collect();
+    match all.is_empty() {
+        true => "none yet".to_owned(),
+        false => format!("{} ms (p50 / p99)", all.join(", ")),
+    }
+}
+
 fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
@@ -149,4 +166,29 @@ fn bytes(count: u64) -> String {
     }
     let decimals = usize::from(unit > 0);
     format!("{value:.decimals$} {}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use replica::observer::status::PhaseStatus;
+
+    use super::*;
+
+    #[test]
+    fn phases_stand_in_the_order_of_a_requests_way_and_those_that_never_came_are_left_out() {
+        let mut status = ReplicaStatus::default();
+        assert_eq!(phases(&status), "none yet");
+        for (phase, p50_us) in [(Phase::Reply, 300), (Phase::PrePrepare, 1_200)] {
+            let measured = PhaseStatus {
+                p50_us,
+                p99_us: 10 * p50_us,
+                ..PhaseStatus::default()
+            };
+            status.phases.insert(phase.name().to_owned(), measured);
+        }
+        assert_eq!(
+            phases(&status),
+            "pre-prepare 1.2 / 12.0, reply 0.3 / 3.0 ms (p50 / p99)"
+        );
+    }
 }

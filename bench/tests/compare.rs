@@ -117,6 +117,11 @@ fn the_conclusion_comes_first_in_every_format() {
         assert_eq!(throughput["verdict"], "worse");
         assert!(throughput["ratio_ci95"][1].as_f64() < Some(1.0));
     }
+    let page = compare(&["--format", "html"]);
+    assert!(page.contains(words) && page.contains(">WORSE<"));
+    for figure in ["changes", "repeats"] {
+        assert!(page.contains(&format!("data-figure=\"{figure}\"")));
+    }
     let printed = compare(&["--format", "md", "-o", "report.md"]);
     assert_eq!(printed.lines().count(), 1);
     let written = std::fs::read_to_string(results.path().join("report.md")).unwrap();
@@ -208,7 +213,7 @@ fn what_cannot_be_compared_is_refused_with_exit_code_2_and_a_remedy() {
     refused(&[BASE], "RUN");
     refused(&[BASE, SLOW, "--threshold", "-3"], "");
     refused(&[BASE, SLOW, "--threshold", "few"], "percentage");
-    refused(&[BASE, SLOW, "--format", "html"], "md");
+    refused(&[BASE, SLOW, "--format", "pdf"], "html");
     let forced = bench_in(results.path(), &["compare", BASE, OFF, "--force"]);
     assert_eq!(forced.code, 0, "{}", forced.stderr);
     assert!(

@@ -92,10 +92,11 @@ Examples:
   bench report results/latest -o report.html
   bench report @1 @2 @3 -o side-by-side.html
   bench report @1 --format csv
+  bench report results/20260101T000000Z_rate-latency_1a2b
 
 `bench run` leaves report.html in the directory of each run; this writes it again, or
 in another format, or for several runs side by side. The page is one file that needs
-no network. Without -o a page goes to report.html in the run's directory (of several
+no network; a sweep or a search for saturation has one, too. Without -o a page goes to report.html in the run's directory (of several
 runs: in DIR), and its place is printed; other formats are printed.";
 
 const VERIFY_EXAMPLES: &str = "\
@@ -317,6 +318,8 @@ pub(super) enum CompareFormat {
     Table,
     /// Markdown, to paste into a pull request or to turn into a page
     Md,
+    /// A page with figures
+    Html,
     /// Every number, as bench.compare/v1
     Json,
 }

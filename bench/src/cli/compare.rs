@@ -3,8 +3,8 @@
 use super::arguments::{CompareArgs, CompareFormat, FailOn};
 use super::output::{self, Output};
 use crate::compare::{
-    CompareError, Comparison, NoiseFloor, Options, Side, Verdict, compare, comparison_markdown,
-    comparison_text, conclusion, document, read_sides,
+    CompareError, Comparison, NoiseFloor, Options, Side, Verdict, compare, comparison_html,
+    comparison_markdown, comparison_text, conclusion, document, read_sides,
 };
 use crate::doctor::{NOISE_FILE, read_noise};
 use crate::exit::Exit;
@@ -89,6 +89,7 @@ fn written(comparison: &Comparison, format: CompareFormat, paint: Paint) -> Stri
     match format {
         CompareFormat::Table => comparison_text(comparison, paint),
         CompareFormat::Md => comparison_markdown(comparison),
+        CompareFormat::Html => comparison_html(comparison),
         CompareFormat::Json => format!("{:#}\n", document(comparison)),
     }
 }

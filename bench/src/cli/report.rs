@@ -10,8 +10,8 @@ use crate::archive::find_run;
 use crate::exit::Exit;
 use crate::record::write_file;
 use crate::report::{
-    REPORT_FILE, REPORT_SCHEMA, RUNS_MAX, RunFiles, report_csv, report_html, report_json,
-    report_markdown,
+    REPORT_FILE, REPORT_SCHEMA, RUNS_MAX, RunFiles, SweepFiles, report_csv, report_html,
+    report_json, report_markdown, sweep_html,
 };
 
 /// What says on the command line where results are.
@@ -44,6 +44,9 @@ fn report(arguments: &ReportArgs, output: &Output) -> Result<(), (Exit, String)>
             "--open shows a page: leave out --format, or --open".to_owned(),
         ));
     }
+    if let Some(sweep) = sweep(arguments)? {
+        return of_sweep(arguments, output, &sweep);
+    }
     let runs = read(arguments)?;
     let text = match arguments.format {
         ReportFormat::Html => report_html(&runs),
@@ -66,7 +69,17 @@ fn report(arguments: &ReportArgs, output: &Output) -> Result<(), (Exit, String)>
         }
         return Ok(());
     };
-    write_file(&file, text.as_bytes()).map_err(|error| {
+    leave(arguments, output, &file, &text)
+}
+
+/// Writes the report, says where it is, and shows it if that was asked for.
+fn leave(
+    arguments: &ReportArgs,
+    output: &Output,
+    file: &Path,
+    text: &str,
+) -> Result<(), (Exit, String)> {
+    write_file(file, text.as_bytes()).map_err(|error| {
         let message =
             format!("cannot write the report: {error}; choose another file with --out FILE");
         (Exit::Runtime, message)
@@ -77,9 +90,37 @@ fn report(arguments: &ReportArgs, output: &Output) -> Result<(), (Exit, String)>
         output.text(&format!("{}\n", file.display()));
     }
     match arguments.open {
-        true => show(&file),
+        true => show(file),
         false => Ok(()),
     }
+}
+
+/// The sweep or search that is meant, if it is one.
+fn sweep(arguments: &ReportArgs) -> Result<Option<SweepFiles>, (Exit, String)> {
+    let [word] = &arguments.runs[..] else {
+        return Ok(None);
+    };
+    let places = [PathBuf::from(word), arguments.results.join(word)];
+    let read = places.iter().find_map(|place| SweepFiles::read(place));
+    read.transpose()
+        .map_err(|error| (Exit::Runtime, error.to_string()))
+}
+
+fn of_sweep(
+    arguments: &ReportArgs,
+    output: &Output,
+    sweep: &SweepFiles,
+) -> Result<(), (Exit, String)> {
+    if arguments.format != ReportFormat::Html {
+        let message = format!(
+            "a sweep is reported as a page: leave out --format; its other forms are in {}",
+            sweep.directory().display()
+        );
+        return Err((Exit::Usage, message));
+    }
+    let usual = || sweep.directory().join(REPORT_FILE);
+    let file = arguments.out.clone().unwrap_or_else(usual);
+    leave(arguments, output, &file, &sweep_html(sweep))
 }
 
 fn read(arguments: &ReportArgs) -> Result<Vec<RunFiles>, (Exit, String)> {

@@ -30,7 +30,7 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
     page_markdown(&conclusion(comparison), &sections(comparison))
 }
 
-fn sections(comparison: &Comparison) -> Vec<Section> {
+pub(super) fn sections(comparison: &Comparison) -> Vec<Section> {
     let mut all = Vec::new();
     // Not comparable goes above everything that could be quoted without it.
     all.extend(Section::list(

@@ -10,7 +10,7 @@
 mod document;
 mod doubts;
 mod faults;
-mod figure;
+pub(crate) mod figure;
 mod figures;
 mod files;
 mod headline;
@@ -25,6 +25,7 @@ mod setup;
 mod slots;
 mod story;
 mod summary;
+mod sweeps;
 mod text;
 pub(crate) mod units;
 
@@ -33,8 +34,10 @@ pub use files::{ReportError, RunFiles};
 pub(crate) use markdown::page as page_markdown;
 pub use paint::Paint;
 pub use progress::{ClusterView, HEARTBEAT, Progress, Stage};
+pub(crate) use rendered::comparison_page;
 pub use rendered::{
     REPORT_FILE, REPORT_SCHEMA, RUNS_MAX, report_csv, report_html, report_json, report_markdown,
 };
 pub use summary::{environment_text, faults_text, summary_markdown, summary_text};
+pub use sweeps::{SweepFiles, sweep_html};
 pub(crate) use text::{columns as columns_text, page as page_text};

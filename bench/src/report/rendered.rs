@@ -84,6 +84,32 @@ fn page_of_several(runs: &[RunFiles]) -> String {
     page::page(&name, &content, &all(&groups))
 }
 
+/// The page of a comparison: what is wrong with it first, then figures, then the rest.
+pub(crate) fn comparison_page(
+    title: &str,
+    conclusion: &str,
+    (outcome, tone): (&str, Tone),
+    figures: Vec<Figure>,
+    sections: &[Section],
+) -> String {
+    let groups = [Group {
+        title: "Figures",
+        remark: String::new(),
+        figures,
+    }];
+    // Whatever could be quoted stands below what forbids to.
+    let (first, rest): (Vec<&Section>, Vec<&Section>) = sections
+        .iter()
+        .partition(|section| matches!(section.heading, "Not comparable" | "Warnings"));
+    let content = html! {
+        (page::opening(title, outcome, tone, "", conclusion))
+        (page::sections(first))
+        (page::groups(&groups))
+        (page::sections(rest))
+    };
+    page::page(&format!("compare {title}"), &content, &all(&groups))
+}
+
 /// A run among others: the page of its own has its figures.
 fn brief(number: usize, files: &RunFiles) -> Markup {
     let document = document(&files.run, &place(files));

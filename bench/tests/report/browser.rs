@@ -173,6 +173,15 @@ fn a_violation_and_several_runs_are_drawn_too() {
         &page,
         &["throughputs", "curve", "throughput", "percentiles"],
     );
+    let page = directory.path().join("compared.html");
+    let ended = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["compare", violated, other, "--force", "--format", "html"])
+        .arg("-o")
+        .arg(&page)
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_drawn(&page, &["changes", "repeats"]);
 }
 
 #[test]

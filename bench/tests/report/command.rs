@@ -238,3 +238,34 @@ fn open_hands_the_page_to_the_desktop() {
     });
     assert!(told.is_some_and(|told| told.trim().ends_with("report.html")));
 }
+
+#[test]
+fn a_sweep_has_a_page_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("results/20260101T000000Z_rate_0001");
+    fs::create_dir_all(&place).unwrap();
+    let estimate = |median: f64| serde_json::json!({"median": median, "ci95": [median, median], "repeats": 1, "method": "single-run"});
+    let probe = |rate: f64, met: bool| {
+        serde_json::json!({"number": 1, "stage": "doubling", "rate_ops_s": rate, "met": met, "why": ["p99 was 61 ms"],
+            "throughput_ops_s": estimate(rate), "p50_us": estimate(2000.0), "p99_us": estimate(9000.0)})
+    };
+    let document = serde_json::json!({"schema": "bench.saturate/v1", "id": "x", "name": "rate", "status": "completed",
+        "conclusion": "the cluster takes 500/s", "limit_ops_s": 500.0, "limited_by": "cluster", "objectives": ["p99 < 50ms"],
+        "probes": [probe(250.0, true), probe(500.0, true), probe(1000.0, false)]});
+    fs::write(place.join("saturate.json"), document.to_string()).unwrap();
+    let ended = report(directory.path(), &["20260101T000000Z_rate_0001"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let page = fs::read_to_string(place.join("report.html")).unwrap();
+    assert!(page.contains("the cluster takes 500/s") && page.contains("missed: p99 was 61 ms"));
+    assert!(page.contains("data-figure=\"curve\""));
+    let refused = report(
+        directory.path(),
+        &["20260101T000000Z_rate_0001", "--format", "csv"],
+    );
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("leave out --format"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -118,7 +118,7 @@ fn repeat(number: u32) -> Value {
     let phase = |p50: f64| json!({"count": 500, "min": 10.0, "mean": p50, "p50": p50, "p90": p50 * 2.0, "p99": p50 * 4.0, "max": p50 * 9.0});
     let kind = |name: &str, sent: u64, theory: f64| {
         json!({"type": name, "sent": sent, "sent_bytes": sent * 200, "received": sent,
-        "received_bytes": sent * 200, "theory_sent": theory, "theory": "(n - 1) a slot"})
+        "received_bytes": sent * 200, "in_theory": theory, "theory": "(n - 1) a slot"})
     };
     let windows: Vec<f64> = (0..10).map(|window| 1200.0 + f64::from(window)).collect();
     let link = |from: u32, to: u32| {
@@ -139,7 +139,7 @@ fn repeat(number: u32) -> Value {
         "resources": {"replicas": (0..N).map(replica).collect::<Vec<_>>(), "load_generator": {"cpu_s": 4.0, "rss_max_bytes": 1}, "cpu_us_per_op": 300.0},
         "phases": {"all": {"queue": phase(300.0), "pre_prepare": phase(200.0), "prepare": phase(900.0), "execute": phase(100.0),
             "fsync": phase(700.0), "reply": phase(50.0)}},
-        "messages": {"slots": 2000, "types": [kind("pre-prepare", 8000, 8000.0), kind("prepare", 40_100, 40_000.0), kind("commit", 900, 800.0)]},
+        "messages": {"slots": 2000, "complete": true, "types": [kind("pre-prepare", 8000, 8000.0), kind("prepare", 40_100, 40_000.0), kind("commit", 900, 800.0)]},
         "fallbacks": {"slots": 100, "missing": [{"replica": 0, "times": 90}, {"replica": 1, "times": 4}]},
         "stationarity": {"verdict": "stationary", "detail": "no trend", "windows": 10, "window_s": 2.0,
             "throughput_ops_s": {"values": windows, "change": 0.001, "p_value": 0.8, "drifts": false}},

@@ -12,6 +12,9 @@ const HEIGHT: u32 = 300;
 /// The greatest value over the least from which on an axis is by ratio.
 const LOG_RATIO_MIN: f64 = 4.0;
 
+/// From here on an axis by ratio has room for powers of ten only.
+const LOG_RATIO_WIDE: f64 = 2_000.0;
+
 /// Labels of bands and marks that can be read beside each other.
 const LABELS_MAX: usize = 14;
 
@@ -45,6 +48,9 @@ pub(crate) fn plotly(drawing: &Drawing) -> Value {
         "xaxis": axis(&drawing.x, drawing.x.kind),
         "yaxis": axis(&drawing.y, kind),
     });
+    if kind == AxisKind::Log && ratio(drawing) > LOG_RATIO_WIDE {
+        layout["yaxis"]["dtick"] = 1.into();
+    }
     let bands = drawing.bands.iter().map(band);
     let marks = drawing.marks.iter().map(mark);
     layout["shapes"] = bands.chain(marks).collect();
@@ -52,8 +58,8 @@ pub(crate) fn plotly(drawing: &Drawing) -> Value {
     json!({"data": drawing.traces.iter().map(trace).collect::<Value>(), "layout": layout})
 }
 
-/// By distance where the values are so close to each other that an axis by ratio would have no round number on it.
-fn kind(drawing: &Drawing) -> AxisKind {
+/// The greatest positive value over the least; below 1 without any.
+fn ratio(drawing: &Drawing) -> f64 {
     let values = drawing
         .traces
         .iter()
@@ -63,8 +69,13 @@ fn kind(drawing: &Drawing) -> AxisKind {
     let (least, most) = values.fold((f64::MAX, 0.0), |(least, most), value| {
         (value.min(least), value.max(most))
     });
+    most / least
+}
+
+/// By distance where the values are so close to each other that an axis by ratio would have no round number on it.
+fn kind(drawing: &Drawing) -> AxisKind {
     match drawing.y.kind {
-        AxisKind::Log if most < least * LOG_RATIO_MIN => AxisKind::FromZero,
+        AxisKind::Log if ratio(drawing) < LOG_RATIO_MIN => AxisKind::FromZero,
         kind => kind,
     }
 }
@@ -151,7 +162,7 @@ fn trace(trace: &Trace) -> Value {
             json!({"type": "scatter", "mode": "markers", "marker": symbol("circle", 9)})
         }
         Look::Hollow => {
-            json!({"type": "scatter", "mode": "markers", "marker": symbol("circle-open", 9)})
+            json!({"type": "scatter", "mode": "markers", "marker": symbol("circle-open", 13)})
         }
         Look::Diamonds => {
             json!({"type": "scatter", "mode": "markers", "marker": symbol("diamond", 11)})

@@ -1,58 +1,46 @@
 //! Messages by type, against what the protocol says.
 
-use serde::Deserialize;
-
 use super::windows::or_dash;
+use crate::record::{MessageFacts, MessageType};
 use crate::report::figure::{Axis, Colour, Drawing, Figure, Grid, Look, Trace};
 use crate::report::files::RepeatFiles;
 use crate::report::units;
 
-/// `messages` of run.json, as far as it is shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Messages {
-    slots: u64,
-    types: Vec<Type>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Type {
-    #[serde(rename = "type")]
-    kind: String,
-    sent: u64,
-    sent_bytes: u64,
-    received: u64,
-    theory_sent: Option<f64>,
-    theory: String,
-}
-
 /// Messages sent for each slot.
 pub(super) fn counts(repeat: &RepeatFiles<'_>) -> Figure {
+    let facts: Result<MessageFacts, String> = repeat.fact("messages");
+    let mut caption = "Messages sent for each slot, one for each receiver, against what the protocol's rules call for (rings). \
+        A point above its ring: something was sent again. COMMITs belong to slots that left the fast path."
+        .to_owned();
+    if facts.as_ref().is_ok_and(|facts| !facts.complete) {
+        caption.push_str(
+            " Not every replica could be counted all the time (one lies, or was restarted), so points lie below their rings.",
+        );
+    }
     Figure::new(
         "messages",
         "Messages by type",
-        "Messages that all replicas sent for each slot, one for each receiver, against what the protocol's rules say. More than the theory: something was sent again. COMMITs belong to slots that left the fast path.",
-        repeat
-            .fact("messages")
-            .and_then(|messages| drawing(&messages)),
+        caption,
+        facts.and_then(|facts| drawing(&facts)),
     )
 }
 
-fn drawing(messages: &Messages) -> Result<Drawing, String> {
-    let sent: Vec<&Type> = messages
+fn drawing(facts: &MessageFacts) -> Result<Drawing, String> {
+    let theory = |one: &MessageType| one.in_theory.filter(|count| *count > 0.0);
+    let sent: Vec<&MessageType> = facts
         .types
         .iter()
-        .filter(|one| one.sent > 0 || one.theory_sent.is_some_and(|count| count > 0.0))
+        // Clients send requests; replicas send everything else.
+        .filter(|one| one.counts.sent > 0 || (theory(one).is_some() && one.name != "request"))
         .collect();
-    if messages.slots == 0 || sent.is_empty() {
+    if facts.slots == 0 || sent.is_empty() {
         return Err(
             "No slot was decided in the measured phase, so there is nothing to divide messages by."
                 .to_owned(),
         );
     }
-    let slots = messages.slots as f64;
-    let trace = |name: &str, count: &dyn Fn(&Type) -> Option<f64>, look, colour| Trace {
+    let slots = facts.slots as f64;
+    let trace = |name: &str, count: &dyn Fn(&MessageType) -> Option<f64>, look, colour| Trace {
         name: name.to_owned(),
         look,
         points: (0_u32..)
@@ -63,42 +51,39 @@ fn drawing(messages: &Messages) -> Result<Drawing, String> {
         unit: "a slot",
         ..Trace::default()
     };
+    let counted = |one: &MessageType| (one.counts.sent > 0).then_some(one.counts.sent as f64);
     let mut table = Grid::new(&[
         "type",
         "sent",
         "a slot",
-        "theory a slot",
+        "in theory a slot",
         "rule",
         "bytes sent",
         "received",
     ]);
     for one in &sent {
+        let rule = if one.theory.is_empty() {
+            "-"
+        } else {
+            &one.theory
+        };
         table.push([
-            one.kind.clone(),
-            units::count(one.sent),
-            units::number(one.sent as f64 / slots),
-            or_dash(one.theory_sent, |count| units::number(count / slots)),
-            if one.theory.is_empty() {
-                "-".to_owned()
-            } else {
-                one.theory.clone()
-            },
-            units::bytes(one.sent_bytes as f64),
-            units::count(one.received),
+            one.name.clone(),
+            units::count(one.counts.sent),
+            units::number(one.counts.sent as f64 / slots),
+            or_dash(one.in_theory, |count| units::number(count / slots)),
+            rule.to_owned(),
+            units::bytes(one.counts.sent_bytes as f64),
+            units::count(one.counts.received),
         ]);
     }
     Ok(Drawing {
         traces: vec![
-            trace(
-                "sent",
-                &|one| Some(one.sent as f64),
-                Look::Bars,
-                Colour::Blue,
-            ),
-            trace("theory", &|one| one.theory_sent, Look::Bars, Colour::Grey),
+            trace("in theory", &theory, Look::Hollow, Colour::Orange),
+            trace("sent", &counted, Look::Points, Colour::Blue),
         ],
-        x: Axis::names("", sent.iter().map(|one| one.kind.clone())),
-        y: Axis::from_zero("messages a slot"),
+        x: Axis::names("", sent.iter().map(|one| one.name.clone())),
+        y: Axis::log("messages a slot"),
         table,
         wide: true,
         ..Drawing::default()

@@ -19,6 +19,7 @@ mod timeline;
 mod violation;
 mod windows;
 
+pub(super) use curve::{Curve, CurvePoint, curve};
 pub(super) use several::{named, of_several};
 
 use super::figure::Figure;

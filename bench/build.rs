@@ -1,4 +1,4 @@
-//! Records which compiler built the program (a benchmark's result names it), and gathers the scenarios and the plotting script that it carries.
+//! Records from what and with which compiler the program was built (a benchmark's result names both), and gathers the scenarios and the plotting script that it carries.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -27,8 +27,43 @@ fn main() {
     );
     println!("cargo::rustc-env=QUINTET_RUSTC={version}");
     println!("cargo::rerun-if-changed=build.rs");
+    record_commit();
     embed_scenarios();
     embed_plots();
+}
+
+/// The commit of the sources that are being compiled. A program that asked when it runs would name what the tree has become since.
+fn record_commit() {
+    let commit = git(&["rev-parse", "HEAD"]);
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"]);
+    println!(
+        "cargo::rustc-env=QUINTET_COMMIT={}",
+        commit.as_deref().unwrap_or("unknown")
+    );
+    let dirty = changes.is_some_and(|changes| !changes.is_empty());
+    println!("cargo::rustc-env=QUINTET_DIRTY={dirty}");
+    // Commits, and whatever a commit may lack.
+    for path in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", path]) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    println!("cargo::rerun-if-changed=../Cargo.toml");
+    println!("cargo::rerun-if-changed=../Cargo.lock");
+    let packages = std::fs::read_dir("..").expect("the workspace can be read");
+    for package in packages.flatten().map(|entry| entry.path()) {
+        if package.join("Cargo.toml").is_file() {
+            for part in ["src", "Cargo.toml"] {
+                println!("cargo::rerun-if-changed={}", package.join(part).display());
+            }
+        }
+    }
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
 }
 
 /// Where the script begins and ends among the scripts of the crate `plotly`; what follows sets formulas, which no report has.
@@ -47,28 +82,33 @@ fn embed_plots() {
         .and_then(|(_, rest)| rest.split_once(SCRIPT_ENDS))
         .map(|(script, _)| script)
         .expect("the crate plotly gives its script between tags");
+    let out = std::env::var_os("OUT_DIR")
+        .map(PathBuf::from)
+        .expect("cargo names it");
+    let hash = |script: &str| {
+        let hash = Sha256::digest(script.as_bytes());
+        format!("sha256-{}", BASE64_STANDARD.encode(hash))
+    };
+    let write = |name: &str, text: String| {
+        std::fs::write(out.join(name), text).expect("OUT_DIR can be written")
+    };
+    println!("cargo::rerun-if-changed={PAGE_SCRIPT}");
+    let page =
+        std::fs::read_to_string(PAGE_SCRIPT).expect("the page's script is part of the repository");
+    write("page.js.hash", hash(&page));
+    // Compressing takes seconds, and this runs whenever any source has changed.
+    let known = std::fs::read_to_string(out.join("plotly.js.hash")).unwrap_or_default();
+    if known == hash(plots) {
+        return;
+    }
     let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
     let compressed = compressed
         .write_all(plots.as_bytes())
         .and_then(|()| compressed.finish())
         .expect("memory takes it all");
-    println!("cargo::rerun-if-changed={PAGE_SCRIPT}");
-    let page =
-        std::fs::read_to_string(PAGE_SCRIPT).expect("the page's script is part of the repository");
-    let hash = |script: &str| {
-        let hash = Sha256::digest(script.as_bytes());
-        format!("sha256-{}", BASE64_STANDARD.encode(hash))
-    };
-    let out = std::env::var_os("OUT_DIR")
-        .map(PathBuf::from)
-        .expect("cargo names it");
-    for (name, text) in [
-        ("plotly.js.gz.base64", BASE64_STANDARD.encode(compressed)),
-        ("plotly.js.hash", hash(plots)),
-        ("page.js.hash", hash(&page)),
-    ] {
-        std::fs::write(out.join(name), text).expect("OUT_DIR can be written");
-    }
+    write("plotly.js.gz.base64", BASE64_STANDARD.encode(compressed));
+    // Last: what it says is there.
+    write("plotly.js.hash", hash(plots));
 }
 
 /// Writes the list of all files below scenarios/: name and text, as `scenario::source` includes it.

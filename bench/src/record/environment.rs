@@ -1,7 +1,5 @@
 //! `env.json`: the machine and the build that a number belongs to. The machine's name is left out: it says nothing about speed, and something about people.
 
-use std::process::Command;
-
 use serde::{Deserialize, Serialize};
 
 /// What a reader must know to judge a number.
@@ -18,9 +16,9 @@ pub struct Environment {
     pub platform: String,
     /// Release of the kernel.
     pub kernel: String,
-    /// Commit of the source tree this program was built from, looked up when the run starts; `unknown` where that is no git work tree any more.
+    /// Commit of the sources that this program was compiled from; `unknown` where they were in no git work tree.
     pub commit: String,
-    /// Whether that tree has changes which no commit holds.
+    /// Whether there were changes then which no commit holds.
     pub dirty: bool,
     /// The compiler that built this program.
     pub rustc: String,
@@ -47,9 +45,6 @@ impl Environment {
     /// Looks around. Facts that cannot be found are `unknown` or 0, never an error.
     #[must_use]
     pub fn gather(settings: Settings) -> Self {
-        let source = env!("CARGO_MANIFEST_DIR");
-        let commit = git(source, &["rev-parse", "HEAD"]);
-        let changes = git(source, &["status", "--porcelain", "--untracked-files=no"]);
         Self {
             cpu: proc_field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(0, |cores| cores.get() as u64),
@@ -57,8 +52,8 @@ impl Environment {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
-            dirty: changes.is_some_and(|changes| !changes.is_empty()),
-            commit: commit.unwrap_or_else(unknown),
+            dirty: env!("QUINTET_DIRTY") == "true",
+            commit: env!("QUINTET_COMMIT").to_owned(),
             rustc: env!("QUINTET_RUSTC").to_owned(),
             build: if cfg!(debug_assertions) {
                 "debug"
@@ -75,19 +70,6 @@ impl Environment {
 
 fn unknown() -> String {
     "unknown".to_owned()
-}
-
-fn git(directory: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(directory)
-        .args(arguments)
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The first value of `name : value` in a file of /proc.

@@ -9,6 +9,7 @@
 //!   cli ──► archive ───► the results on disk: which there are, one of them again
 //!   cli ──► verify ────► check, over the files of a run
 //!   cli ──► experiment ► run, for every combination of what a scenario varies, in turns
+//!   cli ──► saturate ──► run, at one rate after the other, until the objective is missed
 //!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
@@ -33,6 +34,7 @@ pub mod prom;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod saturate;
 pub mod scenario;
 pub mod simulate;
 pub mod sweep;

@@ -61,7 +61,8 @@ fn wrong_usage_is_exit_code_2_and_leaves_stdout_empty() {
     for arguments in [
         &["run", "--no-such-flag"][..],
         &["no-such-command"],
-        &["saturate", "quickstart"],
+        &["saturate"],
+        &["saturate", "quickstart", "--repeat", "0"],
         &["run", "--repeat", "many"],
         &["run", "--history", "some"],
         &["scenario", "check"],
@@ -118,6 +119,19 @@ fn wrong_overrides_and_missing_files_are_refused() {
     for (arguments, words) in [
         (&["run", "--set", "load.clients=0"][..], "out of bounds"),
         (&["run", "--repeat", "0"], "out of bounds"),
+        (
+            &["saturate", "quickstart", "--slo", "p99"],
+            "is no objective",
+        ),
+        (
+            &["saturate", "quickstart", "--slo", "p9 < 1ms"],
+            "did you mean `p90`?",
+        ),
+        (&["saturate", "quickstrat"], "did you mean quickstart?"),
+        (
+            &["sweep", "quickstart", "--over", "load.clients=1,none"],
+            "load.clients",
+        ),
         (&["run", "--name", "a/b"], "cannot name a directory"),
         (&["run", "missing.toml"], "neither a file nor a scenario"),
         (&["run", "quickstrat"], "did you mean quickstart?"),

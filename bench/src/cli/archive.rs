@@ -1,5 +1,7 @@
 //! `bench list` and `bench show`.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::arguments::{ListArgs, ShowArgs};
@@ -35,6 +37,10 @@ pub(super) fn list(arguments: &ListArgs, output: &Output) -> Exit {
 
 /// Shows a run again, or a part of it.
 pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
+    if let Some(text) = several(arguments, output.json) {
+        output.text(&text);
+        return output.end(Exit::Ok);
+    }
     let found = find_run(&arguments.results, &arguments.run, "--results")
         .and_then(|directory| Ok((read_run(&directory)?, directory)));
     let (run, directory) = match found {
@@ -70,6 +76,24 @@ pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
         output.text(&summary_text(&Finished { run, directory }, output.paint));
     }
     output.end(Exit::Ok)
+}
+
+/// What a sweep or a search says of all its runs, if that is what was named and no part of a run is asked for.
+fn several(arguments: &ShowArgs, json: bool) -> Option<String> {
+    if arguments.reproduce || arguments.env || arguments.faults {
+        return None;
+    }
+    let named = [
+        Path::new(&arguments.run).to_owned(),
+        arguments.results.join(&arguments.run),
+    ];
+    let files = ["sweep", "saturate"].into_iter().flat_map(|stem| {
+        let file = format!("{stem}.{}", if json { "json" } else { "md" });
+        named.iter().map(move |place| place.join(&file))
+    });
+    files
+        .into_iter()
+        .find_map(|file| std::fs::read_to_string(file).ok())
 }
 
 fn environment(run: &Run) -> Value {

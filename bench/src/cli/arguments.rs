@@ -1,6 +1,7 @@
 //! What may be written on the command line.
 
 mod results;
+mod saturate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use results::{DOCTOR_EXAMPLES, LIST_EXAMPLES, SHOW_EXAMPLES};
 pub(super) use results::{DoctorArgs, ListArgs, ShowArgs};
+use saturate::SATURATE_EXAMPLES;
+pub(super) use saturate::SaturateArgs;
 
 use crate::record::HistoryMode;
 use crate::simulate::Seeds;
@@ -28,6 +31,8 @@ Examples:
   bench run overload --set load.clients=128  a scenario, one value changed
   bench run mine.toml --repeat 5 --json      five repeats, the result as JSON
   bench verify                               the newest run judged again, from its files
+  bench sweep quickstart --over load.clients=1,8    one table over many values
+  bench saturate quickstart --slo 'p99 < 50ms'      the highest rate that keeps it
   bench list                                 the runs there are
   bench show @1 --reproduce                  the command that runs the newest again
   bench compare @2 @1                        what the newest run changed
@@ -181,6 +186,9 @@ pub(super) enum Command {
     /// Run one scenario over many values, or a folder of them: one table over all
     #[command(after_long_help = SWEEP_EXAMPLES)]
     Sweep(SweepArgs),
+    /// Look for the highest offered rate that meets an objective
+    #[command(after_long_help = SATURATE_EXAMPLES)]
+    Saturate(SaturateArgs),
     /// Compare runs: what changed, whether that is more than chance, and by how much
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),

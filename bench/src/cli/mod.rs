@@ -9,6 +9,7 @@ mod logging;
 mod output;
 mod report;
 mod run;
+mod saturate;
 mod scenario;
 mod simulate;
 mod sweep;
@@ -55,6 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match &cli.command {
         Command::Run(run) => run::execute(run, &output, crate::run::run),
         Command::Sweep(arguments) => sweep::execute(arguments, &output, crate::run::run),
+        Command::Saturate(arguments) => saturate::execute(arguments, &output, crate::run::run),
         Command::Scenario(scenario) => scenario::execute(scenario, &output),
         Command::Fault(arguments) => fault::execute(arguments, &output),
         Command::Compare(arguments) => compare::execute(arguments, &output),

@@ -85,18 +85,21 @@ fn experiment(
         output.say(&format!("[{number}/{total}] {name}"));
     };
     let environment = Environment::gather(settings(&experiment.base.scenario, false));
-    let ended =
-        open(&arguments.out, &experiment, environment, arguments.fresh).and_then(|opened| {
-            if opened.resumed {
-                output.say(&format!(
-                    "going on with {}, which has {} of {} runs",
-                    opened.path.display(),
-                    opened.measured(),
-                    experiment.cells.len() * experiment.repeats as usize
-                ));
-            }
-            run_experiment(&experiment, &opened, one, progress)
-        });
+    let opened = program().and_then(|program| {
+        let fresh = arguments.fresh;
+        open(&arguments.out, &experiment, environment, &program, fresh)
+    });
+    let ended = opened.and_then(|opened| {
+        if opened.resumed {
+            output.say(&format!(
+                "going on with {}, which has {} of {} runs",
+                opened.path.display(),
+                opened.measured(),
+                experiment.cells.len() * experiment.repeats as usize
+            ));
+        }
+        run_experiment(&experiment, &opened, one, progress)
+    });
     match ended {
         Ok((document, exit)) => {
             if output.json {
@@ -114,6 +117,16 @@ fn experiment(
             output.end(error.exit)
         }
     }
+}
+
+/// What tells this program from any other: the digest of its file.
+fn program() -> Result<String, RunError> {
+    let read = || std::fs::read(std::env::current_exe()?);
+    let bytes = read().map_err(|error| {
+        let message = format!("this program cannot read its own file: {error}");
+        RunError::new(Exit::Environment, message)
+    })?;
+    Ok(crypto::Digest::of("bench/program", &bytes).to_string())
 }
 
 /// Runs everything and leaves the scorecard beside the runs.

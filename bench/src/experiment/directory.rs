@@ -20,6 +20,8 @@ pub const SWEEP_FILE: &str = "sweep.json";
 const EFFECTIVE: &str = "effective.toml";
 /// The file that a sweep under way holds.
 const LOCK: &str = "lock";
+/// Which program runs it.
+const PROGRAM: &str = "program";
 /// Where runs go that count for no cell.
 const ASIDE: &str = "aside";
 
@@ -47,6 +49,7 @@ struct Known {
 }
 
 /// Finds the newest sweep of this name in `out` that did not come to its end, or makes a new one. `fresh` never looks.
+/// `program` tells one program from another: its commit says too little while somebody works on it.
 ///
 /// # Errors
 /// The one that was stopped is of another scenario, program or machine, or goes on; or nothing can be written.
@@ -54,12 +57,13 @@ pub fn open(
     out: &Path,
     experiment: &Experiment,
     environment: Environment,
+    program: &str,
     fresh: bool,
 ) -> Result<Opened, RunError> {
     let name = &experiment.base.scenario.name;
     let path = match (fresh, unfinished(out, name)) {
         (false, Some((path, known))) => {
-            refuse_another(experiment, &environment, &path, &known)?;
+            refuse_another(experiment, &environment, program, &path, &known)?;
             Some(path)
         }
         _ => None,
@@ -67,7 +71,7 @@ pub fn open(
     let resumed = path.is_some();
     let path = match path {
         Some(path) => path,
-        None => create(out, experiment)?,
+        None => create(out, experiment, program)?,
     };
     let lock = lock(&path)?;
     Ok(Opened {
@@ -138,6 +142,7 @@ fn unfinished(out: &Path, name: &str) -> Option<(PathBuf, Known)> {
 fn refuse_another(
     experiment: &Experiment,
     environment: &Environment,
+    program: &str,
     path: &Path,
     known: &Known,
 ) -> Result<(), RunError> {
@@ -165,21 +170,12 @@ fn refuse_another(
             cpu,
             cores,
             memory_bytes,
-            commit,
-            dirty,
-            build,
             ..
         } = environment.clone();
         [
             ("CPU", cpu),
             ("number of cores", cores.to_string()),
             ("memory", memory_bytes.to_string()),
-            ("commit", commit),
-            (
-                "state of the source tree",
-                if dirty { "dirty" } else { "clean" }.to_owned(),
-            ),
-            ("build", build),
         ]
     };
     for ((what, before), (_, now)) in of(&known.environment).into_iter().zip(of(environment)) {
@@ -187,10 +183,23 @@ fn refuse_another(
             return refuse(format!("the {what} was {before} and is {now} now"));
         }
     }
+    let before = fs::read_to_string(path.join(PROGRAM)).unwrap_or_default();
+    if before.trim() != program {
+        return refuse(format!(
+            "the program is another one now (it was built from {}, this one from {})",
+            commit(&known.environment),
+            commit(environment)
+        ));
+    }
     Ok(())
 }
 
-fn create(out: &Path, experiment: &Experiment) -> Result<PathBuf, RunError> {
+fn commit(environment: &Environment) -> String {
+    let dirty = if environment.dirty { ", changed" } else { "" };
+    format!("{}{dirty}", environment.commit)
+}
+
+fn create(out: &Path, experiment: &Experiment, program: &str) -> Result<PathBuf, RunError> {
     let name = &experiment.base.scenario.name;
     let directory = RunDirectory::create(out, name, Timestamp::now())
         .map_err(|error| RunError::new(Exit::Environment, error.to_string()))?;
@@ -204,6 +213,7 @@ fn create(out: &Path, experiment: &Experiment) -> Result<PathBuf, RunError> {
             &path.join(EFFECTIVE),
             experiment.base.effective_toml().as_bytes(),
         )?;
+        write_file(&path.join(PROGRAM), program.as_bytes())?;
         // How far it is stands in its own document.
         fs::remove_file(path.join(INCOMPLETE_MARK))
     };

@@ -62,9 +62,9 @@ fn ran(loaded: &Loaded, folder: &Path, status: RunStatus) -> Finished {
     Finished { run, directory }
 }
 
-fn environment(commit: &str) -> Environment {
+fn environment() -> Environment {
     Environment {
-        commit: commit.to_owned(),
+        commit: "c0ffee".to_owned(),
         ..Environment::default()
     }
 }
@@ -75,7 +75,7 @@ fn swept(
     experiment: &Experiment,
     stop_at: usize,
 ) -> (Exit, SweepDocument, Vec<(String, u64)>) {
-    let opened = open(out, experiment, environment("c1"), false).unwrap();
+    let opened = open(out, experiment, environment(), "p1", false).unwrap();
     let order = RefCell::new(Vec::new());
     let run = |loaded: &Loaded, folder: &Path| {
         let cell = folder.file_name().unwrap().to_str().unwrap().to_owned();
@@ -164,20 +164,20 @@ fn a_sweep_of_another_scenario_or_program_is_not_gone_on_with() {
     let before = experiment(BASE);
     swept(out.path(), &before, 2);
     let now = experiment(&BASE.replace("clients = 2", "clients = 3"));
-    let refused = |experiment: &Experiment, commit: &str| {
-        let refused = open(out.path(), experiment, environment(commit), false).unwrap_err();
+    let refused = |experiment: &Experiment, program: &str| {
+        let refused = open(out.path(), experiment, environment(), program, false).unwrap_err();
         assert_eq!(refused.exit, Exit::Usage);
         refused.message
     };
-    let message = refused(&now, "c1");
+    let message = refused(&now, "p1");
     for words in ["`clients = 2`", "`clients = 3`", "--fresh"] {
         assert!(message.contains(words), "{message}");
     }
-    assert!(refused(&before, "c2").contains("the commit was c1 and is c2 now"));
-    let fresh = open(out.path(), &now, environment("c1"), true).unwrap();
+    assert!(refused(&before, "p2").contains("the program is another one now"));
+    let fresh = open(out.path(), &now, environment(), "p1", true).unwrap();
     assert!(!fresh.resumed);
-    let going_on = open(out.path(), &before, environment("c1"), false).unwrap();
-    let second = open(out.path(), &before, environment("c1"), false).unwrap_err();
+    let going_on = open(out.path(), &before, environment(), "p1", false).unwrap();
+    let second = open(out.path(), &before, environment(), "p1", false).unwrap_err();
     assert!(
         second.message.contains("goes on in another process"),
         "{second}"
@@ -189,7 +189,7 @@ fn a_sweep_of_another_scenario_or_program_is_not_gone_on_with() {
 fn a_run_that_fails_is_tried_again_the_next_time() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(BASE);
-    let opened = open(out.path(), &experiment, environment("c1"), false).unwrap();
+    let opened = open(out.path(), &experiment, environment(), "p1", false).unwrap();
     let run = |loaded: &Loaded, folder: &Path| match folder.ends_with("slow_rate=100-s") {
         true => Err(RunError::new(Exit::Environment, "a port is taken")),
         false => Ok(ran(loaded, folder, RunStatus::Completed)),

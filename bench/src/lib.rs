@@ -36,6 +36,7 @@ pub mod report;
 pub mod run;
 pub mod saturate;
 pub mod scenario;
+pub mod screen;
 pub mod simulate;
 pub mod sweep;
 pub mod verify;

@@ -33,6 +33,11 @@ pub struct RunOptions {
 pub enum Display {
     /// One line that redraws itself: stderr is a terminal.
     Tty,
+    /// The whole terminal.
+    Screen {
+        /// Whether colours may be used.
+        colour: bool,
+    },
     /// One heartbeat line a second.
     Plain,
     /// Nothing.

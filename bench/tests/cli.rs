@@ -187,6 +187,24 @@ fn a_machine_is_examined_without_a_cluster() {
 }
 
 #[test]
+fn a_screen_without_a_terminal_is_refused_before_anything_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = bench_in(directory.path(), &["run", "--tui"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(
+        ended
+            .stderr
+            .contains("--tui needs a terminal, and stdout is none"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!directory.path().join("results").exists());
+    for other in ["--plain", "--json", "--quiet"] {
+        assert_eq!(bench_in(directory.path(), &["run", "--tui", other]).code, 2);
+    }
+}
+
+#[test]
 fn whoever_asks_for_results_that_are_not_there_is_told_what_is() {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| bench_in(directory.path(), arguments);

@@ -256,6 +256,9 @@ pub(super) struct RunArgs {
     /// One progress line a second, also on a terminal
     #[arg(long)]
     pub(super) plain: bool,
+    /// Show the run on the whole terminal as it goes
+    #[arg(long, conflicts_with_all = ["plain", "quiet", "json"])]
+    pub(super) tui: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::arguments::Global;
 use crate::report::Paint;
+use crate::screen::Held;
 
 /// Starts logging as the command line asks for it.
 ///
@@ -26,7 +27,7 @@ pub(super) fn start(global: &Global) -> Result<(), String> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(Paint::of(&std::io::stderr()).colour)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Held)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))
 }

@@ -53,6 +53,31 @@ impl Output {
         }
     }
 
+    /// The whole terminal.
+    ///
+    /// # Errors
+    /// There is none, or one that cannot be drawn on; the message says what is shown instead.
+    pub(super) fn screen(&self) -> Result<Display, String> {
+        let missing = [
+            ("stdout", std::io::stdout().is_terminal()),
+            ("stderr", std::io::stderr().is_terminal()),
+        ];
+        if let Some((stream, _)) = missing.into_iter().find(|(_, terminal)| !terminal) {
+            return Err(format!(
+                "--tui needs a terminal, and {stream} is none: leave it out, and stderr gets one line a second"
+            ));
+        }
+        if !self.message_paint.unicode {
+            return Err(
+                "--tui needs a terminal that can be drawn on, and TERM=dumb says that this one cannot: leave it out"
+                    .to_owned(),
+            );
+        }
+        Ok(Display::Screen {
+            colour: self.message_paint.colour,
+        })
+    }
+
     /// A result as text.
     pub(super) fn text(&self, text: &str) {
         let mut stdout = self.stdout.borrow_mut();

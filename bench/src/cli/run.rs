@@ -18,6 +18,16 @@ pub(super) fn execute(
     output: &Output,
     run: impl Fn(&RunOptions) -> Result<Finished, RunError>,
 ) -> Exit {
+    let display = match arguments.tui {
+        false => output.display(arguments.plain),
+        true => match output.screen() {
+            Ok(screen) => screen,
+            Err(message) => {
+                output.complain(&message);
+                return output.end(Exit::Usage);
+            }
+        },
+    };
     let loaded = match load_all(arguments) {
         Ok(loaded) => loaded,
         Err(refused) => {
@@ -63,7 +73,7 @@ pub(super) fn execute(
             attach: arguments.attach.clone(),
             keep_data: arguments.keep_data,
             metrics: serving.as_ref().map(|serving| serving.metrics().clone()),
-            display: output.display(arguments.plain),
+            display,
         });
         let exit = match result {
             Ok(finished) => {

@@ -1,4 +1,5 @@
-//! Progress on stderr: a line that redraws itself on a terminal, one heartbeat line a second otherwise.
+//! Progress on stderr: a line that redraws itself on a terminal, one heartbeat line a second otherwise, or the whole
+//! terminal (`crate::screen`).
 //!
 //! The heartbeat is `key=value` pairs apart by spaces, always the same keys, `-` where there is nothing to say yet:
 //!
@@ -16,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::units;
 use crate::options::Display;
 use crate::record::{Counters, LiveSnapshot, Phase, RecentLatency};
+use crate::screen::{ReplicaView, Screen, Shown, View};
 
 /// Time between two heartbeats, and over which the shown rates are taken.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -61,6 +63,7 @@ pub struct ClusterView {
 #[derive(Debug)]
 pub struct Progress {
     display: Display,
+    screen: Option<Box<(Screen, Shown)>>,
     line: ProgressBar,
     began: Instant,
     stage: Stage,
@@ -102,7 +105,9 @@ impl Progress {
     pub fn new(display: Display, name: &str) -> Self {
         let target = match display {
             Display::Tty => ProgressDrawTarget::stderr(),
-            Display::Plain | Display::Quiet => ProgressDrawTarget::hidden(),
+            Display::Screen { .. } | Display::Plain | Display::Quiet => {
+                ProgressDrawTarget::hidden()
+            }
         };
         let line = ProgressBar::with_draw_target(Some(1), target);
         let style = ProgressStyle::with_template("{prefix} [{bar:16}] {wide_msg}")
@@ -110,8 +115,19 @@ impl Progress {
         line.set_style(style.progress_chars("=> "));
         line.set_prefix(name.to_owned());
         let now = Instant::now();
-        let progress = Self {
+        let (display, screen) = match display {
+            Display::Screen { colour } => match Screen::take() {
+                Ok(screen) => (display, Some(Box::new((screen, Shown::new(name, colour))))),
+                Err(error) => {
+                    write_line(&format!("the terminal cannot be drawn on: {error}"));
+                    (Display::Plain, None)
+                }
+            },
+            other => (other, None),
+        };
+        let mut progress = Self {
             display,
+            screen,
             line,
             began: now,
             stage: Stage::Start,
@@ -145,6 +161,7 @@ impl Progress {
         let now = Instant::now();
         self.move_bar(now);
         self.recent = recent.or(self.recent);
+        self.refresh(now);
         let since = self.sampled.map_or(now - self.began, |last| now - last.at);
         if since + HEARTBEAT_SLACK < HEARTBEAT {
             return;
@@ -179,21 +196,50 @@ impl Progress {
         match self.display {
             Display::Tty => self.line.set_message(beat.for_a_person()),
             Display::Plain => write_line(&beat.for_a_program()),
+            Display::Screen { .. } => {
+                if let Some(screen) = &mut self.screen {
+                    let (screen, shown) = &mut **screen;
+                    shown.second(beat.for_a_screen());
+                    screen.show(shown);
+                }
+            }
             Display::Quiet => {}
         }
     }
 
+    /// The replicas now, asked for only where they are shown.
+    pub fn look(&mut self, replicas: impl FnOnce() -> Vec<ReplicaView>) {
+        if let Some(screen) = &mut self.screen {
+            screen.1.look(replicas());
+        }
+    }
+
+    /// Between two heartbeats only the time goes on.
+    fn refresh(&mut self, now: Instant) {
+        if let Some(screen) = &mut self.screen {
+            let (screen, shown) = &mut **screen;
+            shown.now.time = now - self.began;
+            shown.now.stage_time = now - self.stage_began;
+            screen.show(shown);
+        }
+    }
+
     /// Says that something happened, above the progress line.
-    pub fn note(&self, text: &str) {
+    pub fn note(&mut self, text: &str) {
+        let time = self.began.elapsed();
+        if let Some(screen) = &mut self.screen {
+            screen.1.event(time, text);
+        }
         match self.display {
             Display::Tty => self.line.println(text),
             Display::Plain => write_line(&format!("t={}s event={text:?}", self.seconds())),
-            Display::Quiet => {}
+            Display::Screen { .. } | Display::Quiet => {}
         }
     }
 
     /// Takes the progress line away.
     pub fn finish(&mut self) {
+        self.screen = None;
         self.line.finish_and_clear();
     }
 
@@ -201,7 +247,7 @@ impl Progress {
         self.began.elapsed().as_secs()
     }
 
-    fn announce(&self) {
+    fn announce(&mut self) {
         match self.display {
             Display::Tty => {
                 self.move_bar(self.stage_began);
@@ -215,6 +261,15 @@ impl Progress {
                 } else {
                     format!("t={time}s phase={stage} planned={planned}s")
                 });
+            }
+            Display::Screen { .. } => {
+                let (stage, planned) = (self.stage, self.planned);
+                if let Some(screen) = &mut self.screen {
+                    let shown = &mut screen.1;
+                    (shown.now.stage, shown.now.planned) = (stage.name(), planned);
+                    shown.event(self.began.elapsed(), stage.sentence());
+                }
+                self.refresh(Instant::now());
             }
             Display::Quiet => {}
         }
@@ -277,6 +332,24 @@ impl From<Phase> for Stage {
 }
 
 impl Beat {
+    fn for_a_screen(&self) -> View {
+        View {
+            stage: self.stage.name(),
+            stage_time: self.stage_time,
+            planned: self.planned,
+            time: self.time,
+            ok: self.ok,
+            offered: self.offered,
+            answered: self.answered,
+            recent: self.recent,
+            view: self.cluster.view,
+            fast_share: self.cluster.fast_share(),
+            up: self.cluster.replicas_up,
+            n: self.cluster.n,
+            totals: self.totals,
+        }
+    }
+
     fn for_a_program(&self) -> String {
         let Self {
             cluster, totals, ..

@@ -11,6 +11,7 @@ use crate::record::{
     BatchSizes, ClusterSample, ConsensusFacts, ProcessResources, ReplicaResources, Resources,
 };
 use crate::report::ClusterView;
+use crate::screen::ReplicaView;
 
 /// The snapshots at the ends of the measured phase.
 pub(super) struct Ends {
@@ -252,6 +253,49 @@ pub(super) fn view(snapshot: &Snapshot) -> ClusterView {
         replicas_up: count(snapshot.answered.iter().filter(|up| **up).count()),
         n: count(snapshot.replicas.len()),
     }
+}
+
+/// Each replica as it says itself, for whoever watches.
+pub(super) fn replicas(snapshot: &Snapshot) -> Vec<ReplicaView> {
+    let executed = |status: &ReplicaStatus| status.last_executed;
+    let furthest = snapshot.replicas.iter().flatten().map(executed).max();
+    let highest = snapshot
+        .replicas
+        .iter()
+        .flatten()
+        .map(|status| (status.epoch, status.view));
+    let highest = highest.max();
+    let one = |(id, status): (usize, &Option<ReplicaStatus>)| {
+        let up = snapshot.answered.get(id).copied().unwrap_or_default();
+        let Some(status) = status else {
+            return ReplicaView {
+                id,
+                up,
+                ..ReplicaView::default()
+            };
+        };
+        let leads =
+            usize::from(status.primary) == id && Some((status.epoch, status.view)) == highest;
+        ReplicaView {
+            id,
+            up,
+            role: match (status.role.as_str(), leads) {
+                ("learner", _) => "learner",
+                (_, true) => "primary",
+                (_, false) => "backup",
+            }
+            .to_owned(),
+            view: status.view,
+            executed: status.last_executed,
+            lag: furthest
+                .unwrap_or_default()
+                .saturating_sub(status.last_executed),
+            cpu_s: status.process.cpu_s,
+            uptime_s: status.process.uptime_s,
+            rss_bytes: status.process.rss_bytes,
+        }
+    };
+    snapshot.replicas.iter().enumerate().map(one).collect()
 }
 
 /// What this process has used so far.

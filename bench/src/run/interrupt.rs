@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::options::RunError;
+use crate::screen::{hold, restore};
 
 /// The flag that a signal sets; the same for all runs of the process.
 pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, RunError> {
@@ -46,8 +47,13 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, RunError> {
                     }
                     if first {
                         set.store(true, Ordering::Relaxed);
-                        eprintln!("stopping; partial results follow (again to quit at once)");
+                        let words = "stopping; partial results follow (again to quit at once)";
+                        // On the whole terminal it is seen that the run ends.
+                        if !hold(format!("{words}\n").as_bytes()) {
+                            eprintln!("{words}");
+                        }
                     } else {
+                        restore();
                         std::process::exit(i32::from(Exit::Interrupted.code()));
                     }
                 }

@@ -82,6 +82,7 @@ impl Running<'_> {
                     }
                     *last = Some((snapshot.clone(), facts::own_process()));
                 }
+                self.progress.look(|| facts::replicas(&snapshot));
                 let recent = self.live.take_recent();
                 let seen = facts::view(&snapshot);
                 if seen.replicas_up > 0 {

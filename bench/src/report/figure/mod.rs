@@ -129,9 +129,10 @@ impl Grid {
         }
     }
 
-    /// Adds a row; one that is too short or too long is made to fit.
+    /// Adds a row: a cell for each column.
     pub(crate) fn push(&mut self, row: impl IntoIterator<Item = String>) {
         let mut row: Vec<String> = row.into_iter().collect();
+        debug_assert_eq!(row.len(), self.header.len(), "{:?}", self.header);
         row.resize(self.header.len(), "-".to_owned());
         self.rows.push(row);
     }

@@ -39,6 +39,7 @@ pub(in crate::report) fn named(number: usize, run: &RunFiles) -> String {
 fn throughputs(runs: &[RunFiles]) -> Figure {
     let mut table = Grid::new(&[
         "run",
+        "load",
         "throughput",
         "95 % interval",
         "repeats",

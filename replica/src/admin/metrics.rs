@@ -102,17 +102,16 @@ fn identity(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
     metrics.info(("quintet_replica", "Which replica this is"), &labels)
 }
 
-/// By the names that all exporters use. What the system does not say is left out.
+/// By the names that all exporters use. What the system does not say is left out: it speaks of both or of neither, and a
+/// young process has not yet used a whole tick of processor time, which is a figure all the same.
 fn process(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
     let process = &status.process;
-    if process.cpu_s > 0.0 {
+    if process.rss_bytes > 0 {
         metrics.counter(
             ("process_cpu", "Processor time used, user and system"),
             Some(Unit::Seconds),
             [(none(), process.cpu_s)],
         )?;
-    }
-    if process.rss_bytes > 0 {
         metrics.gauge(
             ("process_resident_memory", "Memory held now"),
             Some(Unit::Bytes),
@@ -547,5 +546,32 @@ fn sizes(summary: &Summary) -> Distribution {
         buckets: buckets
             .map(|(digits, count)| (((1u64 << digits) - 1) as f64, *count))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::admin::exposition;
+
+    /// Only the lines about the process.
+    #[derive(Clone)]
+    struct Process(ReplicaStatus);
+
+    impl Page for Process {
+        fn write(&self, metrics: &mut Metrics<'_>) -> fmt::Result {
+            process(metrics, &self.0)
+        }
+    }
+
+    #[test]
+    fn a_process_younger_than_a_tick_shows_its_processor_time_and_an_unknown_one_shows_none() {
+        let mut status = ReplicaStatus::default();
+        let unknown = exposition::text(&Process(status.clone())).unwrap();
+        assert!(!unknown.contains("process_cpu"), "{unknown}");
+        status.process.rss_bytes = 4096;
+        let young = exposition::text(&Process(status)).unwrap();
+        assert!(young.contains("process_cpu_seconds_total 0.0\n"), "{young}");
     }
 }

@@ -102,6 +102,24 @@ fn what_others_wait_for_leaves_before_batches_are_executed_and_results_come_back
 }
 
 #[test]
+fn a_state_goes_to_disk_with_the_checkpoints_before_it() {
+    use Command::Execute;
+    let mut stage = stage(vec![vec![]]);
+    *stage.driver.protocol.script.borrow_mut() = vec![vec![
+        Execute(1, None, true),
+        Execute(2, None, false),
+        Execute(3, None, true),
+    ]];
+    let done = stage.receive(&[0]).unwrap();
+    let saved = [
+        Done::Saved(1),
+        Done::Saved(3),
+        Done::SavedEarlier(vec![SeqNo(1)]),
+    ];
+    assert_eq!(done[..3], saved);
+}
+
+#[test]
 fn an_executed_request_that_comes_again_is_answered_and_not_ordered_again() {
     let mut stage = stage(vec![vec![]]);
     let request = stage.request(1);

@@ -108,7 +108,7 @@ fn delta(
     basis: Basis,
     stable: Option<StableCertificate>,
 ) -> StateDelta {
-    let digest = executor.state_digest();
+    let digest = executor.checkpoint();
     let changes = executor.machine_mut().take_changes();
     StateDelta {
         seq: executor.last_executed().0,
@@ -437,6 +437,26 @@ fn a_certificate_that_came_with_a_transferred_state_raises_the_low_watermark() {
     assert_eq!(replica.executor.last_executed(), SeqNo(3 * K));
     assert_eq!(replica.protocol.stable(), SeqNo(3 * K));
     assert_eq!(replica.stable.unwrap().seq, SeqNo(3 * K));
+}
+
+#[test]
+fn checkpoints_before_the_saved_state_are_still_claimed_however_often_a_replica_restarts() {
+    let place = Place::new();
+    let mut replica = place.start();
+    let first = advance(&mut replica, K);
+    let second = advance(&mut replica, 2 * K);
+    drop(replica);
+    let mut replica = place.start();
+    assert_eq!(replica.executor.earlier_checkpoints(), [(SeqNo(K), first)]);
+    assert_eq!(replica.protocol.census().claims, 2, "of K and of 2K");
+    advance(&mut replica, 3 * K);
+    drop(replica);
+    let replica = place.start();
+    assert_eq!(
+        replica.executor.earlier_checkpoints(),
+        [(SeqNo(K), first), (SeqNo(2 * K), second)]
+    );
+    assert_eq!(replica.protocol.census().claims, 3);
 }
 
 #[test]

@@ -233,9 +233,14 @@ impl Transferable for Sum {
 /// What left the driver, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Done {
-    Persisted { records: Vec<u32>, last: u64 },
+    Persisted {
+        records: Vec<u32>,
+        last: u64,
+    },
     Certified(u32),
     Saved(u64),
+    /// With the state saved next to it in this list: checkpoints before it.
+    SavedEarlier(Vec<SeqNo>),
     Truncated(u64),
     Sent(Vec<u32>),
     Replied(Vec<(RequestId, Outcome)>),
@@ -263,6 +268,11 @@ impl Disk<u32, u64> for Log {
     }
     fn save(&mut self, checkpoint: Checkpoint<u64>) {
         self.0.borrow_mut().push(Done::Saved(checkpoint.seq.0));
+        if !checkpoint.earlier.is_empty() {
+            let earlier = checkpoint.earlier.iter().map(|(seq, _)| *seq);
+            let earlier = Done::SavedEarlier(earlier.collect());
+            self.0.borrow_mut().push(earlier);
+        }
     }
     fn truncate(&mut self, upto: SeqNo) {
         self.0.borrow_mut().push(Done::Truncated(upto.0));

@@ -16,13 +16,17 @@ mod atomic_file;
 mod by_client;
 mod client_attack;
 mod conditions;
+mod consensus_facts;
+mod cost;
 mod counters;
 mod directory;
 mod environment;
 mod events;
+mod fault_fact;
 mod history;
 mod invocation;
 mod latency_files;
+mod latency_summary;
 mod live;
 mod message_facts;
 mod moments;
@@ -41,12 +45,15 @@ pub use atomic_file::{AtomicFile, write_file, write_json};
 pub use by_client::ClientService;
 pub use client_attack::ClientAttackFact;
 pub use conditions::{MachineFacts, Stationarity, Steadiness, Trend};
+pub use consensus_facts::{BatchSizes, ConsensusFacts};
+pub use cost::{Bounds, ProcessResources, ReplicaResources, Resources};
 pub use counters::Counters;
 pub use directory::{
     DirectoryError, INCOMPLETE_MARK, RepeatDirectory, RunDirectory, check_writable,
 };
 pub use environment::{Environment, Settings};
 pub use events::EventLog;
+pub use fault_fact::{EvidenceFact, FaultFact};
 pub(crate) use history::named;
 pub use history::{
     HISTORY_QUEUE_CHUNKS, HistoryCounts, HistoryLine, HistoryMode, HistoryResult, HistorySink,
@@ -54,6 +61,7 @@ pub use history::{
 };
 pub use invocation::Invocation;
 pub use latency_files::{write_hgrm, write_hlog, write_latency_files};
+pub use latency_summary::LatencySummary;
 pub use live::{Live, LiveSnapshot, RecentLatency, SeenCluster};
 pub use message_facts::{MessageCounts, MessageFacts, MessageType, ReplicaMessages};
 pub use moments::Marks;
@@ -62,7 +70,7 @@ pub use network::{LinkFact, NetworkFacts};
 pub use phase::{Phase, Phases};
 pub use recorder::{Answer, LATE_AFTER, Outcome, Recorder, Recording, Times, Window};
 pub use replica_series::{REPLICAS_FILE, ReplicaRow, ReplicaSeries, Totals};
-pub use run_json::*;
+pub use run_json::{Checks, HistoryFacts, RUN_SCHEMA, Repeat, Run, RunStatus, RunVerdict, Summary};
 pub use slot_facts::{FallbackFacts, MissingVotes, PhaseFacts, ReplicaFallbacks, ReplicaPhases};
 pub use sparse::{LATENCY_NS_MAX, new_histogram};
 pub(crate) use summary::median;

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ClientAttackFact, Counters, Environment, Estimate, FallbackFacts, HistoryCounts, HistoryMode,
-    Invocation, MachineFacts, MessageFacts, NetworkFacts, PhaseFacts, Recording, Stationarity,
+    Bounds, ConsensusFacts, Counters, Environment, Estimate, EvidenceFact, FallbackFacts,
+    FaultFact, HistoryCounts, HistoryMode, Invocation, LatencySummary, MachineFacts, MessageFacts,
+    NetworkFacts, PhaseFacts, Recording, Resources, Stationarity,
 };
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
-use crate::outsider::OutsiderReport;
 
 /// The value of the field `schema`.
 pub const RUN_SCHEMA: &str = "bench.run/v1";
-
-const NS_PER_US: f64 = 1e3;
 
 /// The whole document. What an older one lacks keeps its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,62 +133,6 @@ pub struct Repeat {
     pub key_prefix: Option<String>,
 }
 
-/// A latency distribution, microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "percentiles by their usual names")]
-pub struct LatencySummary {
-    /// Operations.
-    pub count: u64,
-    pub min: f64,
-    pub mean: f64,
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub p9999: f64,
-    pub max: f64,
-}
-
-/// What the protocol did during the repeat.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ConsensusFacts {
-    /// Sequence numbers decided.
-    pub slots: u64,
-    /// Decided by a fast quorum of PREPAREs.
-    pub fast_path_slots: u64,
-    /// Decided by COMMITs.
-    pub slow_path_slots: u64,
-    /// Share of `fast_path_slots` in both, 0 to 1; 0 without slots.
-    pub fast_path_share: f64,
-    /// Views entered in the measured phase, by the replica that saw most of them.
-    pub view_changes: u64,
-    /// The view at the end.
-    pub final_view: u64,
-    /// The epoch at the end: it grows when a replica that lost its disk has its vote renewed.
-    pub final_epoch: u64,
-    /// Stable checkpoints.
-    pub checkpoints: u64,
-    /// States that replicas fetched from others.
-    pub state_transfers: u64,
-    /// Operations per slot, on average (the same number as `batch.mean`).
-    pub batch_ops_mean: f64,
-    /// Operations per slot.
-    pub batch: BatchSizes,
-}
-
-/// Operations per slot.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "statistics by their usual names")]
-pub struct BatchSizes {
-    pub mean: f64,
-    pub p50: u64,
-    pub p99: u64,
-    pub max: u64,
-}
-
 /// The results of the checkers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -214,130 +155,6 @@ pub struct Checks {
     pub liveness: CheckResult,
     /// Writes that clients were told of can be read at the end.
     pub read_back: CheckResult,
-}
-
-/// An injected fault and what it cost.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FaultFact {
-    /// Its kind, as in the scenario.
-    pub kind: String,
-    /// The replica it hit, if it was one.
-    pub target: Option<u32>,
-    /// When it began, seconds into the measured phase.
-    pub start_s: f64,
-    /// When it ended: the replica listened again, or went on.
-    pub end_s: Option<f64>,
-    /// That in detail: which links and conditions, which file and bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub what: Option<String>,
-    /// Whether the replica's disk was lost.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub wipe: bool,
-    /// What a Byzantine replica does (kind `byzantine`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub behavior: Option<String>,
-    /// How often it did so in the whole run, as it says itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acted: Option<u64>,
-    /// What was done to its disk, as in the scenario.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attack: Option<String>,
-    /// The words with which the replica stopped because of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<String>,
-    /// The words with which the replica refused to start because of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
-    /// Whether the replica came back without a vote because of it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub learner: bool,
-    /// From its beginning to the first answer to an operation that was sent at or after it; `None` if there was none.
-    pub first_commit_ms: Option<f64>,
-    /// From its beginning to the first 500 ms with at least 95 % of the throughput of the 2 s before it; `None` if there
-    /// were none, or less than 500 ms before it to compare with.
-    pub recovered_95_ms: Option<f64>,
-    /// The longest time without any answer from its beginning to the next fault or the end; below 100 ms it is 0.
-    pub longest_stall_ms: f64,
-    /// The mean throughput from its beginning until the replica had caught up and voted, or to the next fault or the end if that
-    /// comes first, as a share of that of the 2 s before it; `None` if there were less than 500 ms to compare with.
-    pub throughput_kept: Option<f64>,
-    /// From its end until the replica had executed what the others had, to 0.2 s; `None` if it did not end or catch up.
-    pub caught_up_ms: Option<f64>,
-    /// From its end until the replica was a member again, to 0.2 s: 0 if it never lost its vote; `None` if it did not end, or
-    /// was a learner to the end.
-    pub voting_ms: Option<f64>,
-    /// What hostile clients did, and what they left to the others, if this was their attack.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clients: Option<ClientAttackFact>,
-    /// What an outsider did and what came of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outsider: Option<OutsiderReport>,
-    /// Why it did not strike or end as planned, if so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failed: Option<String>,
-}
-
-/// A signed contradiction.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EvidenceFact {
-    /// The replica that signed it.
-    pub culprit: u32,
-    /// Its kind.
-    pub kind: String,
-    /// The file, relative to the repeat's directory.
-    pub file: String,
-}
-
-/// How far the throughput is from what signatures allow on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Bounds {
-    /// Operations per second if the machine did nothing but sign and verify.
-    pub signature_bound_ops_s: f64,
-    /// Throughput as a share of that.
-    pub signature_bound_share: f64,
-}
-
-/// What the repeat cost.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Resources {
-    /// Each replica, over the measured phase.
-    pub replicas: Vec<ReplicaResources>,
-    /// The process that makes the load.
-    pub load_generator: ProcessResources,
-    /// CPU time of all replicas divided by the successful operations, microseconds.
-    pub cpu_us_per_op: f64,
-}
-
-/// What one replica used.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ReplicaResources {
-    /// The replica.
-    pub id: u32,
-    /// CPU time, user and system.
-    pub cpu_s: f64,
-    /// Largest resident memory.
-    pub rss_max_bytes: u64,
-    /// Bytes sent to replicas and clients.
-    pub bytes_sent: u64,
-    /// Bytes received from them.
-    pub bytes_received: u64,
-    /// Synchronous writes to disk.
-    pub fsyncs: u64,
-}
-
-/// What a process used.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ProcessResources {
-    /// CPU time, user and system.
-    pub cpu_s: f64,
-    /// Largest resident memory.
-    pub rss_max_bytes: u64,
 }
 
 /// What `history.jsonl` holds. With mode `full`, `ok_measured` equals `operations.ok` and the count of `latency_us.all`.
@@ -400,77 +217,6 @@ impl HistoryFacts {
             mode,
             lines: counts.lines,
             ok_measured: counts.ok_measured,
-        }
-    }
-}
-
-impl LatencySummary {
-    /// Of a histogram of nanoseconds; all zero if it is empty.
-    #[must_use]
-    pub fn of(histogram: &Histogram<u64>) -> Self {
-        Self::in_units(histogram, NS_PER_US)
-    }
-
-    /// Of a histogram of microseconds; all zero if it is empty.
-    #[must_use]
-    pub fn of_micros(histogram: &Histogram<u64>) -> Self {
-        Self::in_units(histogram, 1.0)
-    }
-
-    /// Of a histogram of which this many units are a microsecond.
-    fn in_units(histogram: &Histogram<u64>, per_us: f64) -> Self {
-        if histogram.is_empty() {
-            return Self::default();
-        }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / per_us;
-        Self {
-            count: histogram.len(),
-            min: histogram.min() as f64 / per_us,
-            mean: histogram.mean() / per_us,
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            p9999: at(0.9999),
-            max: histogram.max() as f64 / per_us,
-        }
-    }
-}
-
-impl BatchSizes {
-    /// Of the operations in each slot.
-    #[must_use]
-    pub fn of(mut sizes: Vec<u64>) -> Self {
-        sizes.sort_unstable();
-        let Some(max) = sizes.last().copied() else {
-            return Self::default();
-        };
-        // Nearest rank: the smallest size that at least this share of the slots does not exceed.
-        let at = |percent: usize| sizes[(sizes.len() * percent).div_ceil(100).saturating_sub(1)];
-        Self {
-            mean: sizes.iter().sum::<u64>() as f64 / sizes.len() as f64,
-            p50: at(50),
-            p99: at(99),
-            max,
-        }
-    }
-}
-
-impl ConsensusFacts {
-    /// Fills the shares and the batch sizes from the counts.
-    #[must_use]
-    pub fn with_batches(self, batch: BatchSizes) -> Self {
-        let decided = self.fast_path_slots + self.slow_path_slots;
-        let fast_path_share = if decided == 0 {
-            0.0
-        } else {
-            self.fast_path_slots as f64 / decided as f64
-        };
-        Self {
-            fast_path_share,
-            batch_ops_mean: batch.mean,
-            batch,
-            ..self
         }
     }
 }
@@ -550,30 +296,6 @@ impl Repeat {
         } else {
             RunVerdict::Pass
         }
-    }
-}
-
-impl FaultFact {
-    /// What it was, in a word or two: `kill`, `disk bit-flip`.
-    #[must_use]
-    pub fn kind_in_full(&self) -> String {
-        match (&self.behavior, &self.attack) {
-            (Some(behavior), _) => behavior.clone(),
-            (None, Some(attack)) => format!("{} {attack}", self.kind),
-            (None, None) => self.kind.clone(),
-        }
-    }
-
-    /// As a sentence names it: `kill of replica 0 at 5.0 s`.
-    #[must_use]
-    pub fn named(&self) -> String {
-        let whom = match (self.target, &self.what) {
-            (Some(id), _) => format!("of replica {id}"),
-            (None, Some(what)) => format!("({what})"),
-            (None, None) => "of nobody".to_owned(),
-        };
-        let kind = self.kind_in_full();
-        format!("{kind} {whom} at {:.1} s", self.start_s)
     }
 }
 

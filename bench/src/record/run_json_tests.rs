@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::super::{BatchSizes, ReplicaResources};
 use super::*;
 
 /// Every path that the documentation promises, so that a rename is noticed here.

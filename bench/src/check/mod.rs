@@ -24,6 +24,7 @@ mod search;
 mod shrink;
 mod state;
 mod suite;
+mod usage;
 mod verdict;
 
 pub use agreement::{AgreementReport, check_agreement};
@@ -36,7 +37,8 @@ pub use integrity::{Signatures, check_integrity};
 pub use linearizable::{LinearizableReport, check_linearizable};
 pub use read_back::check_read_back;
 pub use reexecution::{Evidence, Reexecution, Violations, reexecute};
-pub use resources::{RESOURCES_FILE, Usage, check_resources, read_usage, write_usage};
+pub use resources::check_resources;
 pub use state::{Contents, check_state};
 pub use suite::{Kept, Remains, Verdicts};
+pub use usage::{RESOURCES_FILE, Usage, UsageSeries, read_usage, write_usage};
 pub use verdict::{CheckResult, Verdict};

@@ -4,94 +4,13 @@
 //! the last half says whether a bound would be reached later; its default bound is wide, since a store that is being filled
 //! grows rightly.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
-use std::path::Path;
-
-use super::CheckResult;
+use super::{CheckResult, Usage};
 use crate::scenario::Quantity as _;
 use crate::scenario::schema::ResourceBounds;
 
-/// The name of the file in a repeat's directory.
-pub const RESOURCES_FILE: &str = "resources.csv";
-const HEADER: &str = "t_s,replica,rss,connections,data,log";
 const MINUTE_S: f64 = 60.0;
 /// Samples in the last half below which no slope is given.
 const SLOPE_SAMPLES_MIN: usize = 5;
-
-/// One look at one replica.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Usage {
-    /// Seconds into the measured phase.
-    pub t_s: f64,
-    /// The replica.
-    pub replica: u32,
-    /// Resident memory, bytes; 0 if the system does not say.
-    pub rss: u64,
-    /// Open connections of clients.
-    pub connections: u64,
-    /// Bytes of its data directory; `None` where it was not looked at.
-    pub data: Option<u64>,
-    /// Bytes that it has logged since the run began; `None` where it was not looked at.
-    pub log: Option<u64>,
-}
-
-/// Writes `resources.csv`.
-///
-/// # Errors
-/// The disk's.
-pub fn write_usage(path: &Path, usage: &[Usage]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    writeln!(file, "{HEADER}")?;
-    let field = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-    for each in usage {
-        let (data, log) = (field(each.data), field(each.log));
-        writeln!(
-            file,
-            "{:.3},{},{},{},{data},{log}",
-            each.t_s, each.replica, each.rss, each.connections
-        )?;
-    }
-    file.flush()
-}
-
-/// Reads `resources.csv`.
-///
-/// # Errors
-/// A sentence that names the line.
-pub fn read_usage(path: &Path) -> Result<Vec<Usage>, String> {
-    let unreadable = |why: &str| format!("{} cannot be read: {why}", path.display());
-    let file = File::open(path).map_err(|error| unreadable(&error.to_string()))?;
-    let mut usage = Vec::new();
-    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-        let line = line.map_err(|error| unreadable(&error.to_string()))?;
-        match (number, parse(&line)) {
-            (1, _) if line == HEADER => {}
-            (_, Some(each)) => usage.push(each),
-            _ => return Err(unreadable(&format!("line {number} is no sample"))),
-        }
-    }
-    Ok(usage)
-}
-
-fn parse(line: &str) -> Option<Usage> {
-    let fields: Vec<&str> = line.split(',').collect();
-    let [t_s, replica, rss, connections, data, log] = fields[..] else {
-        return None;
-    };
-    let optional = |field: &str| match field {
-        "" => Some(None),
-        number => number.parse().ok().map(Some),
-    };
-    Some(Usage {
-        t_s: t_s.parse().ok()?,
-        replica: replica.parse().ok()?,
-        rss: rss.parse().ok()?,
-        connections: connections.parse().ok()?,
-        data: optional(data)?,
-        log: optional(log)?,
-    })
-}
 
 /// Judges what `correct` replicas used; what others do to themselves is their affair.
 #[must_use]
@@ -285,21 +204,6 @@ mod tests {
         assert_eq!(
             check_resources(&[], &bounds(), |_| true).verdict,
             Verdict::Skipped
-        );
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(RESOURCES_FILE);
-        let usage = run(|_| {});
-        write_usage(&path, &usage).unwrap();
-        assert_eq!(read_usage(&path).unwrap(), usage);
-        std::fs::write(&path, "t_s,replica\n").unwrap();
-        assert!(
-            read_usage(&path)
-                .unwrap_err()
-                .ends_with("line 1 is no sample")
         );
     }
 }

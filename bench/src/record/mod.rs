@@ -38,6 +38,7 @@ mod run_json;
 mod slot_facts;
 mod sparse;
 mod summary;
+mod thinned;
 mod timeseries;
 
 pub use acknowledged::{Acknowledged, KEYS_MAX, Written};
@@ -75,4 +76,5 @@ pub use slot_facts::{FallbackFacts, MissingVotes, PhaseFacts, ReplicaFallbacks, 
 pub use sparse::{LATENCY_NS_MAX, new_histogram};
 pub(crate) use summary::median;
 pub use summary::{Estimate, EstimateMethod, RESAMPLES};
+pub use thinned::Thinned;
 pub use timeseries::{BUCKET, ClusterSample, TIME_BUCKETS_MAX, write_timeseries};

@@ -1,12 +1,11 @@
 //! `replicas.csv`: where each replica stood and what it had used, look by look.
 //!
-//! A look is 0.2 s. A run is as long as it likes and the file is not: when [`LOOKS_MAX`] looks are held, every other one goes, and from
-//! then on half as many are kept.
+//! A look is 0.2 s. A run is as long as it likes and the file is not: it has [`LOOKS_MAX`] looks at most, at equal distances.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::AtomicFile;
+use super::{AtomicFile, Thinned};
 
 /// Name of the file in a repeat's directory.
 pub const REPLICAS_FILE: &str = "replicas.csv";
@@ -19,6 +18,8 @@ const HEADER: &str = "t_s,replica,epoch,view,role,executed,lag,stable,fast,slow,
 /// One replica at one look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaRow {
+    /// When it was heard, seconds into the measured phase.
+    pub t_s: f64,
     /// The replica.
     pub id: u32,
     /// Its epoch.
@@ -65,39 +66,21 @@ pub struct Totals {
 /// The looks of a measured phase.
 #[derive(Debug, Clone)]
 pub struct ReplicaSeries {
-    looks: Vec<(f64, Vec<ReplicaRow>)>,
-    seen: usize,
-    /// Every how many looks one is kept.
-    stride: usize,
+    looks: Thinned<Vec<ReplicaRow>>,
 }
 
 impl Default for ReplicaSeries {
     fn default() -> Self {
         ReplicaSeries {
-            looks: Vec::new(),
-            seen: 0,
-            stride: 1,
+            looks: Thinned::new(LOOKS_MAX),
         }
     }
 }
 
 impl ReplicaSeries {
-    /// Adds what the replicas that answered a look said, `t_s` seconds into the measured phase.
-    pub fn push(&mut self, t_s: f64, rows: Vec<ReplicaRow>) {
-        let kept = self.seen.is_multiple_of(self.stride);
-        self.seen += 1;
-        if !kept {
-            return;
-        }
-        self.looks.push((t_s, rows));
-        if self.looks.len() >= LOOKS_MAX {
-            let mut index = 0;
-            self.looks.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-            self.stride *= 2;
-        }
+    /// Adds what the replicas that answered a look said.
+    pub fn push(&mut self, rows: Vec<ReplicaRow>) {
+        self.looks.push(rows);
     }
 
     /// Writes the file: times in seconds, memory and traffic in bytes, `cpu_s` in seconds. `fast` to `fsyncs` are totals
@@ -108,9 +91,10 @@ impl ReplicaSeries {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = AtomicFile::create(path)?;
         writeln!(file, "{HEADER}")?;
-        for (t_s, rows) in &self.looks {
+        for rows in self.looks.iter() {
             for row in rows {
                 let ReplicaRow {
+                    t_s,
                     id,
                     epoch,
                     view,
@@ -184,8 +168,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn row(id: u32, executed: u64) -> ReplicaRow {
+    fn row(t_s: f64, id: u32, executed: u64) -> ReplicaRow {
         ReplicaRow {
+            t_s,
             id,
             epoch: 0,
             view: 1,
@@ -213,7 +198,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_an_empty_field() {
         let mut series = ReplicaSeries::default();
-        series.push(0.2, vec![row(3, 7)]);
+        series.push(vec![row(0.2, 3, 7)]);
         let lines = written(&series);
         assert_eq!(lines[1], "0.200,3,0,1,backup,7,2,0,0,0,0,0,0,0.50,,0,0,9");
         assert_eq!(
@@ -221,20 +206,6 @@ mod tests {
             lines[1].split(',').count(),
             "a field for each name"
         );
-    }
-
-    #[test]
-    fn a_long_run_is_kept_at_equal_distances_and_to_its_end() {
-        let mut series = ReplicaSeries::default();
-        let looks = 5 * LOOKS_MAX;
-        for look in 0..looks {
-            series.push(look as f64, vec![row(0, look as u64)]);
-        }
-        assert!(series.looks.len() < LOOKS_MAX);
-        let times: Vec<f64> = series.looks.iter().map(|(t_s, _)| *t_s).collect();
-        let step = times[1] - times[0];
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == step));
-        assert!(times[0] == 0.0 && looks as f64 - times.last().unwrap() <= step);
     }
 
     #[test]

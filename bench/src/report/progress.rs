@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::summary::named_checks;
 use super::units;
 use crate::options::Display;
-use crate::record::{Counters, LiveSnapshot, Phase, RecentLatency};
-use crate::screen::{ReplicaView, Screen, Shown, View};
+use crate::record::{Checks, Counters, LiveSnapshot, Phase, RecentLatency};
+use crate::screen::{ReplicaView, Screen, Shown, Standing, View};
 
 /// Time between two heartbeats, and over which the shown rates are taken.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -117,7 +118,13 @@ impl Progress {
         let now = Instant::now();
         let (display, screen) = match display {
             Display::Screen { colour } => match Screen::take() {
-                Ok(screen) => (display, Some(Box::new((screen, Shown::new(name, colour))))),
+                Ok(screen) => {
+                    let mut shown = Shown::new(name, colour);
+                    let checks = Checks::default();
+                    let names = named_checks(&checks).map(|(name, _)| name);
+                    shown.checks = names.map(|name| (name, Standing::AtTheEnd)).to_vec();
+                    (display, Some(Box::new((screen, shown))))
+                }
                 Err(error) => {
                     write_line(&format!("the terminal cannot be drawn on: {error}"));
                     (Display::Plain, None)
@@ -214,6 +221,16 @@ impl Progress {
         }
     }
 
+    /// The checks have judged.
+    pub fn judged(&mut self, checks: &Checks) {
+        if let Some(screen) = &mut self.screen {
+            let judged = named_checks(checks);
+            let each = judged.map(|(name, check)| (name, Standing::Judged(check.verdict)));
+            screen.1.checks = each.to_vec();
+        }
+        self.refresh(Instant::now());
+    }
+
     /// Between two heartbeats only the time goes on.
     fn refresh(&mut self, now: Instant) {
         if let Some(screen) = &mut self.screen {
@@ -267,6 +284,9 @@ impl Progress {
                 if let Some(screen) = &mut self.screen {
                     let shown = &mut screen.1;
                     (shown.now.stage, shown.now.planned) = (stage.name(), planned);
+                    if stage == Stage::Check {
+                        shown.check();
+                    }
                     shown.event(self.began.elapsed(), stage.sentence());
                 }
                 self.refresh(Instant::now());

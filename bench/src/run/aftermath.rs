@@ -125,6 +125,7 @@ impl Running<'_> {
         );
         repeat.checks = checks;
         repeat.checks.resources = self.resources(&measured)?;
+        self.progress.judged(&repeat.checks);
         repeat.evidence = keep_evidence(&self.directory.path(), &verdicts.proofs)
             .map_err(|error| self.unwritable(&error))?;
         if let Some(again) = &verdicts.reexecution {
@@ -134,7 +135,7 @@ impl Running<'_> {
             &measured.injected,
             &faults::Seen {
                 recording,
-                progress: &self.progressed,
+                progress: &self.progressed.iter().cloned().collect::<Vec<_>>(),
                 measured: measured.duration,
             },
         );
@@ -199,10 +200,9 @@ impl Running<'_> {
         let liars = self.scenario.byzantine_replicas();
         for _ in 0..EXECUTED_ASKED_MAX {
             let snapshot = self.poll();
-            let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-            let fresh: Vec<&ReplicaStatus> = answers
-                .filter(|(_, answered)| **answered)
-                .filter_map(|(status, _)| status.as_ref())
+            let fresh: Vec<&ReplicaStatus> = snapshot
+                .heard()
+                .map(|(_, status)| status)
                 .filter(|status| !liars.contains(&u32::from(status.replica)))
                 .collect();
             let furthest = fresh.iter().map(|status| status.last_executed).max();
@@ -273,7 +273,7 @@ impl Running<'_> {
 
     /// What the replicas needed, disk and log included, written and judged.
     fn resources(&self, measured: &Measured) -> Result<CheckResult, RunError> {
-        let mut usage = measured.usage.clone();
+        let mut usage = measured.usage.usage();
         if let Target::Local(local) = &self.target {
             let t_s = measured.duration.as_secs_f64();
             for replica in 0..self.scenario.cluster.n {

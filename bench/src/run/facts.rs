@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use replica::observer::status::ReplicaStatus;
 
@@ -226,20 +227,16 @@ pub(super) fn sample(snapshot: &Snapshot, at_ns: u64) -> ClusterSample {
 }
 
 /// What each replica that answered needs at the moment; those that did not answer may be gone.
-pub(super) fn usage(snapshot: &Snapshot, t_s: f64) -> Vec<Usage> {
-    let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-    let answered = answers.filter(|(_, answered)| **answered);
-    let of = |status: &ReplicaStatus| Usage {
-        t_s,
+pub(super) fn usage(snapshot: &Snapshot, time: impl Fn(Instant) -> f64) -> Vec<Usage> {
+    let of = |(at, status): (Instant, &ReplicaStatus)| Usage {
+        t_s: time(at),
         replica: status.replica.into(),
         rss: status.process.rss_bytes,
         connections: status.clients.connections,
         data: None,
         log: None,
     };
-    answered
-        .filter_map(|(status, _)| status.as_ref().map(of))
-        .collect()
+    snapshot.heard().map(of).collect()
 }
 
 /// What the progress display shows of the cluster.
@@ -250,7 +247,7 @@ pub(super) fn view(snapshot: &Snapshot) -> ClusterView {
         view: sample.view,
         fast_slots: sample.fast_slots,
         slow_slots: sample.slow_slots,
-        replicas_up: count(snapshot.answered.iter().filter(|up| **up).count()),
+        replicas_up: count(snapshot.heard().count()),
         n: count(snapshot.replicas.len()),
     }
 }
@@ -266,7 +263,7 @@ pub(super) fn replicas(snapshot: &Snapshot) -> Vec<ReplicaView> {
         .map(|status| (status.epoch, status.view));
     let highest = highest.max();
     let one = |(id, status): (usize, &Option<ReplicaStatus>)| {
-        let up = snapshot.answered.get(id).copied().unwrap_or_default();
+        let up = snapshot.answered.get(id).is_some_and(Option::is_some);
         let Some(status) = status else {
             return ReplicaView {
                 id,

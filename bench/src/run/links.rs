@@ -64,9 +64,7 @@ impl Network {
         let mesh = self.mesh();
         let calm = |from, to| mesh.now(from, to) == mesh.base(from, to);
         let mut samples = lock(&self.samples);
-        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-        for (status, _) in answers.filter(|(_, answered)| **answered) {
-            let Some(status) = status else { continue };
+        for (_, status) in snapshot.heard() {
             let from = usize::from(status.replica);
             for peer in status
                 .peers
@@ -198,7 +196,7 @@ mod tests {
         };
         Snapshot {
             replicas: vec![Some(status), None],
-            answered: vec![true, false],
+            answered: vec![Some(std::time::Instant::now()), None],
         }
     }
 

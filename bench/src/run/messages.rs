@@ -251,7 +251,7 @@ mod tests {
             Some(status)
         };
         let snapshot = |replicas: Vec<Option<ReplicaStatus>>| Snapshot {
-            answered: vec![true; replicas.len()],
+            answered: vec![None; replicas.len()],
             replicas,
         };
         let counted = |first, last| {

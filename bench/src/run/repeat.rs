@@ -21,7 +21,7 @@ use super::links::Network;
 use super::machine::MachineWatch;
 use super::series::Follow;
 use super::threads::{LoadThread, ThreadPlan};
-use crate::check::Usage;
+use crate::check::UsageSeries;
 use crate::cluster::{self, ControlLine, Local, LocalOptions, Snapshot};
 use crate::exit::Exit;
 use crate::hostile_clients;
@@ -29,7 +29,7 @@ use crate::load::{Clock, Namespace, Plan, Stage as LoadStage};
 use crate::options::{RunError, RunOptions};
 use crate::record::{
     Acknowledged, ClusterSample, EventLog, HistoryMode, HistoryWriter, Live, Phases,
-    ProcessResources, Recorder, Recording, RepeatDirectory, RunDirectory,
+    ProcessResources, Recorder, Recording, RepeatDirectory, RunDirectory, Thinned,
 };
 use crate::report::{Progress, Stage};
 use crate::scenario::schema::{Linearizable, LoadModel, Scenario};
@@ -40,6 +40,9 @@ const LEAD: Duration = Duration::from_millis(50);
 /// After this long without news a stage is waited for again.
 pub(super) const STAGE_WAIT: Duration = Duration::from_millis(10);
 const NS: f64 = 1e9;
+/// Looks at the cluster that are held at most, and of those at each replica while faults strike: two hours at five a second,
+/// then coarser.
+const SAMPLES_MAX: usize = 36_000;
 /// What a repeat is made of.
 pub(super) struct RepeatContext<'r> {
     pub(super) options: &'r RunOptions,
@@ -64,7 +67,7 @@ pub(super) struct Measured {
     pub(super) ends: Ends,
     pub(super) samples: Vec<ClusterSample>,
     /// What each replica needed at each look in the measured phase.
-    pub(super) usage: Vec<Usage>,
+    pub(super) usage: UsageSeries,
     /// Where each replica stood at each look.
     pub(super) follow: Follow,
     /// What the machine did.
@@ -109,7 +112,7 @@ pub(super) struct Running<'r> {
     /// The links between the replicas, if they are emulated.
     pub(super) network: Option<Arc<Network>>,
     /// What each replica needed so far in the measured phase.
-    usage: Vec<Usage>,
+    usage: UsageSeries,
     /// Where each replica stood so far in the measured phase.
     follow: Follow,
     /// Since the measured phase began.
@@ -117,7 +120,7 @@ pub(super) struct Running<'r> {
     /// Members, clients and their public keys.
     pub(super) file: ClusterFile,
     /// How far the replicas were at each look in the measured phase.
-    pub(super) progressed: Vec<Progressed>,
+    pub(super) progressed: Thinned<Progressed>,
     /// Writes of the load phase that clients were told of.
     loaded: Acknowledged,
     /// The keys of hostile clients.
@@ -240,11 +243,11 @@ impl<'r> Running<'r> {
             key_prefix,
             timeline: None,
             network: scenario.mesh().map(Network::new).map(Arc::new),
-            usage: Vec::new(),
+            usage: UsageSeries::default(),
             follow: Follow::default(),
             machine: None,
             file: file.clone(),
-            progressed: Vec::new(),
+            progressed: Thinned::new(SAMPLES_MAX),
             loaded: Acknowledged::default(),
             hostile,
         };
@@ -324,7 +327,7 @@ impl<'r> Running<'r> {
         for thread in &self.threads {
             thread.begin(LoadStage::Load, self.recorder(phases));
         }
-        let recording = self.wait_for_all(u64::MAX, &mut Vec::new(), &mut None, &mut None)?;
+        let recording = self.wait_for_all(u64::MAX, &mut Thinned::new(0), &mut None, &mut None)?;
         self.loaded = recording.acknowledged;
         Ok(())
     }
@@ -376,7 +379,7 @@ impl<'r> Running<'r> {
         }
         self.tell_begin();
         self.timeline = self.start_timeline()?;
-        let mut samples = Vec::new();
+        let mut samples = Thinned::new(SAMPLES_MAX);
         let (mut first, mut last) = (None, None);
         let recording = self.wait_for_all(end_ns, &mut samples, &mut first, &mut last)?;
         let injected = match self.timeline.take() {
@@ -403,7 +406,7 @@ impl<'r> Running<'r> {
             duration,
             drained,
             ends: Ends { first, last },
-            samples,
+            samples: samples.into_vec(),
             usage: std::mem::take(&mut self.usage),
             follow: std::mem::take(&mut self.follow),
             machine: self.machine.take(),

@@ -1,6 +1,7 @@
 //! From the replicas' status pages to the rows of `replicas.csv`.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use replica::observer::status::ReplicaStatus;
 
@@ -13,6 +14,31 @@ use crate::record::{ReplicaRow, ReplicaSeries, Totals};
 pub(super) struct Follow {
     series: ReplicaSeries,
     replicas: Vec<Followed>,
+    /// The correct replica that was furthest at the last look.
+    front: Option<Front>,
+}
+
+/// How far the furthest correct replica was, and when.
+#[derive(Clone, Copy, Debug)]
+struct Front {
+    t_s: f64,
+    executed: u64,
+}
+
+impl Front {
+    /// Slots behind it at `t_s`. An answer that came late is held against where the furthest was then: between this look
+    /// and the one before it went on evenly, as far as anybody knows.
+    fn lag(self, before: Option<Self>, t_s: f64, executed: u64) -> u64 {
+        let there = match before {
+            Some(before) if t_s < self.t_s && before.t_s < self.t_s => {
+                let share = ((t_s - before.t_s) / (self.t_s - before.t_s)).max(0.0);
+                let way = self.executed.saturating_sub(before.executed) as f64;
+                before.executed.min(self.executed) + (way * share).round() as u64
+            }
+            _ => self.executed,
+        };
+        there.saturating_sub(executed)
+    }
 }
 
 /// What is known of one replica's past.
@@ -25,32 +51,41 @@ struct Followed {
 }
 
 impl Follow {
-    /// Takes in a look, `t_s` seconds into the measured phase. The first one is where totals begin. Who lies is not asked how far the others lag.
-    pub(super) fn look(&mut self, t_s: f64, snapshot: &Snapshot, liars: &BTreeSet<u32>) {
-        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-        let answered: Vec<&ReplicaStatus> = answers
-            .filter(|(_, answered)| **answered)
-            .filter_map(|(status, _)| status.as_ref())
-            .collect();
-        let correct = answered
-            .iter()
-            .filter(|status| !liars.contains(&u32::from(status.replica)));
-        let furthest = correct
-            .map(|status| status.last_executed)
-            .max()
-            .unwrap_or_default();
+    /// Takes in a look; `time` gives seconds into the measured phase. The first one is where totals begin. Who lies is not
+    /// asked how far the others lag.
+    pub(super) fn look(
+        &mut self,
+        snapshot: &Snapshot,
+        time: impl Fn(Instant) -> f64,
+        liars: &BTreeSet<u32>,
+    ) {
+        let correct = snapshot
+            .heard()
+            .filter(|(_, status)| !liars.contains(&u32::from(status.replica)));
+        let furthest =
+            correct
+                .max_by_key(|(_, status)| status.last_executed)
+                .map(|(at, status)| Front {
+                    t_s: time(at),
+                    executed: status.last_executed,
+                });
+        let before = self.front;
+        self.front = furthest.or(before);
         let first = self.replicas.is_empty();
         self.replicas
             .resize(snapshot.replicas.len(), Followed::default());
-        let rows = answered
-            .into_iter()
-            .filter_map(|status| {
+        let front = self.front;
+        let rows = snapshot
+            .heard()
+            .filter_map(|(at, status)| {
+                let t_s = time(at);
                 let followed = self.replicas.get_mut(usize::from(status.replica))?;
                 let totals = followed.advance(status, first);
-                Some(row(status, furthest, totals))
+                let lag = front.map_or(0, |front| front.lag(before, t_s, status.last_executed));
+                Some(row(status, t_s, lag, totals))
             })
             .collect();
-        self.series.push(t_s, rows);
+        self.series.push(rows);
     }
 
     pub(super) fn into_series(self) -> ReplicaSeries {
@@ -74,19 +109,20 @@ impl Followed {
     }
 }
 
-fn row(status: &ReplicaStatus, furthest: u64, totals: Totals) -> ReplicaRow {
+fn row(status: &ReplicaStatus, t_s: f64, lag: u64, totals: Totals) -> ReplicaRow {
     let role = match status.role.as_str() {
         "learner" => "learner",
         _ if status.primary == status.replica => "primary",
         _ => "backup",
     };
     ReplicaRow {
+        t_s,
         id: u32::from(status.replica),
         epoch: status.epoch,
         view: status.view,
         role,
         executed: status.last_executed,
-        lag: furthest.saturating_sub(status.last_executed),
+        lag,
         stable: status.stable,
         rss_bytes: (status.process.rss_bytes > 0).then_some(status.process.rss_bytes),
         totals,
@@ -111,6 +147,8 @@ fn totals(status: &ReplicaStatus) -> Totals {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
 
     fn status(id: u16, pid: u32, executed: u64, fsyncs: u64) -> ReplicaStatus {
@@ -125,13 +163,32 @@ mod tests {
     }
 
     fn rows(looks: &[(f64, Vec<Option<ReplicaStatus>>)], liars: &[u32]) -> Vec<String> {
+        let timed = |(t_s, replicas): &(f64, Vec<Option<ReplicaStatus>>)| {
+            let replicas = replicas.iter().cloned();
+            replicas
+                .map(|one| one.map(|status| (*t_s, status)))
+                .collect()
+        };
+        timed_rows(&looks.iter().map(timed).collect::<Vec<_>>(), liars)
+    }
+
+    /// The same for replicas that were heard at times of their own.
+    fn timed_rows(looks: &[Vec<Option<(f64, ReplicaStatus)>>], liars: &[u32]) -> Vec<String> {
         let mut follow = Follow::default();
-        for (t_s, replicas) in looks {
+        let begin = Instant::now();
+        let time = |at: Instant| at.duration_since(begin).as_secs_f64();
+        for look in looks {
             let snapshot = Snapshot {
-                answered: replicas.iter().map(Option::is_some).collect(),
-                replicas: replicas.clone(),
+                answered: look
+                    .iter()
+                    .map(|one| Some(begin + Duration::from_secs_f64(one.as_ref()?.0)))
+                    .collect(),
+                replicas: look
+                    .iter()
+                    .map(|one| Some(one.as_ref()?.1.clone()))
+                    .collect(),
             };
-            follow.look(*t_s, &snapshot, &liars.iter().copied().collect());
+            follow.look(&snapshot, time, &liars.iter().copied().collect());
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("replicas.csv");
@@ -182,6 +239,27 @@ mod tests {
                 "0.000 0 primary 90 10 0",
                 "0.000 1 backup 100 0 0",
                 "0.000 2 backup 5000 0 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_answer_that_came_late_is_held_against_where_the_furthest_was_then() {
+        let at = |t_s, id, executed| Some((t_s, status(id, 1 + u32::from(id), executed, 0)));
+        let looks = [
+            vec![at(0.0, 0, 1_000), at(0.0, 1, 1_000)],
+            vec![at(0.2, 0, 1_200), None],
+            // Asked at 0.2 s, heard at 0.25 s, looked at with what came at 0.4 s.
+            vec![at(0.4, 0, 1_400), at(0.25, 1, 1_230)],
+        ];
+        assert_eq!(
+            timed_rows(&looks, &[]),
+            [
+                "0.000 0 primary 1000 0 0",
+                "0.000 1 backup 1000 0 0",
+                "0.200 0 primary 1200 0 0",
+                "0.400 0 primary 1400 0 0",
+                "0.250 1 backup 1230 20 0",
             ]
         );
     }

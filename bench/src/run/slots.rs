@@ -127,7 +127,7 @@ mod tests {
 
     fn ends(first: Vec<ReplicaStatus>, last: Vec<ReplicaStatus>) -> Ends {
         let snapshot = |all: Vec<ReplicaStatus>| Snapshot {
-            answered: vec![true; all.len()],
+            answered: vec![None; all.len()],
             replicas: all.into_iter().map(Some).collect(),
         };
         Ends {

@@ -37,9 +37,24 @@ pub(super) struct ThreadPlan {
     pub(super) observe: Option<bool>,
 }
 
+/// How the replicas are asked, and who hears of it.
+struct Asked {
+    how: How,
+    answer: oneshot::Sender<Snapshot>,
+}
+
+/// Whether everybody is waited for.
+#[derive(Clone, Copy)]
+enum How {
+    /// What they say is of now.
+    Poll,
+    /// News come as they come.
+    Look,
+}
+
 enum Command {
     Run(Box<(Stage, Recorder)>),
-    Poll(oneshot::Sender<Snapshot>),
+    Poll(Asked),
     Close(oneshot::Sender<Option<Vec<String>>>),
 }
 
@@ -68,10 +83,20 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    /// Asks all replicas for their status; `None` if nobody watches them any more.
+    /// Asks all replicas for their status and waits for each; `None` if nobody watches them any more.
     pub(super) fn poll(&self) -> Option<Snapshot> {
+        self.ask(How::Poll)
+    }
+
+    /// What they have said since the last time, without waiting for one that is silent.
+    pub(super) fn look(&self) -> Option<Snapshot> {
+        self.ask(How::Look)
+    }
+
+    fn ask(&self, how: How) -> Option<Snapshot> {
         let (answer, snapshot) = oneshot::channel();
-        self.commands.blocking_send(Command::Poll(answer)).ok()?;
+        let asked = Asked { how, answer };
+        self.commands.blocking_send(Command::Poll(asked)).ok()?;
         snapshot.blocking_recv().ok()
     }
 
@@ -205,7 +230,7 @@ struct Connected {
 }
 
 enum ObserverCommand {
-    Poll(oneshot::Sender<Snapshot>),
+    Poll(Asked),
     Close(oneshot::Sender<Option<Vec<String>>>),
 }
 
@@ -268,7 +293,7 @@ impl Connected {
                     }
                     return;
                 }
-                Some(Command::Poll(answer)) => self.poll(answer).await,
+                Some(Command::Poll(asked)) => self.poll(asked).await,
                 Some(Command::Run(order)) => {
                     let (stage, mut recorder) = *order;
                     // The replicas are watched while the stage goes on.
@@ -280,9 +305,9 @@ impl Connected {
                             tokio::select! {
                                 () = &mut running => break,
                                 command = commands.recv(), if next.is_none() => match command {
-                                    Some(Command::Poll(answer)) => {
+                                    Some(Command::Poll(asked)) => {
                                         if let Some(observer) = &observer {
-                                            let poll = ObserverCommand::Poll(answer);
+                                            let poll = ObserverCommand::Poll(asked);
                                             let _ = observer.send(poll).await;
                                         }
                                     }
@@ -303,9 +328,9 @@ impl Connected {
         }
     }
 
-    async fn poll(&self, answer: oneshot::Sender<Snapshot>) {
+    async fn poll(&self, asked: Asked) {
         if let Some(observer) = &self.observer {
-            let _ = observer.send(ObserverCommand::Poll(answer)).await;
+            let _ = observer.send(ObserverCommand::Poll(asked)).await;
         }
     }
 }
@@ -321,8 +346,11 @@ fn spawn_observer(
         let mut observer = Observer::new(hub, collect);
         while let Some(command) = commands.recv().await {
             match command {
-                ObserverCommand::Poll(answer) => {
-                    let snapshot = observer.poll().await;
+                ObserverCommand::Poll(Asked { how, answer }) => {
+                    let snapshot = match how {
+                        How::Poll => observer.poll().await,
+                        How::Look => observer.look().await,
+                    };
                     latest.set(snapshot);
                     let _ = answer.send(snapshot.clone());
                 }

@@ -8,29 +8,40 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Sparkline, Table};
 
-use super::state::{ReplicaView, SECONDS, Shown};
+use super::state::{ReplicaView, SECONDS, Shown, Standing};
+use crate::check::Verdict;
 use crate::report::units;
 
-/// Lines of the figures.
-const FIGURES: u16 = 6;
+/// Lines of the figures, without those of the checks and with a blank one behind them.
+const FIGURES: u16 = 5;
+/// Columns that a check needs.
+const CHECK: u16 = 28;
+/// Columns before the first of them.
+const NAMES: u16 = 12;
 /// Lines of the curves.
 const CURVES: u16 = 6;
+/// Lines of the events at least.
+const EVENTS_MIN: u16 = 3;
 /// Lag from which on a replica is shown to be behind: what is on its way at any moment.
 const LAG_USUAL: u64 = 32;
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown) {
     let replicas = u16::try_from(shown.replicas.len()).unwrap_or(u16::MAX);
+    let others = 1 + FIGURES + CURVES + replicas.saturating_add(3) + EVENTS_MIN;
+    let room = frame.area().height.saturating_sub(others);
+    let checks = checks(shown, frame.area().width, room);
+    let lines = u16::try_from(checks.len()).unwrap_or(u16::MAX);
     let [head, figures, curves, table, events] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(FIGURES),
+        Constraint::Length(FIGURES.saturating_add(lines)),
         Constraint::Length(CURVES),
         Constraint::Max(replicas.saturating_add(3)),
-        Constraint::Min(3),
+        Constraint::Min(EVENTS_MIN),
     ])
     .areas(frame.area());
     draw_head(frame, shown, head);
-    draw_figures(frame, shown, figures);
+    draw_figures(frame, shown, checks, figures);
     draw_curves(frame, shown, curves);
     draw_replicas(frame, shown, table);
     draw_events(frame, shown, events);
@@ -57,7 +68,42 @@ fn draw_head(frame: &mut Frame<'_>, shown: &Shown, area: Rect) {
     frame.render_widget(gauge.gauge_style(tint(shown, Color::Blue)), area);
 }
 
-fn draw_figures(frame: &mut Frame<'_>, shown: &Shown, area: Rect) {
+/// Each check with how it stands, in as many columns as there is room for; one line about all of them where there are too
+/// few lines.
+fn checks(shown: &Shown, columns: u16, room: u16) -> Vec<String> {
+    let a_line = usize::from(columns.saturating_sub(NAMES) / CHECK).max(1);
+    let lines = shown.checks.chunks(a_line).map(|line| {
+        let each = line
+            .iter()
+            .map(|(name, standing)| format!("{name:<13}{:<15}", standing.words()));
+        each.collect::<String>().trim_end().to_owned()
+    });
+    let lines: Vec<String> = lines.collect();
+    if !lines.is_empty() && lines.len() <= usize::from(room) {
+        return lines;
+    }
+    let failed = |standing: &Standing| matches!(standing, Standing::Judged(Verdict::Fail));
+    let failed: Vec<&str> = shown
+        .checks
+        .iter()
+        .filter(|(_, standing)| failed(standing))
+        .map(|(name, _)| *name)
+        .collect();
+    let judged = |standing: &Standing| matches!(standing, Standing::Judged(_));
+    vec![match (&failed[..], shown.now.stage) {
+        ([], _) if shown.checks.iter().any(|(_, standing)| judged(standing)) => {
+            "none failed".to_owned()
+        }
+        ([], "check") => {
+            "the checkers look at what the replicas left; the verdict follows".to_owned()
+        }
+        ([], _) => "at the end: agreement, state, linearizability and the others of the scenario"
+            .to_owned(),
+        (failed, _) => format!("FAILED: {}", failed.join(", ")),
+    }]
+}
+
+fn draw_figures(frame: &mut Frame<'_>, shown: &Shown, checks: Vec<String>, area: Rect) {
     let now = &shown.now;
     let measuring = now.stage == "measure";
     let latency = |of: fn(&crate::record::RecentLatency) -> f64| {
@@ -90,10 +136,6 @@ fn draw_figures(frame: &mut Frame<'_>, shown: &Shown, area: Rect) {
         latency(|recent| recent.p99_us),
         latency(|recent| recent.max_us)
     );
-    let checks = match now.stage {
-        "check" => "the checkers look at what the replicas left; the verdict follows",
-        _ => "at the end: agreement, state, linearizability and the others of the scenario",
-    };
     let line = |name: &str, value: String| {
         Line::from(vec![
             Span::raw(format!(" {name:<11}")),
@@ -104,13 +146,14 @@ fn draw_figures(frame: &mut Frame<'_>, shown: &Shown, area: Rect) {
         "view {}, {fast} on the fast path, {} of {} replicas up",
         now.view, now.up, now.n
     );
-    let lines = vec![
+    let mut lines = vec![
         line("throughput", rate),
         line("latency", latencies),
         line("cluster", cluster),
         line("operations", counts),
-        line("checks", checks.to_owned()),
     ];
+    let names = std::iter::once("checks").chain(std::iter::repeat(""));
+    lines.extend(names.zip(checks).map(|(name, checks)| line(name, checks)));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -317,6 +360,42 @@ mod tests {
         );
         assert_eq!(row("2"), ["2", "down", "-", "-", "-", "-", "-"]);
         assert!(coloured);
+    }
+
+    #[test]
+    fn each_check_is_shown_with_its_standing_while_there_is_room() {
+        let mut shown = shown();
+        shown.checks = ["agreement", "linearizable", "state", "liveness"]
+            .map(|name| (name, Standing::AtTheEnd))
+            .to_vec();
+        let words = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.contains(name));
+            let line = line.unwrap_or_else(|| panic!("{name} is missing in\n{text}"));
+            let behind = line.split_once(name).map_or("", |(_, behind)| behind);
+            behind
+                .split("  ")
+                .map(str::trim)
+                .find(|word| !word.is_empty())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (text, _) = screen(&shown, 100, 32);
+        assert_eq!(words(&text, "linearizable"), "at the end");
+        assert_eq!(words(&text, "liveness"), "at the end");
+        shown.check();
+        let (text, _) = screen(&shown, 100, 32);
+        assert_eq!(words(&text, "state"), "checking");
+        shown.checks[1].1 = Standing::Judged(Verdict::Fail);
+        shown.checks[2].1 = Standing::Judged(Verdict::Pass);
+        shown.checks[3].1 = Standing::Judged(Verdict::Skipped);
+        let (text, _) = screen(&shown, 100, 32);
+        assert_eq!(words(&text, "linearizable"), "FAIL");
+        assert_eq!(words(&text, "state"), "pass");
+        assert_eq!(words(&text, "liveness"), "skipped");
+        // 22 lines have room for one.
+        let (text, _) = screen(&shown, 100, 22);
+        assert!(text.contains("FAILED: linearizable"), "{text}");
+        assert!(!text.contains("skipped"), "{text}");
     }
 
     #[test]

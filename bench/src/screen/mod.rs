@@ -10,5 +10,5 @@ mod state;
 mod terminal;
 
 pub use held::{Held, hold};
-pub use state::{ReplicaView, Shown, View};
+pub use state::{ReplicaView, Shown, Standing, View};
 pub use terminal::{Screen, restore};

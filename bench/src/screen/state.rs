@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::check::Verdict;
 use crate::record::{Counters, RecentLatency};
 
 /// Seconds of the curves.
@@ -64,6 +65,32 @@ pub struct View {
     pub totals: Counters,
 }
 
+/// How a check stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It looks at what is left at the end.
+    #[default]
+    AtTheEnd,
+    /// It is under way.
+    Running,
+    /// It has judged.
+    Judged(Verdict),
+}
+
+impl Standing {
+    /// In a word or two.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AtTheEnd => "at the end",
+            Self::Running => "checking",
+            Self::Judged(Verdict::Pass) => "pass",
+            Self::Judged(Verdict::Fail) => "FAIL",
+            Self::Judged(Verdict::Skipped) => "skipped",
+        }
+    }
+}
+
 /// All that is on the screen.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
@@ -81,6 +108,8 @@ pub struct Shown {
     pub replicas: Vec<ReplicaView>,
     /// CPU of each replica since the look before, in cores; `None` until there are two.
     pub cores: Vec<Option<f64>>,
+    /// Each check.
+    pub checks: Vec<(&'static str, Standing)>,
     /// What happened, the newest last.
     pub events: VecDeque<String>,
 }
@@ -120,6 +149,13 @@ impl Shown {
             }
         }
         self.replicas = replicas;
+    }
+
+    /// The checks begin.
+    pub fn check(&mut self) {
+        for (_, standing) in &mut self.checks {
+            *standing = Standing::Running;
+        }
     }
 
     /// Something happened.

@@ -15,11 +15,9 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// Share of the throughput before that counts as recovered.
 const RECOVERED: f64 = 0.95;
 
-/// What was seen of the replicas at one moment.
+/// What was seen of the replicas at one look.
 #[derive(Clone, Debug, Default)]
 pub(in crate::run) struct Progressed {
-    /// Into the measured phase.
-    pub(in crate::run) at: Duration,
     /// By replica; `None` if it did not answer.
     pub(in crate::run) replicas: Vec<Option<Standing>>,
 }
@@ -27,6 +25,8 @@ pub(in crate::run) struct Progressed {
 /// How one replica stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::run) struct Standing {
+    /// When it said so, into the measured phase.
+    pub(in crate::run) at: Duration,
     /// The sequence number executed last.
     pub(in crate::run) executed: u64,
     /// Whether it votes.
@@ -149,21 +149,19 @@ fn caught_up_at(progress: &[Progressed], id: usize, end: Duration) -> Option<Dur
         executed.sort_unstable();
         let middle = *executed.get(executed.len() / 2)?;
         let own = (*now.replicas.get(id)?)?;
-        (now.at >= end && own.executed >= middle).then_some(now.at)
+        (own.at >= end && own.executed >= middle).then_some(own.at)
     })
 }
 
 /// When the replica was seen to vote for the first time after the end of its fault; at its end, if it was not seen without
 /// its vote before that.
 fn voting_at(progress: &[Progressed], id: usize, end: Duration) -> Option<Duration> {
-    let after = progress.iter().filter(|look| look.at >= end);
-    let mut seen = after.filter_map(|look| Some((look.at, (*look.replicas.get(id)?)?)));
-    let (first_at, first) = seen.next()?;
-    if first.member {
+    let all = progress.iter().filter_map(|look| *look.replicas.get(id)?);
+    let mut seen = all.filter(|standing| standing.at >= end);
+    if seen.next()?.member {
         return Some(end);
     }
-    let voting = seen.find(|(_, standing)| standing.member);
-    voting.map(|(at, _)| at.max(first_at))
+    seen.find(|standing| standing.member).map(|one| one.at)
 }
 
 #[cfg(test)]
@@ -212,9 +210,12 @@ mod tests {
 
     /// What replicas have executed, and whether they vote.
     fn look(at: u64, replicas: [Option<(u64, bool)>; 3]) -> Progressed {
-        let standing = |(executed, member)| Standing { executed, member };
-        Progressed {
+        let standing = |(executed, member)| Standing {
             at: ms(at),
+            executed,
+            member,
+        };
+        Progressed {
             replicas: replicas.iter().map(|one| one.map(standing)).collect(),
         }
     }

@@ -59,12 +59,7 @@ fn primary(situation: &Situation<'_>) -> Result<usize, String> {
         snapshot,
         ..
     } = *situation;
-    let fresh = || {
-        let answers = snapshot.replicas.iter().zip(&snapshot.answered);
-        answers
-            .filter(|(_, answered)| **answered)
-            .filter_map(|(status, _)| status.as_ref())
-    };
+    let fresh = || snapshot.heard().map(|(_, status)| status);
     let mut views: Vec<u64> = fresh().map(|status| status.view).collect();
     views.sort_unstable_by(|one, other| other.cmp(one));
     let Some(view) = views.get(f) else {
@@ -97,7 +92,10 @@ mod tests {
         };
         Snapshot {
             replicas: views.iter().map(|view| Some(status(*view))).collect(),
-            answered: views.iter().map(Option::is_some).collect(),
+            answered: views
+                .iter()
+                .map(|view| view.map(|_| std::time::Instant::now()))
+                .collect(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{NS, Running, STAGE_WAIT, Target};
 use crate::cluster::Snapshot;
 use crate::options::RunError;
-use crate::record::{ClusterSample, ProcessResources, Recording, SeenCluster};
+use crate::record::{ClusterSample, ProcessResources, Recording, SeenCluster, Thinned};
 use crate::report::Stage;
 use crate::run::facts;
 use crate::run::faults::{Progressed, Standing, Timeline};
@@ -23,7 +23,7 @@ impl Running<'_> {
     pub(super) fn wait_for_all(
         &mut self,
         end_ns: u64,
-        samples: &mut Vec<ClusterSample>,
+        samples: &mut Thinned<ClusterSample>,
         first: &mut Option<(Snapshot, ProcessResources)>,
         last: &mut Option<(Snapshot, ProcessResources)>,
     ) -> Result<Recording, RunError> {
@@ -55,8 +55,12 @@ impl Running<'_> {
             }
             if begins || ends || now >= next_poll {
                 next_poll = now + u64::try_from(POLL.as_nanos()).unwrap_or(u64::MAX);
-                let snapshot = self.poll();
-                let at_ns = self.clock.now_ns().saturating_sub(self.measured_ns);
+                // What is counted between two moments has to be of these moments.
+                let snapshot = match begins || ends {
+                    true => self.poll(),
+                    false => self.look(),
+                };
+                let at_ns = self.heard_ns(&snapshot).saturating_sub(self.measured_ns);
                 if begins {
                     *first = Some((snapshot.clone(), facts::own_process()));
                     self.machine = Some(MachineWatch::start());
@@ -69,9 +73,10 @@ impl Running<'_> {
                 }
                 if measuring && first.is_some() {
                     let liars = self.scenario.byzantine_replicas();
-                    self.follow.look(at_ns as f64 / NS, &snapshot, &liars);
-                    self.usage
-                        .extend(facts::usage(&snapshot, at_ns as f64 / NS));
+                    let (clock, measured_ns) = (self.clock, self.measured_ns);
+                    let time = |at| clock.at_ns(at).saturating_sub(measured_ns) as f64 / NS;
+                    self.follow.look(&snapshot, time, &liars);
+                    self.usage.push(facts::usage(&snapshot, time));
                 }
                 if let Some(machine) = self.machine.as_mut().filter(|_| last.is_none()) {
                     machine.look();
@@ -97,38 +102,58 @@ impl Running<'_> {
         Ok(merged)
     }
 
-    /// Asks the replicas where they stand, and notes what changed.
+    /// Asks the replicas where they stand, waits for each, and notes what changed.
     pub(in crate::run) fn poll(&mut self) -> Snapshot {
-        let snapshot = self
-            .threads
-            .first()
-            .map(LoadThread::poller)
-            .as_ref()
-            .and_then(Poller::poll)
-            .unwrap_or_default();
-        for (id, status) in snapshot.replicas.iter().enumerate() {
-            let (Some(status), Some(Some(before))) = (status, self.snapshot.replicas.get(id))
-            else {
+        self.ask(Poller::poll)
+    }
+
+    /// The same without waiting for those that are silent.
+    fn look(&mut self) -> Snapshot {
+        self.ask(Poller::look)
+    }
+
+    /// When the last of the news came; now, if there are none.
+    fn heard_ns(&self, snapshot: &Snapshot) -> u64 {
+        let newest = snapshot.heard().map(|(at, _)| at).max();
+        newest.map_or_else(|| self.clock.now_ns(), |at| self.clock.at_ns(at))
+    }
+
+    fn ask(&mut self, ask: fn(&Poller) -> Option<Snapshot>) -> Snapshot {
+        let poller = self.threads.first().map(LoadThread::poller);
+        let snapshot = poller.as_ref().and_then(ask).unwrap_or_default();
+        let mut heard: Vec<_> = snapshot.heard().collect();
+        heard.sort_by_key(|(at, _)| *at);
+        for (at, status) in heard {
+            let id = usize::from(status.replica);
+            let Some(Some(before)) = self.snapshot.replicas.get(id) else {
                 continue;
             };
+            let at_ns = self.clock.at_ns(at);
             let replica = ("replica", serde_json::Value::from(id));
             if status.view != before.view {
-                self.event(
+                self.event_at(
+                    at_ns,
                     "view-change",
                     &[replica.clone(), ("view", status.view.into())],
                 );
             }
             if status.stable != before.stable {
-                self.event(
+                self.event_at(
+                    at_ns,
                     "checkpoint",
                     &[replica.clone(), ("seq", status.stable.into())],
                 );
             }
             if status.epoch != before.epoch {
-                self.event("epoch", &[replica.clone(), ("epoch", status.epoch.into())]);
+                self.event_at(
+                    at_ns,
+                    "epoch",
+                    &[replica.clone(), ("epoch", status.epoch.into())],
+                );
             }
             if status.role != before.role {
-                self.event(
+                self.event_at(
+                    at_ns,
                     "role",
                     &[replica.clone(), ("role", status.role.clone().into())],
                 );
@@ -136,12 +161,12 @@ impl Running<'_> {
             let transfers = facts::transfers(before, status);
             if transfers > 0 {
                 let bytes = ("bytes", status.consensus.transfer_bytes.into());
-                self.event("state-transfer", &[replica.clone(), bytes]);
+                self.event_at(at_ns, "state-transfer", &[replica.clone(), bytes]);
             }
             let fell_back = status.consensus.fallbacks
                 - before.consensus.fallbacks.min(status.consensus.fallbacks);
             if fell_back > 0 {
-                self.event("fallback", &[replica, ("slots", fell_back.into())]);
+                self.event_at(at_ns, "fallback", &[replica, ("slots", fell_back.into())]);
             }
         }
         let mut fallen = Vec::new();
@@ -170,16 +195,16 @@ impl Running<'_> {
         }
         let answers = snapshot.replicas.iter().zip(&snapshot.answered);
         let replicas = answers.map(|(status, answered)| {
-            let status = status.as_ref().filter(|_| *answered)?;
+            let (status, at) = (status.as_ref()?, (*answered)?);
+            let at_ns = self.clock.at_ns(at).saturating_sub(self.measured_ns);
             Some(Standing {
+                at: Duration::from_nanos(at_ns),
                 executed: status.last_executed,
                 // A replica that does not know the word has no other role.
                 member: status.role != LEARNER,
             })
         });
-        self.progressed.push(Progressed {
-            at: Duration::from_nanos(now_ns - self.measured_ns),
-            replicas: replicas.collect(),
-        });
+        let replicas = replicas.collect();
+        self.progressed.push(Progressed { replicas });
     }
 }

@@ -26,10 +26,23 @@ fn main() {
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     );
     println!("cargo::rustc-env=QUINTET_RUSTC={version}");
+    println!("cargo::rustc-env=QUINTET_FLAGS={}", flags());
     println!("cargo::rerun-if-changed=build.rs");
     record_commit();
     embed_scenarios();
     embed_plots();
+}
+
+/// What the compiler is told beyond the sources: two builds of one commit differ by it.
+fn flags() -> String {
+    let said = |name: &str| std::env::var(name).unwrap_or_default();
+    let level = format!("opt-level {}", said("OPT_LEVEL"));
+    // Cargo puts this character between flags, so that they may have spaces.
+    let flags = said("CARGO_ENCODED_RUSTFLAGS").replace('\x1f', " ");
+    match flags.is_empty() {
+        true => level,
+        false => format!("{level}, {flags}"),
+    }
 }
 
 /// The commit of the sources that are being compiled. A program that asked when it runs would name what the tree has become since.

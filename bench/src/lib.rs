@@ -10,11 +10,13 @@
 //!   cli ──► verify ────► check, over the files of a run
 //!   cli ──► experiment ► run, for every combination of what a scenario varies, in turns
 //!   cli ──► saturate ──► run, at one rate after the other, until the objective is missed
+//!            both of them keep a campaign: a directory of many runs, gone on with after an interruption
 //!   cli ──► compare ───► run.json of several runs, statistics, an answer in words
 //!   cli ──► simulate ──► the simulator: whole clusters in virtual time, by seeds
 //! ```
 
 pub mod archive;
+pub mod campaign;
 pub mod check;
 pub mod cli;
 pub mod cluster;

@@ -1,6 +1,6 @@
 //! What a run is asked to do, and what comes back: the seam between the command line and the runner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::exit::Exit;
 use crate::prom::LoadMetrics;
@@ -26,6 +26,24 @@ pub struct RunOptions {
     pub metrics: Option<LoadMetrics>,
     /// How progress is shown.
     pub display: Display,
+}
+
+impl RunOptions {
+    /// One of many runs that a command makes by itself: it stood on no command line, and its cluster is started and cleared
+    /// away.
+    #[must_use]
+    pub fn one_of_many(loaded: &Loaded, out: &Path, display: Display) -> Self {
+        Self {
+            loaded: loaded.clone(),
+            invocation: None,
+            out: out.to_owned(),
+            history: None,
+            attach: None,
+            keep_data: false,
+            metrics: None,
+            display,
+        }
+    }
 }
 
 /// How progress is shown on stderr.

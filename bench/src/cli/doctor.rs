@@ -69,18 +69,8 @@ fn measured(
         "{}_noise-floor",
         Timestamp::now().strftime("%Y%m%dT%H%M%SZ")
     );
-    let one = |loaded: &Loaded, out: &Path| {
-        run(&RunOptions {
-            loaded: loaded.clone(),
-            invocation: None,
-            out: out.to_owned(),
-            history: None,
-            attach: None,
-            keep_data: false,
-            metrics: None,
-            display: output.display(arguments.plain),
-        })
-    };
+    let display = output.display(arguments.plain);
+    let one = |loaded: &Loaded, out: &Path| run(&RunOptions::one_of_many(loaded, out, display));
     let progress = |number: usize, total: usize| {
         output.say(&format!("[{number}/{total}] the same again"));
     };

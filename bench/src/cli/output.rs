@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::Global;
+use crate::campaign::leave_page;
 use crate::exit::Exit;
 use crate::options::Display;
 use crate::report::Paint;
@@ -130,6 +132,13 @@ impl Output {
         if !self.quiet {
             message_line(message);
         }
+    }
+
+    /// Writes the page of a campaign. That there is none is no reason to lose what was measured, and is said.
+    pub(super) fn leave_page(&self, directory: &Path) -> Option<PathBuf> {
+        leave_page(directory)
+            .map_err(|why| self.complain(&format!("warning: {why}")))
+            .ok()
     }
 
     /// What is odd about a scenario.

@@ -3,16 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
 use super::arguments::SaturateArgs;
 use super::output::{self, Output};
+use crate::campaign::Program;
 use crate::exit::Exit;
 use crate::options::{Finished, RunError, RunOptions};
-use crate::record::{Environment, INCOMPLETE_MARK, RunDirectory, write_file};
+use crate::record::Environment;
 use crate::run::settings;
-use crate::saturate::{Objectives, SaturateOptions, saturate, saturate_text};
-use crate::scenario::schema::Scenario;
+use crate::saturate::{Objectives, SaturateOptions, open, saturate, saturate_text};
 use crate::scenario::{Loaded, ScenarioError, Source, load};
 
 /// Looks for the highest rate that meets the objective.
@@ -34,30 +32,30 @@ pub(super) fn execute(
             return refuse(output, &RunError::new(Exit::Usage, message));
         }
     };
-    let options = match prepare(arguments, base) {
-        Ok(options) => options,
-        Err(error) => return refuse(output, &error),
-    };
-    let one = |loaded: &Loaded, out: &Path| {
-        run(&RunOptions {
-            loaded: loaded.clone(),
-            invocation: None,
-            out: out.to_owned(),
-            history: None,
-            attach: None,
-            keep_data: false,
-            metrics: None,
-            display: output.display(arguments.plain),
-        })
-    };
+    output.warn(&base.warnings);
+    let options = prepare(arguments, base);
+    let opened = Program::own()
+        .and_then(|program| open(&arguments.out, &options, &program, arguments.fresh));
+    let display = output.display(arguments.plain);
+    let one = |loaded: &Loaded, out: &Path| run(&RunOptions::one_of_many(loaded, out, display));
     let began = Instant::now();
-    let ended = saturate(&options, one, || began.elapsed(), |words| output.say(words));
+    let ended = opened.and_then(|campaign| {
+        if campaign.resumed {
+            output.say(&format!(
+                "going on with {}: what it has measured is not run again",
+                campaign.path.display()
+            ));
+        }
+        let say = |words: &str| output.say(words);
+        saturate(&options, &campaign, one, || began.elapsed(), say)
+    });
     match ended {
         Ok((document, exit)) => {
+            let page = output.leave_page(Path::new(&document.directory));
             if output.json {
                 output.document(&document);
             } else {
-                output.text(&saturate_text(&document, output.paint));
+                output.text(&saturate_text(&document, page.as_deref(), output.paint));
             }
             output.end(exit)
         }
@@ -99,32 +97,14 @@ fn objective(expression: &str) -> Result<String, String> {
     Ok(format!("slo.{}={condition}", key.trim()))
 }
 
-fn prepare(arguments: &SaturateArgs, base: Loaded) -> Result<SaturateOptions, RunError> {
-    let Scenario { name, slo, .. } = &base.scenario;
-    let objectives_from = match (arguments.slo.is_empty(), slo.objectives.is_empty()) {
+fn prepare(arguments: &SaturateArgs, base: Loaded) -> SaturateOptions {
+    let objectives = &base.scenario.slo.objectives;
+    let objectives_from = match (arguments.slo.is_empty(), objectives.is_empty()) {
         (false, _) => Objectives::CommandLine,
         (true, false) => Objectives::Scenario,
         (true, true) => Objectives::Default,
     };
-    let unwritable =
-        |error: &dyn std::fmt::Display| RunError::new(Exit::Environment, error.to_string());
-    let directory = RunDirectory::create(&arguments.out, name, Timestamp::now())
-        .map_err(|error| unwritable(&error))?
-        .path();
-    let fill = || {
-        write_file(
-            &directory.join("scenario.toml"),
-            base.source_text().as_bytes(),
-        )?;
-        write_file(
-            &directory.join("effective.toml"),
-            base.effective_toml().as_bytes(),
-        )?;
-        // How far the search came stands in its own document.
-        std::fs::remove_file(directory.join(INCOMPLETE_MARK))
-    };
-    fill().map_err(|error| unwritable(&format!("{}: {error}", directory.display())))?;
-    Ok(SaturateOptions {
+    SaturateOptions {
         environment: Environment::gather(settings(&base.scenario, false)),
         objectives_from,
         base,
@@ -132,8 +112,7 @@ fn prepare(arguments: &SaturateArgs, base: Loaded) -> Result<SaturateOptions, Ru
         precision: f64::from(arguments.precision) / 100.0,
         probes_max: arguments.max_probes as usize,
         time_max: arguments.max_time,
-        directory,
-    })
+    }
 }
 
 fn refuse(output: &Output, error: &RunError) -> Exit {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::arguments::SweepArgs;
 use super::output::{self, Output};
+use crate::campaign::{Program, SCORECARD};
 use crate::exit::Exit;
 use crate::experiment::{Experiment, open, run_experiment, sweep_text};
 use crate::options::{Finished, RunError, RunOptions};
@@ -69,31 +70,21 @@ fn experiment(
         base,
         cells,
     };
-    let one = |loaded: &Loaded, out: &Path| {
-        run(&RunOptions {
-            loaded: loaded.clone(),
-            invocation: None,
-            out: out.to_owned(),
-            history: None,
-            attach: None,
-            keep_data: false,
-            metrics: None,
-            display: output.display(arguments.plain),
-        })
-    };
+    let display = output.display(arguments.plain);
+    let one = |loaded: &Loaded, out: &Path| run(&RunOptions::one_of_many(loaded, out, display));
     let progress = |number: usize, total: usize, name: &str| {
         output.say(&format!("[{number}/{total}] {name}"));
     };
     let environment = Environment::gather(settings(&experiment.base.scenario, false));
-    let opened = program().and_then(|program| {
+    let opened = Program::own().and_then(|program| {
         let fresh = arguments.fresh;
         open(&arguments.out, &experiment, environment, &program, fresh)
     });
     let ended = opened.and_then(|opened| {
-        if opened.resumed {
+        if opened.campaign.resumed {
             output.say(&format!(
                 "going on with {}, which has {} of {} runs",
-                opened.path.display(),
+                opened.campaign.path.display(),
                 opened.measured(),
                 experiment.cells.len() * experiment.repeats as usize
             ));
@@ -102,10 +93,11 @@ fn experiment(
     });
     match ended {
         Ok((document, exit)) => {
+            let page = output.leave_page(Path::new(&document.directory));
             if output.json {
                 output.document(&document);
             } else {
-                output.text(&sweep_text(&document, output.paint));
+                output.text(&sweep_text(&document, page.as_deref(), output.paint));
             }
             output.end(exit)
         }
@@ -117,16 +109,6 @@ fn experiment(
             output.end(error.exit)
         }
     }
-}
-
-/// What tells this program from any other: the digest of its file.
-fn program() -> Result<String, RunError> {
-    let read = || std::fs::read(std::env::current_exe()?);
-    let bytes = read().map_err(|error| {
-        let message = format!("this program cannot read its own file: {error}");
-        RunError::new(Exit::Environment, message)
-    })?;
-    Ok(crypto::Digest::of("bench/program", &bytes).to_string())
 }
 
 /// Runs everything and leaves the scorecard beside the runs.
@@ -155,18 +137,8 @@ fn scorecard(
     // Each sweep has a folder of its own, so that its runs stay together.
     let folder = format!("{}_sweep", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let out = arguments.out.join(folder);
-    let one = |loaded: &Loaded| {
-        run(&RunOptions {
-            loaded: loaded.clone(),
-            invocation: None,
-            out: out.clone(),
-            history: None,
-            attach: None,
-            keep_data: false,
-            metrics: None,
-            display: output.display(arguments.plain),
-        })
-    };
+    let display = output.display(arguments.plain);
+    let one = |loaded: &Loaded| run(&RunOptions::one_of_many(loaded, &out, display));
     let progress = |number: usize, total: usize, name: &str| {
         output.say(&format!("[{}/{total}] {name}", number + 1));
     };
@@ -175,7 +147,7 @@ fn scorecard(
         Ok(()) if output.json => output.document(&card),
         Ok(()) => {
             output.text(&card_text(&card));
-            output.text(&format!("\n{}\n", out.join("scorecard.html").display()));
+            output.text(&format!("\n{}\n", out.join(SCORECARD.page).display()));
         }
         Err(error) => {
             output.complain(&format!(
@@ -191,7 +163,7 @@ fn scorecard(
 fn write(card: &Card, out: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(out)?;
     let path = |name: &str| -> PathBuf { out.join(name) };
-    write_json(&path("scorecard.json"), card)?;
-    write_file(&path("scorecard.md"), card_markdown(card).as_bytes())?;
-    write_file(&path("scorecard.html"), card_html(card).as_bytes())
+    write_json(&path(SCORECARD.document), card)?;
+    write_file(&path(SCORECARD.table), card_markdown(card).as_bytes())?;
+    write_file(&path(SCORECARD.page), card_html(card).as_bytes())
 }

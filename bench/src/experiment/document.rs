@@ -5,17 +5,15 @@ use serde_json::{Map, Value};
 
 use super::directory::Opened;
 use super::{Experiment, Outcome, Row};
+use crate::campaign::SWEEP;
 use crate::record::{Environment, Estimate};
 use crate::scenario::planned_rate;
 use crate::scenario::schema::Settings;
 
-/// The value of the field `schema`.
-pub const SWEEP_SCHEMA: &str = "bench.sweep/v1";
-
 /// The whole document.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepDocument {
-    /// [`SWEEP_SCHEMA`].
+    /// That of [`SWEEP`].
     pub schema: &'static str,
     /// The name of its directory.
     pub id: String,
@@ -97,8 +95,8 @@ pub fn document(experiment: &Experiment, opened: &Opened, outcome: &Outcome) -> 
     let sweep = plain.sweep.take().unwrap_or_default();
     let cells = experiment.cells.iter().zip(&outcome.rows);
     SweepDocument {
-        schema: SWEEP_SCHEMA,
-        id: opened.id(),
+        schema: SWEEP.schema,
+        id: opened.campaign.id(),
         name: scenario.name.clone(),
         description: scenario.description.clone(),
         status: outcome.status,
@@ -130,7 +128,7 @@ pub fn document(experiment: &Experiment, opened: &Opened, outcome: &Outcome) -> 
             })
             .collect(),
         failures: outcome.failures.clone(),
-        directory: opened.path.display().to_string(),
+        directory: opened.campaign.path.display().to_string(),
     }
 }
 

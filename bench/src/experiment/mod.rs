@@ -14,14 +14,15 @@ mod render;
 mod row;
 mod tidy;
 
-pub use directory::{Opened, SWEEP_FILE, open};
-pub use document::{CellDocument, CellSummary, SWEEP_SCHEMA, SweepDocument, SweepStatus, document};
+pub use directory::{Opened, open};
+pub use document::{CellDocument, CellSummary, SweepDocument, SweepStatus, document};
 pub use render::{sweep_markdown, sweep_text};
 pub use row::Row;
 pub use tidy::csv_text;
 
 use std::path::Path;
 
+use crate::campaign::SWEEP;
 use crate::exit::Exit;
 use crate::options::{Finished, RunError};
 use crate::record::{RunStatus, write_file, write_json};
@@ -98,7 +99,7 @@ pub fn run_experiment(
                 continue;
             }
             progress(number, total, &format!("{}, repeat {repeat}", cell.name));
-            let folder = opened.path.join(&cell.directory);
+            let folder = opened.campaign.path.join(&cell.directory);
             match run(&experiment.scenario(index, repeat), &folder) {
                 Ok(finished) => {
                     let exit = finished.exit();
@@ -108,11 +109,11 @@ pub fn run_experiment(
                             outcome.rows[index][slot] = Row::of(&finished.run, repeat, &place);
                         }
                         RunStatus::Interrupted => {
-                            opened.set_aside(&finished.directory)?;
+                            opened.campaign.set_aside(&finished.directory)?;
                             outcome.status = SweepStatus::Interrupted;
                         }
                         RunStatus::Failed => {
-                            opened.set_aside(&finished.directory)?;
+                            opened.campaign.set_aside(&finished.directory)?;
                             let why = finished.run.warnings.last().cloned().unwrap_or_default();
                             outcome
                                 .failures
@@ -154,16 +155,16 @@ fn write(
     let document = document(experiment, opened, outcome);
     let write = || {
         write_file(
-            &opened.path.join("sweep.csv"),
+            &opened.campaign.path.join("sweep.csv"),
             csv_text(experiment, outcome)?.as_bytes(),
         )?;
         write_file(
-            &opened.path.join("sweep.md"),
+            &opened.campaign.path.join(SWEEP.table),
             sweep_markdown(&document).as_bytes(),
         )?;
-        write_json(&opened.path.join(SWEEP_FILE), &document)
+        write_json(&opened.campaign.path.join(SWEEP.document), &document)
     };
-    write().map_err(|error: std::io::Error| directory::unwritable(&opened.path, &error))?;
+    write().map_err(|error: std::io::Error| opened.campaign.unwritable(&error))?;
     Ok(document)
 }
 

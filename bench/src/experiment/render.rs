@@ -1,13 +1,17 @@
 //! A sweep as a table: for a terminal, and as markdown.
 
+use std::path::Path;
+
 use super::document::{CellDocument, SweepDocument, SweepStatus};
 use crate::record::{Estimate, RunVerdict};
 use crate::report::{Paint, Section, Table, Tone, page_markdown, page_text, units};
 
-/// For a terminal or a pipe.
+/// For a terminal or a pipe; `page` is where its page was written.
 #[must_use]
-pub fn sweep_text(document: &SweepDocument, paint: Paint) -> String {
-    page_text(&opening(document), &sections(document), paint)
+pub fn sweep_text(document: &SweepDocument, page: Option<&Path>, paint: Paint) -> String {
+    let mut sections = sections(document);
+    sections.extend(page.map(Section::page));
+    page_text(&opening(document), &sections, paint)
 }
 
 /// sweep.md.

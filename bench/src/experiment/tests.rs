@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::campaign::Program;
 use crate::record::{Environment, LatencySummary, Repeat, Run};
 use crate::scenario::{Source, load_over};
 
@@ -62,6 +63,13 @@ fn ran(loaded: &Loaded, folder: &Path, status: RunStatus) -> Finished {
     Finished { run, directory }
 }
 
+fn program() -> Program {
+    Program {
+        digest: "p1".to_owned(),
+        flags: String::new(),
+    }
+}
+
 fn environment() -> Environment {
     Environment {
         commit: "c0ffee".to_owned(),
@@ -75,7 +83,7 @@ fn swept(
     experiment: &Experiment,
     stop_at: usize,
 ) -> (Exit, SweepDocument, Vec<(String, u64)>) {
-    let opened = open(out, experiment, environment(), "p1", false).unwrap();
+    let opened = open(out, experiment, environment(), &program(), false).unwrap();
     let order = RefCell::new(Vec::new());
     let run = |loaded: &Loaded, folder: &Path| {
         let cell = folder.file_name().unwrap().to_str().unwrap().to_owned();
@@ -142,7 +150,7 @@ fn a_sweep_that_was_stopped_goes_on_and_keeps_what_it_has() {
         (exit, document.status),
         (Exit::Interrupted, SweepStatus::Interrupted)
     );
-    let text = sweep_text(&document, crate::report::Paint::PLAIN);
+    let text = sweep_text(&document, None, crate::report::Paint::PLAIN);
     assert!(text.contains("INTERRUPTED after 3 of 6 runs"), "{text}");
     let (exit, again, order) = swept(out.path(), &experiment, usize::MAX);
     assert_eq!(exit, Exit::Ok);
@@ -159,25 +167,20 @@ fn a_sweep_that_was_stopped_goes_on_and_keeps_what_it_has() {
 }
 
 #[test]
-fn a_sweep_of_another_scenario_or_program_is_not_gone_on_with() {
+fn a_sweep_of_another_scenario_is_not_gone_on_with() {
     let out = tempfile::tempdir().unwrap();
     let before = experiment(BASE);
     swept(out.path(), &before, 2);
     let now = experiment(&BASE.replace("clients = 2", "clients = 3"));
-    let refused = |experiment: &Experiment, program: &str| {
-        let refused = open(out.path(), experiment, environment(), program, false).unwrap_err();
-        assert_eq!(refused.exit, Exit::Usage);
-        refused.message
-    };
-    let message = refused(&now, "p1");
-    for words in ["`clients = 2`", "`clients = 3`", "--fresh"] {
-        assert!(message.contains(words), "{message}");
+    let refused = open(out.path(), &now, environment(), &program(), false).unwrap_err();
+    assert_eq!(refused.exit, Exit::Usage);
+    for words in ["`clients = 2`", "`clients = 3`", "a new sweep with --fresh"] {
+        assert!(refused.message.contains(words), "{refused}");
     }
-    assert!(refused(&before, "p2").contains("the program is another one now"));
-    let fresh = open(out.path(), &now, environment(), "p1", true).unwrap();
-    assert!(!fresh.resumed);
-    let going_on = open(out.path(), &before, environment(), "p1", false).unwrap();
-    let second = open(out.path(), &before, environment(), "p1", false).unwrap_err();
+    let fresh = open(out.path(), &now, environment(), &program(), true).unwrap();
+    assert!(!fresh.campaign.resumed);
+    let going_on = open(out.path(), &before, environment(), &program(), false).unwrap();
+    let second = open(out.path(), &before, environment(), &program(), false).unwrap_err();
     assert!(
         second.message.contains("goes on in another process"),
         "{second}"
@@ -189,7 +192,7 @@ fn a_sweep_of_another_scenario_or_program_is_not_gone_on_with() {
 fn a_run_that_fails_is_tried_again_the_next_time() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(BASE);
-    let opened = open(out.path(), &experiment, environment(), "p1", false).unwrap();
+    let opened = open(out.path(), &experiment, environment(), &program(), false).unwrap();
     let run = |loaded: &Loaded, folder: &Path| match folder.ends_with("slow_rate=100-s") {
         true => Err(RunError::new(Exit::Environment, "a port is taken")),
         false => Ok(ran(loaded, folder, RunStatus::Completed)),

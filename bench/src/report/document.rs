@@ -1,5 +1,7 @@
 //! The content of a summary, apart from how it is drawn.
 
+use std::path::Path;
+
 /// A summary, top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Document {
@@ -35,6 +37,15 @@ pub(crate) struct Section {
 }
 
 impl Section {
+    /// Where the page with figures is.
+    pub(crate) fn page(file: &Path) -> Self {
+        Section {
+            heading: "Page",
+            remark: file.display().to_string(),
+            ..Section::default()
+        }
+    }
+
     /// Items under a heading; nothing without items.
     pub(crate) fn list(heading: &'static str, tone: Tone, items: Vec<String>) -> Option<Self> {
         (!items.is_empty()).then(|| Section {

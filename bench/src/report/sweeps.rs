@@ -11,14 +11,11 @@ use super::document::{Section, Table, Tone};
 use super::figure::{Axis, Colour, Drawing, Figure, Grid, Look, Mark, Trace};
 use super::figures::{Curve, CurvePoint, Group, curve};
 use super::files::ReportError;
+use super::rendered::REPORT_FILE;
 use super::{html as page, units};
+use crate::campaign::Kind;
 use crate::record::Estimate;
 
-/// The documents that make a directory one of many runs.
-const DOCUMENTS: [(&str, &str); 2] = [
-    ("sweep.json", "bench.sweep/v1"),
-    ("saturate.json", "bench.saturate/v1"),
-];
 /// What the last part of a key says if the key is about how much load there is.
 const LOAD: [&str; 3] = ["rate", "clients", "outstanding"];
 
@@ -82,15 +79,14 @@ impl SweepFiles {
     /// Reads the document of a directory that has one; `None` for any other directory.
     #[must_use]
     pub fn read(directory: &Path) -> Option<Result<Self, ReportError>> {
-        let (file, schema) = DOCUMENTS
-            .iter()
-            .find(|(file, _)| directory.join(file).is_file())?;
-        let path = directory.join(file);
+        let kind = Kind::of(directory).filter(|kind| kind.page == REPORT_FILE)?;
+        let schema = kind.schema;
+        let path = directory.join(kind.document);
         let read = || {
             let text = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
             let document: Sweep = serde_json::from_slice(&text)
                 .map_err(|error| format!("is not what `bench` left: {error}"))?;
-            match document.schema == *schema {
+            match document.schema == schema {
                 true => Ok(document),
                 false => Err(format!(
                     "has the schema {:?}, not {schema:?}",

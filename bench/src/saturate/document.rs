@@ -5,13 +5,9 @@ use serde_json::Value;
 
 use super::SaturateOptions;
 use super::probe::{Probe, Stage};
+use crate::campaign::{Campaign, SEARCH};
 use crate::record::Environment;
 use crate::report::units;
-
-/// The value of the field `schema`.
-pub const SATURATE_SCHEMA: &str = "bench.saturate/v1";
-/// The file in the directory of a search.
-pub const SATURATE_FILE: &str = "saturate.json";
 
 /// Where objectives come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +25,7 @@ pub enum Objectives {
 /// The whole document.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SaturateDocument {
-    /// [`SATURATE_SCHEMA`].
+    /// That of [`SEARCH`].
     pub schema: &'static str,
     /// The name of its directory.
     pub id: String,
@@ -43,6 +39,10 @@ pub struct SaturateDocument {
     pub objectives: Vec<String>,
     /// Where that comes from.
     pub objectives_from: Objectives,
+    /// Runs of one rate at most; most of them decide.
+    pub repeats: u32,
+    /// How close the rates around the limit shall be, as a share of the lower.
+    pub precision: f64,
     /// The effective scenario; its rate is that of no probe.
     pub scenario: Value,
     /// Machine, build, durability, authentication.
@@ -99,7 +99,7 @@ pub enum LimitedBy {
 }
 
 impl SaturateDocument {
-    pub(super) fn new(options: &SaturateOptions) -> Self {
+    pub(super) fn new(options: &SaturateOptions, campaign: &Campaign) -> Self {
         let scenario = &options.base.scenario;
         let mut objectives: Vec<String> = scenario
             .slo
@@ -108,15 +108,16 @@ impl SaturateDocument {
             .map(|objective| format!("{} {}", objective.name(), objective.bound.condition()))
             .collect();
         objectives.push("nothing dropped, nothing unanswered".to_owned());
-        let id = options.directory.file_name();
         Self {
-            schema: SATURATE_SCHEMA,
-            id: id.map_or_else(String::new, |id| id.to_string_lossy().into_owned()),
+            schema: SEARCH.schema,
+            id: campaign.id(),
             name: scenario.name.clone(),
             description: scenario.description.clone(),
             status: SaturateStatus::Running,
             objectives,
             objectives_from: options.objectives_from,
+            repeats: options.repeats,
+            precision: options.precision,
             scenario: serde_json::to_value(scenario).unwrap_or_default(),
             environment: options.environment.clone(),
             limit_ops_s: None,
@@ -125,7 +126,7 @@ impl SaturateDocument {
             conclusion: String::new(),
             failure: None,
             probes: Vec::new(),
-            directory: options.directory.display().to_string(),
+            directory: campaign.path.display().to_string(),
         }
     }
 
@@ -164,7 +165,9 @@ impl SaturateDocument {
             Some(LimitedBy::RateMax) => format!("{limit} met the objective, and no higher rate is tried"),
             Some(LimitedBy::Probes) => format!("as many rates as allowed were tried (--max-probes): {at_least}"),
             Some(LimitedBy::Time) => format!("the time was over (--max-time): {at_least}"),
-            Some(LimitedBy::Interrupted) => format!("interrupted: {at_least}"),
+            Some(LimitedBy::Interrupted) => {
+                format!("interrupted, and the same command goes on: {at_least}")
+            }
             None => at_least,
         };
         let shaky: Vec<String> = self
@@ -180,7 +183,9 @@ impl SaturateDocument {
             ));
         }
         if let Some(failure) = &self.failure {
-            words.push_str(&format!("; the search could not go on: {failure}"));
+            words.push_str(&format!(
+                "; the search could not go on: {failure}; the same command tries that rate once more"
+            ));
         }
         self.conclusion = words;
     }

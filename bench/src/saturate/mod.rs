@@ -5,24 +5,27 @@
 //! ```
 //!
 //! Each rate is decided by a majority of runs on fresh clusters, since one run may be disturbed. Runs, rates and time have
-//! bounds. If the load generator could not keep up, the limit found is its own and not the cluster's, and is said to be.
+//! bounds. If the load generator could not keep up, the limit found is its own and not the cluster's, and is said to be. A
+//! search that was stopped takes the same way once more, and what it measured before it reads back from its runs.
 
 mod document;
+mod earlier;
 mod probe;
 mod render;
 
-pub use document::{
-    LimitedBy, Objectives, SATURATE_FILE, SATURATE_SCHEMA, SaturateDocument, SaturateStatus,
-};
+pub use document::{LimitedBy, Objectives, SaturateDocument, SaturateStatus};
 pub use probe::{Probe, ProbeRun, Stage};
 pub use render::{saturate_markdown, saturate_text};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::campaign::{self, Campaign, Program, SEARCH, Wanted};
 use crate::exit::Exit;
 use crate::options::{Finished, RunError};
-use crate::record::{Environment, RunStatus, RunVerdict, write_file, write_json};
+use crate::record::{Environment, Run, RunStatus, RunVerdict, write_file, write_json};
 use crate::scenario::Loaded;
 use crate::scenario::schema::{LoadModel, Rate};
 
@@ -50,8 +53,6 @@ pub struct SaturateOptions {
     pub probes_max: usize,
     /// After this much time no further run begins.
     pub time_max: Duration,
-    /// The directory of the search, which is there.
-    pub directory: PathBuf,
     /// The machine and the program.
     pub environment: Environment,
 }
@@ -64,6 +65,7 @@ enum Stop {
 
 struct Search<'s, R, T, P> {
     options: &'s SaturateOptions,
+    campaign: &'s Campaign,
     run: R,
     elapsed: T,
     progress: P,
@@ -73,35 +75,67 @@ struct Search<'s, R, T, P> {
     p99_max_us: Option<f64>,
 }
 
+/// Finds the newest search of this name in `out` that did not come to its end, or makes a new one. `fresh` never looks.
+///
+/// # Errors
+/// The one that was stopped is of another scenario, objective, program or machine, or goes on; or nothing can be written.
+pub fn open(
+    out: &Path,
+    options: &SaturateOptions,
+    program: &Program,
+    fresh: bool,
+) -> Result<Campaign, RunError> {
+    let wanted = Wanted {
+        kind: SEARCH,
+        base: &options.base,
+        // Both decide which rates are tried and when one is decided.
+        settings: vec![
+            ("repeats", "--repeat", json!(options.repeats)),
+            (
+                "precision",
+                "--precision, as a share,",
+                json!(options.precision),
+            ),
+        ],
+        environment: &options.environment,
+        program,
+    };
+    campaign::open(out, &wanted, fresh)
+}
+
 /// Searches, and writes the documents after each rate. `run` does one run into a folder, `elapsed` is the time since the
-/// search began, `progress` hears of each run before it starts.
+/// search began or was gone on with, `progress` hears of each run before it starts.
 ///
 /// # Errors
 /// A run could not be made before anything was found, or the documents cannot be written.
 pub fn saturate(
     options: &SaturateOptions,
+    campaign: &Campaign,
     run: impl Fn(&Loaded, &Path) -> Result<Finished, RunError>,
     elapsed: impl Fn() -> Duration,
     progress: impl Fn(&str),
 ) -> Result<(SaturateDocument, Exit), RunError> {
     let mut search = Search {
-        document: SaturateDocument::new(options),
+        document: SaturateDocument::new(options, campaign),
         options,
+        campaign,
         run,
         elapsed,
         progress,
         exit: Exit::Ok,
         p99_max_us: None,
     };
+    search.write()?;
     let ended = search.search();
     let document = &mut search.document;
+    let mut failed = None;
     match ended {
         Ok(limited_by) => document.limited_by = Some(limited_by),
         Err(Stop::Because(why)) => document.limited_by = Some(why),
-        Err(Stop::Failed(error)) if document.probes.is_empty() => return Err(error),
         Err(Stop::Failed(error)) => {
-            document.failure = Some(error.message);
+            document.failure = Some(error.message.clone());
             search.exit = search.exit.max(error.exit);
+            failed = Some(error);
         }
     }
     document.status = match (&document.failure, document.limited_by) {
@@ -116,7 +150,10 @@ pub fn saturate(
     }
     document.conclude();
     search.write()?;
-    Ok((search.document, search.exit))
+    match failed {
+        Some(error) if search.document.probes.is_empty() => Err(error),
+        _ => Ok((search.document, search.exit)),
+    }
 }
 
 impl<R, T, P> Search<'_, R, T, P>
@@ -171,16 +208,23 @@ where
             return Err(Stop::Because(LimitedBy::Probes));
         }
         let mut runs: Vec<ProbeRun> = Vec::new();
+        let mut earlier = self.earlier(number, rate).into_iter();
         let needed = self.options.repeats / 2 + 1;
         let votes =
             |runs: &[ProbeRun], met: bool| runs.iter().filter(|run| run.met == met).count() as u32;
         let mut stop = None;
         while votes(&runs, true) < needed && votes(&runs, false) < needed {
-            if (self.elapsed)() >= self.options.time_max {
+            let known = earlier.next().flatten();
+            if known.is_none() && (self.elapsed)() >= self.options.time_max {
                 stop = Some(Stop::Because(LimitedBy::Time));
                 break;
             }
-            match self.one(number, runs.len() as u64, rate) {
+            let repeat = runs.len() as u32;
+            let measured = match known {
+                Some(run) => self.judge(number, &run),
+                None => self.one(number, repeat, rate),
+            };
+            match measured {
                 Ok(run) => runs.push(run),
                 Err(why) => {
                     stop = Some(why);
@@ -208,33 +252,50 @@ where
         }
     }
 
-    fn one(&mut self, number: usize, repeat: u64, rate: f64) -> Result<ProbeRun, Stop> {
+    /// What was measured of this rate before the search was stopped, by repeat.
+    fn earlier(&self, number: usize, rate: f64) -> Vec<Option<Run>> {
+        let place = self.campaign.path.join(folder(number));
+        let wanted = (0..self.options.repeats).map(|repeat| self.scenario(rate, repeat));
+        earlier::runs(&place, wanted)
+    }
+
+    fn scenario(&self, rate: f64, repeat: u32) -> Loaded {
         let mut loaded = self.options.base.clone();
         let scenario = &mut loaded.scenario;
         scenario.repeat = 1;
-        scenario.seed = scenario.seed.wrapping_add(repeat);
+        scenario.seed = scenario.seed.wrapping_add(u64::from(repeat));
         scenario.sweep = None;
         if let LoadModel::Open { rate: wanted, .. } = &mut scenario.load.model {
             *wanted = Rate::of(rate);
         }
-        let folder = format!("probes/{number:02}");
+        loaded
+    }
+
+    fn one(&mut self, number: usize, repeat: u32, rate: f64) -> Result<ProbeRun, Stop> {
         (self.progress)(&format!("{rate:.0}/s, run {}", repeat + 1));
-        let out = self.options.directory.join(&folder);
-        let finished = (self.run)(&loaded, &out).map_err(Stop::Failed)?;
-        match finished.run.status {
-            RunStatus::Interrupted => return Err(Stop::Because(LimitedBy::Interrupted)),
+        let out = self.campaign.path.join(folder(number));
+        let finished = (self.run)(&self.scenario(rate, repeat), &out).map_err(Stop::Failed)?;
+        let why = match finished.run.status {
+            RunStatus::Completed => return self.judge(number, &finished.run),
+            RunStatus::Interrupted => Stop::Because(LimitedBy::Interrupted),
             RunStatus::Failed => {
                 let why = finished.run.warnings.last().cloned().unwrap_or_default();
-                return Err(Stop::Failed(RunError::new(finished.exit(), why)));
+                Stop::Failed(RunError::new(finished.exit(), why))
             }
-            RunStatus::Completed => {}
-        }
+        };
+        self.campaign
+            .set_aside(&finished.directory)
+            .map_err(Stop::Failed)?;
+        Err(why)
+    }
+
+    fn judge(&mut self, number: usize, run: &Run) -> Result<ProbeRun, Stop> {
         // A missed objective is what is looked for; a violation is not.
-        if finished.run.verdict > RunVerdict::SloMissed {
-            self.exit = self.exit.max(finished.exit());
+        if run.verdict > RunVerdict::SloMissed {
+            self.exit = self.exit.max(Exit::of(run));
         }
-        let place = format!("{folder}/{}", finished.run.id);
-        ProbeRun::of(&finished.run, &place, self.p99_max_us).ok_or_else(|| {
+        let place = format!("{}/{}", folder(number), run.id);
+        ProbeRun::of(run, &place, self.p99_max_us).ok_or_else(|| {
             let message = format!("{place} measured nothing");
             Stop::Failed(RunError::new(Exit::Runtime, message))
         })
@@ -256,22 +317,21 @@ where
     }
 
     fn write(&self) -> Result<(), RunError> {
-        let place = &self.options.directory;
+        let place = &self.campaign.path;
         let write = || {
             write_file(
-                &place.join("saturate.md"),
+                &place.join(SEARCH.table),
                 saturate_markdown(&self.document).as_bytes(),
             )?;
-            write_json(&place.join(SATURATE_FILE), &self.document)
+            write_json(&place.join(SEARCH.document), &self.document)
         };
-        write().map_err(|error| {
-            let message = format!(
-                "cannot write {}: {error}; make room there, or choose another directory with --out DIR",
-                place.display()
-            );
-            RunError::new(Exit::Environment, message)
-        })
+        write().map_err(|error: std::io::Error| self.campaign.unwritable(&error))
     }
+}
+
+/// Where the runs of a rate are, below the search.
+fn folder(number: usize) -> String {
+    format!("probes/{number:02}")
 }
 
 /// A rate that a person can read: three significant digits.

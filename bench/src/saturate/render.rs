@@ -1,14 +1,19 @@
 //! A search for a terminal, and as markdown.
 
+use std::path::Path;
+
 use super::document::{LimitedBy, Objectives, SaturateDocument};
 use super::probe::{Probe, Stage};
+use crate::campaign::SEARCH;
 use crate::record::Estimate;
 use crate::report::{Paint, Section, Table, Tone, page_markdown, page_text, units};
 
-/// For a terminal or a pipe.
+/// For a terminal or a pipe; `page` is where its page was written.
 #[must_use]
-pub fn saturate_text(document: &SaturateDocument, paint: Paint) -> String {
-    page_text(&opening(document), &sections(document), paint)
+pub fn saturate_text(document: &SaturateDocument, page: Option<&Path>, paint: Paint) -> String {
+    let mut sections = sections(document);
+    sections.extend(page.map(Section::page));
+    page_text(&opening(document), &sections, paint)
 }
 
 /// saturate.md.
@@ -75,7 +80,7 @@ fn sections(document: &SaturateDocument) -> Vec<Section> {
     all.extend(Section::list("Missed", Tone::Doubtful, why));
     all.push(Section {
         heading: "Results",
-        remark: document.directory.clone(),
+        remark: format!("{}, and {} in it", document.directory, SEARCH.document),
         ..Section::default()
     });
     all

@@ -1,13 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::*;
 use crate::record::{LatencySummary, Repeat, Run};
 use crate::report::Paint;
 use crate::scenario::{Source, load};
 
-fn options(directory: &Path, slo: &[&str]) -> SaturateOptions {
+fn options(slo: &[&str]) -> SaturateOptions {
     let mut set: Vec<String> = ["load.model=open", "load.rate=1/s", "slo={}"]
         .map(str::to_owned)
         .to_vec();
@@ -24,7 +24,6 @@ fn options(directory: &Path, slo: &[&str]) -> SaturateOptions {
         precision: 0.05,
         probes_max: 40,
         time_max: Duration::from_secs(1_000),
-        directory: directory.to_owned(),
         environment: Environment {
             cores: 2,
             ..Environment::default()
@@ -69,21 +68,39 @@ fn measured(loaded: &Loaded, capacity: f64, generator_cpu_s: f64) -> Finished {
             repeats: vec![repeat],
             ..Run::default()
         },
-        directory: PathBuf::new(),
+        directory: std::path::PathBuf::new(),
     }
 }
 
-fn search(options: &SaturateOptions, capacity: f64) -> (SaturateDocument, Exit) {
+fn program() -> Program {
+    Program {
+        digest: "p1".to_owned(),
+        flags: String::new(),
+    }
+}
+
+/// Searches in `out`, and goes on with what is unfinished there.
+fn searched(
+    out: &Path,
+    options: &SaturateOptions,
+    run: impl Fn(&Loaded, &Path) -> Result<Finished, RunError>,
+    elapsed: impl Fn() -> Duration,
+) -> (SaturateDocument, Exit) {
+    let campaign = open(out, options, &program(), false).unwrap();
+    saturate(options, &campaign, run, elapsed, |_| {}).unwrap()
+}
+
+fn search(out: &Path, options: &SaturateOptions, capacity: f64) -> (SaturateDocument, Exit) {
     let run = |loaded: &Loaded, _: &Path| Ok(measured(loaded, capacity, 1.0));
-    saturate(options, run, || Duration::ZERO, |_| {}).unwrap()
+    searched(out, options, run, || Duration::ZERO)
 }
 
 #[test]
 fn the_highest_rate_that_meets_the_objective_is_found_within_the_precision() {
     for capacity in [150.0, 3_333.0, 40_000.0] {
         let place = tempfile::tempdir().unwrap();
-        let options = options(place.path(), &["slo.p99=\"< 50ms\""]);
-        let (document, exit) = search(&options, capacity);
+        let options = options(&["slo.p99=\"< 50ms\""]);
+        let (document, exit) = search(place.path(), &options, capacity);
         let (limit, missed) = (
             document.limit_ops_s.unwrap(),
             document.missed_ops_s.unwrap(),
@@ -105,8 +122,12 @@ fn the_highest_rate_that_meets_the_objective_is_found_within_the_precision() {
         assert_eq!(shares, SHARES);
         let missed = document.probes.iter().find(|probe| !probe.met).unwrap();
         assert_eq!(missed.why, ["slo.p99: 1000000.0 us, wanted < 50ms"]);
-        assert!(place.path().join(SATURATE_FILE).exists());
-        let text = saturate_text(&document, Paint::PLAIN);
+        assert!(
+            Path::new(&document.directory)
+                .join("saturate.json")
+                .exists()
+        );
+        let text = saturate_text(&document, None, Paint::PLAIN);
         assert!(
             text.contains("is the highest rate that met the objective"),
             "{text}"
@@ -121,7 +142,7 @@ fn the_highest_rate_that_meets_the_objective_is_found_within_the_precision() {
 #[test]
 fn without_an_objective_an_idle_cluster_gives_one_and_that_is_said() {
     let place = tempfile::tempdir().unwrap();
-    let (document, _) = search(&options(place.path(), &[]), 1_000.0);
+    let (document, _) = search(place.path(), &options(&[]), 1_000.0);
     assert_eq!(
         document.objectives[0],
         "p99 <= 50.0 ms (10 times the median at 100/s)"
@@ -137,7 +158,7 @@ fn without_an_objective_an_idle_cluster_gives_one_and_that_is_said() {
 #[test]
 fn one_disturbed_run_decides_nothing() {
     let place = tempfile::tempdir().unwrap();
-    let options = options(place.path(), &["slo.p99=\"< 50ms\""]);
+    let options = options(&["slo.p99=\"< 50ms\""]);
     let runs = Cell::new(0);
     let run = |loaded: &Loaded, _: &Path| {
         runs.set(runs.get() + 1);
@@ -145,7 +166,7 @@ fn one_disturbed_run_decides_nothing() {
         let disturbed = loaded.scenario.seed == 7 && runs.get() % 3 == 1;
         Ok(measured(loaded, if disturbed { 0.0 } else { 3_333.0 }, 1.0))
     };
-    let (document, _) = saturate(&options, run, || Duration::ZERO, |_| {}).unwrap();
+    let (document, _) = searched(place.path(), &options, run, || Duration::ZERO);
     let limit = document.limit_ops_s.unwrap();
     assert!((3_100.0..=3_333.0).contains(&limit), "{limit}");
     let runs = document.probes.iter().map(|probe| probe.repeats.len());
@@ -155,10 +176,10 @@ fn one_disturbed_run_decides_nothing() {
 #[test]
 fn a_load_generator_that_is_behind_is_not_taken_for_the_cluster() {
     let place = tempfile::tempdir().unwrap();
-    let options = options(place.path(), &["slo.p99=\"< 50ms\""]);
+    let options = options(&["slo.p99=\"< 50ms\""]);
     // 18 s of CPU in 10 s on 2 threads.
     let run = |loaded: &Loaded, _: &Path| Ok(measured(loaded, 1_000.0, 18.0));
-    let (document, _) = saturate(&options, run, || Duration::ZERO, |_| {}).unwrap();
+    let (document, _) = searched(place.path(), &options, run, || Duration::ZERO);
     assert_eq!(document.limited_by, Some(LimitedBy::LoadGenerator));
     assert!(
         document.conclusion.contains("not that of the cluster"),
@@ -170,9 +191,9 @@ fn a_load_generator_that_is_behind_is_not_taken_for_the_cluster() {
 #[test]
 fn a_search_ends_at_its_bounds_and_says_what_it_knows() {
     let place = tempfile::tempdir().unwrap();
-    let mut few = options(place.path(), &["slo.p99=\"< 50ms\""]);
+    let mut few = options(&["slo.p99=\"< 50ms\""]);
     few.probes_max = 4;
-    let (document, exit) = search(&few, 3_333.0);
+    let (document, exit) = search(place.path(), &few, 3_333.0);
     assert_eq!(
         (document.probes.len(), document.limited_by),
         (4, Some(LimitedBy::Probes))
@@ -189,35 +210,138 @@ fn a_search_ends_at_its_bounds_and_says_what_it_knows() {
         runs.set(runs.get() + 1);
         Ok(measured(loaded, 3_333.0, 1.0))
     };
-    let options = options(place.path(), &["slo.p99=\"< 50ms\""]);
+    let options = options(&["slo.p99=\"< 50ms\""]);
     let elapsed = || Duration::from_secs(300 * runs.get());
-    let (document, _) = saturate(&options, run, elapsed, |_| {}).unwrap();
+    let (document, _) = searched(place.path(), &options, run, elapsed);
     assert_eq!(document.limited_by, Some(LimitedBy::Time));
     assert_eq!(runs.get(), 4, "no run begins after the time");
 
-    let (document, exit) = search(&options, 50.0);
+    let (document, exit) = search(place.path(), &options, 50.0);
     assert_eq!((exit, document.limit_ops_s), (Exit::Missed, None));
     assert_eq!(document.limited_by, Some(LimitedBy::NothingMet));
 }
 
-#[test]
-fn what_was_found_before_an_interruption_is_kept() {
-    let place = tempfile::tempdir().unwrap();
-    let options = options(place.path(), &["slo.p99=\"< 50ms\""]);
-    let runs = Cell::new(0);
-    let run = |loaded: &Loaded, _: &Path| {
-        runs.set(runs.get() + 1);
+/// Leaves what `bench run` leaves.
+fn left(finished: Finished, folder: &Path) -> Finished {
+    let count = std::fs::read_dir(folder).map_or(0, Iterator::count);
+    let id = format!("2026010{count}T000000Z_q_000{count}");
+    let directory = folder.join(&id);
+    std::fs::create_dir_all(&directory).unwrap();
+    let run = Run { id, ..finished.run };
+    write_json(&directory.join("run.json"), &run).unwrap();
+    Finished { run, directory }
+}
+
+/// Searches until `stop_at` runs were made; gives what came of it and the rates and seeds of the runs.
+fn stopped(
+    out: &Path,
+    options: &SaturateOptions,
+    stop_at: usize,
+) -> (SaturateDocument, Exit, Vec<(f64, u64)>) {
+    let order = RefCell::new(Vec::new());
+    let run = |loaded: &Loaded, folder: &Path| {
+        let rate = crate::scenario::planned_rate(&loaded.scenario).unwrap();
+        order.borrow_mut().push((rate, loaded.scenario.seed));
         let mut finished = measured(loaded, 3_333.0, 1.0);
-        if runs.get() == 6 {
+        if order.borrow().len() == stop_at {
             finished.run.status = RunStatus::Interrupted;
         }
-        Ok(finished)
+        Ok(left(finished, folder))
     };
-    let (document, exit) = saturate(&options, run, || Duration::ZERO, |_| {}).unwrap();
+    let (document, exit) = searched(out, options, run, || Duration::ZERO);
+    (document, exit, order.into_inner())
+}
+
+#[test]
+fn a_search_that_was_stopped_goes_on_and_measures_nothing_twice() {
+    let undisturbed = tempfile::tempdir().unwrap();
+    // Without an objective of its own: the one that the low load gives is the same once more.
+    let options = options(&[]);
+    let (whole, _, all) = stopped(undisturbed.path(), &options, usize::MAX);
+    let place = tempfile::tempdir().unwrap();
+    let (document, exit, before) = stopped(place.path(), &options, 6);
     assert_eq!(
         (exit, document.status),
         (Exit::Interrupted, SaturateStatus::Interrupted)
     );
     assert_eq!(document.limit_ops_s, Some(200.0), "400/s was cut short");
     assert_eq!(document.probes.len(), 3);
+    assert!(
+        document.conclusion.contains("the same command goes on"),
+        "{}",
+        document.conclusion
+    );
+    // Whoever kills the program leaves no more than the runs.
+    std::fs::write(
+        Path::new(&document.directory).join("saturate.json"),
+        r#"{"name": "quickstart", "status": "running", "environment": {"cores": 2}, "repeats": 3, "precision": 0.05}"#,
+    )
+    .unwrap();
+    let (again, exit, after) = stopped(place.path(), &options, usize::MAX);
+    assert_eq!((exit, again.status), (Exit::Ok, SaturateStatus::Completed));
+    assert_eq!(again.id, document.id, "the same directory");
+    // The sixth run was thrown away, and is the first that is made again.
+    assert_eq!(after, all[5..]);
+    assert_eq!(before, all[..6]);
+    assert_eq!(
+        (again.limit_ops_s, again.missed_ops_s, again.probes.len()),
+        (whole.limit_ops_s, whole.missed_ops_s, whole.probes.len())
+    );
+    assert_eq!(again.objectives, whole.objectives);
+    let aside = Path::new(&again.directory).join("aside");
+    assert_eq!(std::fs::read_dir(aside).unwrap().count(), 1);
+    // What is complete is not gone on with.
+    let (third, _, runs) = stopped(place.path(), &options, usize::MAX);
+    assert_ne!(third.id, again.id);
+    assert_eq!(runs, all);
+}
+
+#[test]
+fn a_search_for_something_else_is_not_gone_on_with() {
+    let place = tempfile::tempdir().unwrap();
+    let before = options(&["slo.p99=\"< 50ms\""]);
+    stopped(place.path(), &before, 3);
+    let refused = |now: &SaturateOptions| {
+        let refused = open(place.path(), now, &program(), false).unwrap_err();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert!(
+            refused.message.contains("begin a new search with --fresh"),
+            "{refused}"
+        );
+        refused.message
+    };
+    let message = refused(&options(&["slo.p99=\"< 60ms\""]));
+    assert!(
+        message.contains("< 50ms") && message.contains("< 60ms"),
+        "{message}"
+    );
+    let mut now = before.clone();
+    now.repeats = 5;
+    assert!(refused(&now).contains("--repeat was 3 and is 5 now"));
+    let mut now = before.clone();
+    now.precision = 0.1;
+    assert!(refused(&now).contains("was 0.05 and is 0.1 now"));
+    assert!(!open(place.path(), &now, &program(), true).unwrap().resumed);
+    let mut now = before.clone();
+    (now.probes_max, now.time_max) = (50, Duration::from_secs(1));
+    assert!(
+        open(place.path(), &before, &program(), false)
+            .unwrap()
+            .resumed,
+        "how long it may take changes nothing that was measured"
+    );
+}
+
+#[test]
+fn a_search_whose_run_fails_tries_it_once_more() {
+    let place = tempfile::tempdir().unwrap();
+    let options = options(&["slo.p99=\"< 50ms\""]);
+    let campaign = open(place.path(), &options, &program(), false).unwrap();
+    let run = |_: &Loaded, _: &Path| Err(RunError::new(Exit::Environment, "a port is taken"));
+    let refused = saturate(&options, &campaign, run, || Duration::ZERO, |_| {}).unwrap_err();
+    assert_eq!(refused.exit, Exit::Environment);
+    let id = campaign.id();
+    drop(campaign);
+    let (document, exit, _) = stopped(place.path(), &options, usize::MAX);
+    assert_eq!((document.id, exit), (id, Exit::Ok));
 }

@@ -15,6 +15,7 @@ An EXPR is a key of [slo] and its condition. Without any, [slo] of the scenario 
 if that says nothing either, p99 may be ten times the median of a cluster that has
 little to do. Nothing may be dropped or stay unanswered in any case. The load is an
 open loop, whatever the scenario says. Each rate is decided by most of its runs.
+Stopped by Ctrl-C, the same command goes on, and --max-time counts anew.
 
 Exit code 3: not even the lowest rate met the objective.";
 
@@ -44,6 +45,9 @@ pub(in crate::cli) struct SaturateArgs {
     /// After this long no further run begins
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = crate::cli::simulate::time)]
     pub(in crate::cli) max_time: Duration,
+    /// A new search, even if one of this scenario was stopped before its end
+    #[arg(long)]
+    pub(in crate::cli) fresh: bool,
     /// Directory for results
     #[arg(short, long, value_name = "DIR", default_value = "results")]
     pub(in crate::cli) out: PathBuf,

@@ -2,32 +2,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use assert_cmd::Command;
+mod program;
 
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
+use program::{Ended, bench_in};
 
 /// Runs `bench` in an empty directory.
 fn bench(arguments: &[&str]) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     bench_in(directory.path(), arguments)
-}
-
-fn bench_in(directory: &std::path::Path, arguments: &[&str]) -> Ended {
-    let output = Command::cargo_bin("bench")
-        .unwrap()
-        .current_dir(directory)
-        .args(arguments)
-        .output()
-        .unwrap();
-    Ended {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 #[test]
@@ -316,4 +298,92 @@ fn an_unwritable_directory_is_exit_code_6() {
     assert!(ended.stderr.contains("taken/results"), "{}", ended.stderr);
     let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(document["exit"], 6);
+}
+
+/// A sweep with two cells of one run each, newer than a plain run.
+fn with_a_sweep(directory: &std::path::Path) {
+    let leave = |place: &str, file: &str, document: &serde_json::Value| {
+        let place = directory.join("results").join(place);
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(file), document.to_string()).unwrap();
+    };
+    let run = |id: &str| {
+        serde_json::json!({"schema": "bench.run/v1", "id": id, "name": "plain", "scenario": {"cluster": {"n": 5}},
+            "repeats": [{"throughput_ops_s": 5.0, "operations": {"ok": 10}}]})
+    };
+    leave("20260101T000000Z_plain_0001", "run.json", &run("a"));
+    let sweep = "20260102T000000Z_swept_0002";
+    let document = serde_json::json!({"schema": "bench.sweep/v1", "id": sweep, "name": "swept", "status": "completed",
+        "cells": [{"name": "one", "runs": [{"verdict": "pass"}]}, {"name": "two", "runs": [{"verdict": "slo-missed"}]}]});
+    leave(sweep, "sweep.json", &document);
+    std::fs::write(
+        directory.join("results").join(sweep).join("sweep.md"),
+        "the table\n",
+    )
+    .unwrap();
+    leave(&format!("{sweep}/one/r1"), "run.json", &run("r1"));
+    leave(&format!("{sweep}/two/r2"), "run.json", &run("r2"));
+}
+
+#[test]
+fn a_sweep_is_listed_and_named_as_a_run_is() {
+    let directory = tempfile::tempdir().unwrap();
+    with_a_sweep(directory.path());
+    let says = |arguments: &[&str]| {
+        let ended = bench_in(directory.path(), arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        ended.stdout
+    };
+    let listed = says(&["list"]);
+    assert!(
+        listed.contains("swept (sweep)") && listed.contains("SLO missed"),
+        "{listed}"
+    );
+    let listed: serde_json::Value = serde_json::from_str(&says(&["list", "--json"])).unwrap();
+    assert_eq!(
+        (&listed["runs"][0]["kind"], &listed["runs"][1]["kind"]),
+        (&"sweep".into(), &"run".into())
+    );
+    for name in ["@1", "20260102"] {
+        assert_eq!(says(&["show", name]), "the table\n");
+        assert!(says(&["report", name]).ends_with("swept_0002/report.html\n"));
+    }
+    let shown: serde_json::Value = serde_json::from_str(&says(&["show", "--json"])).unwrap();
+    assert_eq!(shown["schema"], "bench.sweep/v1");
+    assert!(says(&["show", "@1/one/r1"]).contains("plain"));
+    assert!(says(&["compare", "@1/one", "20260102/two", "@2"]).contains("C"));
+}
+
+#[test]
+fn a_command_for_one_run_says_which_run_of_a_sweep_could_be_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    with_a_sweep(directory.path());
+    for arguments in [
+        &["verify"][..],
+        &["verify", "@1"],
+        &["show", "@1", "--reproduce"],
+        &["show", "--env"],
+        &["compare", "@1", "@2"],
+    ] {
+        let ended = bench_in(directory.path(), arguments);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}"
+        );
+        for words in ["sweep", "swept_0002/one/r1", "name a run in it"] {
+            assert!(
+                ended.stderr.contains(words),
+                "{arguments:?}: {}",
+                ended.stderr
+            );
+        }
+    }
+    let ended = bench_in(directory.path(), &["report", "@1", "@2"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("no room for others"),
+        "{}",
+        ended.stderr
+    );
 }

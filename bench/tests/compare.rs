@@ -2,31 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod program;
+
 use std::path::Path;
 
-use assert_cmd::Command;
+use program::bench_in;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn bench_in(directory: &Path, arguments: &[&str]) -> Ended {
-    let output = Command::cargo_bin("bench")
-        .unwrap()
-        .current_dir(directory)
-        .args(arguments)
-        .output()
-        .unwrap();
-    Ended {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
 
 /// A run with repeats around `throughput`, a few per cent apart.
 fn run(id: &str, throughput: f64, repeats: usize) -> Value {

@@ -1,17 +1,19 @@
-//! A line for each run in a results directory.
+//! A line for each run, sweep, search and scorecard in a results directory.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::find::ids;
+use super::find::{RUN_FILE, ids};
 use super::read::read_run;
+use super::several::{Several, read_several};
+use crate::campaign::Kind;
 use crate::record::{RunStatus, RunVerdict};
 
 /// The `schema` of the document.
 pub const LIST_SCHEMA: &str = "bench.list/v1";
 
-/// The runs in a results directory, the newest first.
+/// What a results directory holds, the newest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listing {
     /// [`LIST_SCHEMA`].
@@ -29,6 +31,8 @@ pub struct Listing {
 pub struct RunLine {
     /// What names it on a command line, counted from the newest: `@1`; `None` if it has no results.
     pub at: Option<String>,
+    /// `run`, `sweep`, `search` or `scorecard`.
+    pub kind: &'static str,
     /// The name of its directory.
     pub id: String,
     /// The name of the scenario.
@@ -37,9 +41,9 @@ pub struct RunLine {
     pub when: String,
     /// Whether it came to its end.
     pub status: State,
-    /// What came of it.
+    /// What came of it; of several runs the worst.
     pub verdict: Option<RunVerdict>,
-    /// Repeats that it has.
+    /// Repeats that it has; the runs of a sweep, a search or a scorecard.
     pub repeats: Option<usize>,
     /// Median over the repeats, successful operations per second.
     pub throughput_ops_s: Option<f64>,
@@ -115,7 +119,9 @@ pub fn list_runs(directory: &Path, limit: usize) -> Result<Listing, String> {
 fn line(out: &Path, back: Option<usize>, id: String) -> RunLine {
     let (when, rest) = id.split_once('_').unwrap_or(("", &id));
     let name = rest.rsplit_once('_').map_or(rest, |(name, _)| name);
+    let kind = Kind::of(&out.join(&id)).filter(|_| !out.join(&id).join(RUN_FILE).is_file());
     let named = RunLine {
+        kind: kind.map_or("run", |kind| kind.noun),
         at: back.map(|back| format!("@{back}")),
         name: name.to_owned(),
         when: when.to_owned(),
@@ -128,6 +134,34 @@ fn line(out: &Path, back: Option<usize>, id: String) -> RunLine {
             ..named
         };
     }
+    // A median over no repeat, or of no operation, is none.
+    let some = |number: f64| (number > 0.0).then_some(number);
+    let said = |word: &str| (!matches!(word, "" | "unknown")).then(|| word.to_owned());
+    if let Some(kind) = kind {
+        return match read_several(&out.join(&id), kind) {
+            Ok(Several {
+                name,
+                status,
+                verdict,
+                runs,
+                environment,
+            }) => RunLine {
+                name: name.unwrap_or_else(|| named.name.clone()),
+                status,
+                verdict,
+                repeats: Some(runs),
+                durability: said(&environment.durability),
+                dirty: said(&environment.commit).map(|_| environment.dirty),
+                commit: said(&environment.commit),
+                ..named
+            },
+            Err(why) => RunLine {
+                status: State::Unreadable,
+                unreadable: Some(why),
+                ..named
+            },
+        };
+    }
     let run = match read_run(&out.join(&id)) {
         Ok(run) => run,
         Err(why) => {
@@ -138,9 +172,6 @@ fn line(out: &Path, back: Option<usize>, id: String) -> RunLine {
             };
         }
     };
-    // A median over no repeat, or of no operation, is none.
-    let some = |number: f64| (number > 0.0).then_some(number);
-    let said = |word: &str| (!matches!(word, "" | "unknown")).then(|| word.to_owned());
     let known = said(&run.environment.commit).is_some();
     RunLine {
         name: if run.name.is_empty() {
@@ -228,6 +259,84 @@ mod tests {
         assert_eq!(listing.runs[2].name, "cut");
         assert_eq!(listing.count, 4);
         assert_eq!(list_runs(out.path(), 1).unwrap().runs.len(), 1);
+    }
+
+    #[test]
+    fn a_sweep_has_a_line_with_the_worst_of_its_runs() {
+        let out = tempfile::tempdir().unwrap();
+        run(out.path(), "20260101T000000Z_a-b_0001", 5.0);
+        let leave = |id: &str, file: &str, document: &str| {
+            std::fs::create_dir(out.path().join(id)).unwrap();
+            std::fs::write(out.path().join(id).join(file), document).unwrap();
+        };
+        leave(
+            "20260102T000000Z_s_0002",
+            "sweep.json",
+            r#"{"schema": "bench.sweep/v1", "name": "s", "status": "interrupted", "environment": {"commit": "c0ffee", "durability": "full"},
+                "cells": [{"runs": [{"verdict": "pass"}, {"verdict": "liveness-violation"}]}, {"runs": [{"verdict": "slo-missed"}]}]}"#,
+        );
+        leave(
+            "20260103T000000Z_q_0003",
+            "saturate.json",
+            r#"{"schema": "bench.saturate/v1", "name": "q", "status": "running", "probes": [{"repeats": [{}, {}]}, {"repeats": [{}]}]}"#,
+        );
+        leave(
+            "20260104T000000Z_sweep",
+            "scorecard.json",
+            r#"{"schema": "bench.scorecard/v1", "environment": null, "rows": [{"verdict": "pass"}]}"#,
+        );
+        leave(
+            "20260105T000000Z_t_0005",
+            "sweep.json",
+            r#"{"schema": "other"}"#,
+        );
+        let listing = list_runs(out.path(), 10).unwrap();
+        let lines: Vec<_> = listing
+            .runs
+            .iter()
+            .map(|line| {
+                (
+                    line.at.as_deref().unwrap(),
+                    line.kind,
+                    line.name.as_str(),
+                    line.status,
+                    line.verdict,
+                    line.repeats,
+                )
+            })
+            .collect();
+        use RunVerdict::{LivenessViolation, Pass};
+        assert_eq!(
+            lines,
+            [
+                ("@1", "sweep", "t", State::Unreadable, None, None),
+                (
+                    "@2",
+                    "scorecard",
+                    "sweep",
+                    State::Completed,
+                    Some(Pass),
+                    Some(1)
+                ),
+                ("@3", "search", "q", State::Incomplete, None, Some(3)),
+                (
+                    "@4",
+                    "sweep",
+                    "s",
+                    State::Interrupted,
+                    Some(LivenessViolation),
+                    Some(3)
+                ),
+                ("@5", "run", "a_b", State::Completed, Some(Pass), Some(1)),
+            ]
+        );
+        let why = listing.runs[0].unreadable.as_deref().unwrap();
+        assert!(
+            why.contains("sweep.json") && why.contains("\"other\""),
+            "{why}"
+        );
+        assert_eq!(listing.runs[3].commit.as_deref(), Some("c0ffee"));
+        assert_eq!(listing.runs[1].commit, None);
     }
 
     #[test]

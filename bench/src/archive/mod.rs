@@ -10,8 +10,9 @@ mod list;
 mod read;
 mod render;
 mod reproduce;
+mod several;
 
-pub use find::find_run;
+pub use find::{Found, find, find_place, find_run};
 pub use list::{LIST_SCHEMA, Listing, RunLine, State, list_runs};
 pub use read::read_run;
 pub use render::listing_text;

@@ -6,7 +6,7 @@ use super::find::RUN_FILE;
 use crate::record::{RUN_SCHEMA, Run};
 
 /// Bytes of a run.json at most; the largest so far, of fifty kills and ten repeats, has less than a hundredth.
-const BYTES_MAX: u64 = 64 << 20;
+pub(super) const BYTES_MAX: u64 = 64 << 20;
 
 /// Reads the result of a run from its directory.
 ///

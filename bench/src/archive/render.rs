@@ -64,7 +64,10 @@ fn row(line: &RunLine) -> Vec<String> {
     });
     vec![
         or_none(line.at.clone()),
-        line.name.clone(),
+        match line.kind {
+            "" | "run" => line.name.clone(),
+            kind => format!("{} ({kind})", line.name),
+        },
         line.when.clone(),
         line.status.word().to_owned(),
         or_none(verdict),
@@ -93,6 +96,7 @@ mod tests {
         };
         let cut = RunLine {
             name: "overload".to_owned(),
+            kind: "search",
             status: State::Incomplete,
             ..RunLine::default()
         };
@@ -121,7 +125,19 @@ mod tests {
                 "a3895f05a3+"
             ]
         );
-        assert_eq!(rows[1], ["-", "overload", "incomplete", "-", "-", "-", "-"]);
+        assert_eq!(
+            rows[1],
+            [
+                "-",
+                "overload",
+                "(search)",
+                "incomplete",
+                "-",
+                "-",
+                "-",
+                "-"
+            ]
+        );
         assert!(
             text.ends_with("3 runs older; --limit 5 shows all\n"),
             "{text}"

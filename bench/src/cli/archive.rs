@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use super::arguments::{ListArgs, ShowArgs};
 use super::output::{self, Output};
-use crate::archive::{find_run, list_runs, listing_text, read_run, reproduce};
+use crate::archive::{Found, find, find_run, list_runs, listing_text, read_run, reproduce};
+use crate::campaign::Kind;
 use crate::exit::Exit;
 use crate::options::Finished;
 use crate::record::Run;
 use crate::report::{environment_text, faults_text, summary_text};
 
+/// What says on the command line where results are.
+const RESULTS_OPTION: &str = "--results";
 /// The `schema` of the document of `show --env`.
 const ENVIRONMENT_SCHEMA: &str = "bench.environment/v1";
 /// The `schema` of the document of `show --faults`.
@@ -37,14 +40,14 @@ pub(super) fn list(arguments: &ListArgs, output: &Output) -> Exit {
 
 /// Shows a run again, or a part of it.
 pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
-    if let Some(text) = several(arguments, output.json) {
-        output.text(&text);
-        return output.end(Exit::Ok);
-    }
-    let found = find_run(&arguments.results, &arguments.run, "--results")
-        .and_then(|directory| Ok((read_run(&directory)?, directory)));
-    let (run, directory) = match found {
-        Ok(found) => found,
+    let found = find(&arguments.results, &arguments.run, RESULTS_OPTION);
+    let directory = match found {
+        Ok(Found::Run(directory)) => directory,
+        Ok(Found::Several(directory, kind)) => return several(arguments, output, &directory, kind),
+        Err(message) => return refuse(output, &message),
+    };
+    let run = match read_run(&directory) {
+        Ok(run) => run,
         Err(message) => return refuse(output, &message),
     };
     if arguments.reproduce {
@@ -78,22 +81,34 @@ pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
     output.end(Exit::Ok)
 }
 
-/// What a sweep or a search says of all its runs, if that is what was named and no part of a run is asked for.
-fn several(arguments: &ShowArgs, json: bool) -> Option<String> {
-    if arguments.reproduce || arguments.env || arguments.faults {
-        return None;
-    }
-    let named = [
-        Path::new(&arguments.run).to_owned(),
-        arguments.results.join(&arguments.run),
+/// What a sweep, a search or a scorecard says of all its runs; the parts of a run are those of one run.
+fn several(arguments: &ShowArgs, output: &Output, directory: &Path, kind: Kind) -> Exit {
+    let parts = [
+        (arguments.reproduce, "--reproduce"),
+        (arguments.env, "--env"),
+        (arguments.faults, "--faults"),
     ];
-    let files = ["sweep", "saturate"].into_iter().flat_map(|stem| {
-        let file = format!("{stem}.{}", if json { "json" } else { "md" });
-        named.iter().map(move |place| place.join(&file))
-    });
-    files
-        .into_iter()
-        .find_map(|file| std::fs::read_to_string(file).ok())
+    if let Some((_, part)) = parts.iter().find(|(asked, _)| *asked) {
+        let why = match find_run(&arguments.results, &arguments.run, RESULTS_OPTION) {
+            Err(why) => why,
+            Ok(run) => run.display().to_string(),
+        };
+        return refuse(output, &format!("{part} is of one run, and {why}"));
+    }
+    let file = match output.json {
+        true => kind.document,
+        false => kind.table,
+    };
+    match std::fs::read_to_string(directory.join(file)) {
+        Ok(text) => {
+            output.text(&text);
+            output.end(Exit::Ok)
+        }
+        Err(error) => refuse(
+            output,
+            &format!("{}: {error}", directory.join(file).display()),
+        ),
+    }
 }
 
 fn environment(run: &Run) -> Value {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::arguments::{ReportArgs, ReportFormat};
 use super::output::{self, Output};
-use crate::archive::find_run;
+use crate::archive::{Found, find, find_run};
 use crate::exit::Exit;
 use crate::record::write_file;
 use crate::report::{
@@ -97,13 +97,30 @@ fn leave(
 
 /// The sweep or search that is meant, if it is one.
 fn sweep(arguments: &ReportArgs) -> Result<Option<SweepFiles>, (Exit, String)> {
-    let [word] = &arguments.runs[..] else {
+    let several = |word: &String| match find(&arguments.results, word, RESULTS_OPTION) {
+        Ok(Found::Several(directory, kind)) => Some((directory, kind)),
+        _ => None,
+    };
+    let Some((place, kind)) = arguments.runs.iter().find_map(several) else {
         return Ok(None);
     };
-    let places = [PathBuf::from(word), arguments.results.join(word)];
-    let read = places.iter().find_map(|place| SweepFiles::read(place));
-    read.transpose()
-        .map_err(|error| (Exit::Runtime, error.to_string()))
+    let usage = |what: String| {
+        Err((
+            Exit::Usage,
+            format!("{} is a {}: {what}", place.display(), kind.noun),
+        ))
+    };
+    if arguments.runs.len() > 1 {
+        return usage(
+            "a report of one has no room for others; name a run in it, or give it alone".to_owned(),
+        );
+    }
+    match SweepFiles::read(&place) {
+        Some(read) => read
+            .map(Some)
+            .map_err(|error| (Exit::Runtime, error.to_string())),
+        None => usage(format!("its page is {}", place.join(kind.page).display())),
+    }
 }
 
 fn of_sweep(

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::error::CompareError;
 use super::side::{LABELS, Side};
-use crate::archive::find_run;
+use crate::archive::{find_place, find_run};
+use crate::campaign::Kind;
 use crate::record::{Environment, RUN_SCHEMA, Repeat, RunStatus, RunVerdict};
 
 const RUN_FILE: &str = "run.json";
@@ -75,10 +76,14 @@ fn locate(results: &Path, word: &str) -> Result<(PathBuf, Vec<PathBuf>), Compare
     if given.is_file() {
         return Ok((given.to_owned(), vec![given.to_owned()]));
     }
-    if !given.join(RUN_FILE).is_file() {
-        let inside = runs_inside(given);
+    let folder = match given.is_dir() {
+        true => given.to_owned(),
+        false => find_place(results, word, RESULTS_OPTION).map_err(CompareError::NotFound)?,
+    };
+    if !folder.join(RUN_FILE).is_file() && Kind::of(&folder).is_none() {
+        let inside = runs_inside(&folder);
         if !inside.is_empty() {
-            return Ok((given.to_owned(), inside));
+            return Ok((folder, inside));
         }
     }
     let directory = find_run(results, word, RESULTS_OPTION).map_err(CompareError::NotFound)?;

@@ -10,8 +10,10 @@ Examples:
   bench list --limit 5
   bench list --results nightly --json
 
-The newest run is the first. What stands under `run` names it for other commands,
-and so does the beginning of its id, which begins with the time that is shown.";
+The newest is the first: runs, sweeps, searches for saturation, scorecards. What
+stands under `run` names it for other commands, and so does the beginning of its id,
+which begins with the time that is shown. What lies in a sweep is named behind it:
+@1/rate=500-s.";
 
 pub(in crate::cli) const SHOW_EXAMPLES: &str = "\
 Examples:

@@ -1,0 +1,27 @@
+//! Runs `bench` to its end as a shell would.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+
+/// How the program ended and what it said.
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `bench` in a directory.
+pub fn bench_in(directory: &Path, arguments: &[&str]) -> Ended {
+    let output = Command::cargo_bin("bench")
+        .unwrap()
+        .current_dir(directory)
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}

@@ -172,8 +172,11 @@ fn checks(run: &Run) -> Option<Section> {
     let several = run.repeats.len() > 1;
     let mut worst = Tone::Good;
     let mut facts = Vec::new();
+    let mut judged = 0;
     for (number, repeat) in (1..).zip(&run.repeats) {
-        for (name, check) in named_checks(&repeat.checks) {
+        let named = named_checks(&repeat.checks);
+        judged = named.len();
+        for (name, check) in named {
             // Of several repeats only what did not pass is spelled out.
             if several && check.verdict == Verdict::Pass {
                 continue;
@@ -205,7 +208,8 @@ fn checks(run: &Run) -> Option<Section> {
         ""
     };
     let items = if facts.is_empty() && several {
-        vec!["all nine passed in every repeat".to_owned()]
+        let checks = units::counted(judged as u64, "check");
+        vec![format!("all of {checks} passed in every repeat")]
     } else {
         Vec::new()
     };

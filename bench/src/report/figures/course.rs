@@ -5,7 +5,9 @@ use super::windows::{self, at, greatest, least, or_dash};
 use crate::compare::statistics::median;
 use crate::record::LatencySummary;
 use crate::report::figure::{Axis, Colour, Dash, Drawing, Figure, Grid, Look, Mark, Trace, nines};
-use crate::report::files::{Percentile, RepeatFiles, RunFiles, WANTED_PERCENTILES, percentile_at};
+use crate::report::files::{
+    Columns, Percentile, RepeatFiles, RunFiles, WANTED_PERCENTILES, percentile_at,
+};
 use crate::report::units;
 
 /// Buckets of timeseries.csv in a second.
@@ -24,13 +26,15 @@ pub(super) fn throughput(repeat: &RepeatFiles<'_>) -> Figure {
     )
 }
 
+/// When each bucket of timeseries.csv begins, seconds into the measured phase.
+fn times(series: &Columns) -> Result<Vec<f64>, String> {
+    let times = series.numbers("t_s")?;
+    Ok(times.iter().map(|t| t.unwrap_or_default()).collect())
+}
+
 fn throughput_drawing(repeat: &RepeatFiles<'_>) -> Result<Drawing, String> {
     let series = repeat.series()?;
-    let times: Vec<f64> = series
-        .numbers("t_s")?
-        .iter()
-        .map(|t| t.unwrap_or_default())
-        .collect();
+    let times = times(&series)?;
     let ok = series.numbers("ok")?;
     // Answers that come after the measured phase belong to operations of it, but to no second of it.
     let within = times
@@ -148,11 +152,7 @@ pub(super) fn latency(repeat: &RepeatFiles<'_>) -> Figure {
 
 fn latency_drawing(repeat: &RepeatFiles<'_>) -> Result<Drawing, String> {
     let series = repeat.series()?;
-    let times: Vec<f64> = series
-        .numbers("t_s")?
-        .iter()
-        .map(|t| t.unwrap_or_default())
-        .collect();
+    let times = times(&series)?;
     let ms = |name| {
         let column = series.numbers(name)?;
         let ms = column

@@ -22,7 +22,12 @@ pub(super) fn execute(
     run: impl Fn(&RunOptions) -> Result<Finished, RunError>,
 ) -> Exit {
     if let Err(error) = check_writable(&arguments.results) {
-        return refuse(output, Exit::Environment, &error.to_string());
+        let message = format!(
+            "cannot write to {}: {}; choose a writable directory with --results DIR, or free space there",
+            error.path.display(),
+            error.source
+        );
+        return refuse(output, Exit::Environment, &message);
     }
     // A diagnosis is of no cluster.
     let environment = Environment::gather(Settings {

@@ -32,7 +32,6 @@ pub(super) fn execute(
             return refuse(output, &RunError::new(Exit::Usage, message));
         }
     };
-    output.warn(&base.warnings);
     let options = prepare(arguments, base);
     let opened = Program::own()
         .and_then(|program| open(&arguments.out, &options, &program, arguments.fresh));

@@ -10,7 +10,7 @@ use crate::campaign::{Program, SCORECARD};
 use crate::exit::Exit;
 use crate::experiment::{Experiment, open, run_experiment, sweep_text};
 use crate::options::{Finished, RunError, RunOptions};
-use crate::record::{Environment, write_file, write_json};
+use crate::record::{Environment, check_writable, write_file, write_json};
 use crate::run::settings;
 use crate::scenario::{Loaded, ScenarioError, Source, embedded, load_over};
 use crate::sweep::{Card, Plan, Targets, card_html, card_markdown, card_text, sweep};
@@ -134,6 +134,14 @@ fn scorecard(
             return output.end(Exit::Usage);
         }
     };
+    // Said once, and not by every run.
+    if let Err(error) = check_writable(&arguments.out) {
+        output.complain(&error.to_string());
+        if output.json {
+            output.document(&output::failure(Exit::Environment, &error.to_string()));
+        }
+        return output.end(Exit::Environment);
+    }
     // Each sweep has a folder of its own, so that its runs stay together.
     let folder = format!("{}_sweep", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let out = arguments.out.join(folder);

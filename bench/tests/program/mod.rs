@@ -5,14 +5,14 @@ use std::path::Path;
 use assert_cmd::Command;
 
 /// How the program ended and what it said.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs `bench` in a directory.
-pub fn bench_in(directory: &Path, arguments: &[&str]) -> Ended {
+pub(crate) fn bench_in(directory: &Path, arguments: &[&str]) -> Ended {
     let output = Command::cargo_bin("bench")
         .unwrap()
         .current_dir(directory)

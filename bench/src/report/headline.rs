@@ -152,3 +152,101 @@ fn checks(run: &Run) -> Tile {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::check::CheckResult;
+    use crate::record::{ConsensusFacts, FaultFact};
+
+    fn tile(repeats: Vec<Repeat>, name: &str) -> (String, String, Tone) {
+        let run = Run {
+            repeats,
+            ..Run::default()
+        };
+        let found = tiles(&run).into_iter().find(|tile| tile.name == name);
+        let Tile {
+            value,
+            remark,
+            tone,
+            ..
+        } = found.unwrap();
+        (value, remark, tone)
+    }
+
+    fn views(view_changes: u64) -> Repeat {
+        Repeat {
+            consensus: ConsensusFacts {
+                view_changes,
+                ..ConsensusFacts::default()
+            },
+            ..Repeat::default()
+        }
+    }
+
+    #[test]
+    fn views_are_doubtful_only_where_nothing_was_done_to_the_cluster() {
+        let of = |repeats| tile(repeats, "view changes");
+        assert_eq!(of(vec![views(0)]).2, Tone::Neutral);
+        let (value, remark, tone) = of(vec![views(1), views(2)]);
+        assert_eq!(
+            (value.as_str(), remark.as_str()),
+            ("3", "no faults injected")
+        );
+        assert_eq!(tone, Tone::Doubtful);
+        let attacked = Repeat {
+            faults: vec![FaultFact::default()],
+            ..views(1)
+        };
+        assert_eq!(of(vec![attacked]).2, Tone::Neutral);
+    }
+
+    #[test]
+    fn what_was_dropped_and_what_stayed_unknown_is_without_an_answer() {
+        let mut repeat = Repeat::default();
+        repeat.operations.offered = 1_000;
+        repeat.operations.failed = 40;
+        let of = |repeat: &Repeat| tile(vec![repeat.clone()], "without an answer");
+        assert_eq!(of(&repeat).0, "0");
+        assert_eq!(of(&repeat).2, Tone::Neutral, "a refusal is an answer");
+        (repeat.operations.unknown, repeat.operations.dropped) = (2, 3);
+        let (value, remark, tone) = of(&repeat);
+        assert_eq!(
+            (value.as_str(), remark.as_str(), tone),
+            ("5", "of 1,000 operations offered", Tone::Doubtful)
+        );
+    }
+
+    #[test]
+    fn one_failed_check_outweighs_all_that_passed_and_none_at_all_is_doubtful() {
+        let mut repeat = Repeat::default();
+        let of = |repeat: &Repeat| tile(vec![repeat.clone()], "checks");
+        assert_eq!(of(&repeat).2, Tone::Doubtful, "nothing was looked at");
+        repeat.checks.agreement = CheckResult::pass("x");
+        repeat.checks.state = CheckResult::pass("x");
+        let (value, remark, tone) = of(&repeat);
+        assert_eq!((value.as_str(), tone), ("2 passed", Tone::Good));
+        assert_eq!(remark, "7 skipped");
+        repeat.checks.liveness = CheckResult::fail("x");
+        let (value, remark, tone) = of(&repeat);
+        assert_eq!((value.as_str(), tone), ("1 FAILED", Tone::Bad));
+        assert_eq!(remark, "2 passed, 6 skipped");
+    }
+
+    #[test]
+    fn the_share_of_the_fast_path_is_of_repeats_that_decided_something() {
+        let decided = |share: f64, slots: u64| Repeat {
+            consensus: ConsensusFacts {
+                slots,
+                fast_path_slots: slots,
+                fast_path_share: share,
+                ..ConsensusFacts::default()
+            },
+            ..Repeat::default()
+        };
+        let (value, remark, _) = tile(vec![decided(0.0, 0), decided(0.5, 20)], "fast path");
+        assert_eq!((value.as_str(), remark.as_str()), ("50 %", "of 20 slots"));
+        assert_eq!(tile(vec![decided(0.0, 0)], "fast path").0, "-");
+    }
+}

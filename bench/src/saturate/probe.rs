@@ -108,12 +108,12 @@ impl ProbeRun {
             why.push("a check of correctness failed".to_owned());
         }
         if operations.dropped > 0 {
-            let dropped = units::count(operations.dropped);
-            why.push(format!("{dropped} operations were dropped before sending"));
+            let dropped = units::counted(operations.dropped, "operation");
+            why.push(format!("{dropped} dropped before sending"));
         }
         if operations.unknown > 0 {
-            let unknown = units::count(operations.unknown);
-            why.push(format!("{unknown} operations were never answered"));
+            let unknown = units::counted(operations.unknown, "operation");
+            why.push(format!("{unknown} never answered"));
         }
         if let (Some(limit), Some(latency)) = (p99_max_us, latency)
             && latency.p99 > limit

@@ -345,3 +345,41 @@ fn a_search_whose_run_fails_tries_it_once_more() {
     let (document, exit, _) = stopped(place.path(), &options, usize::MAX);
     assert_eq!((document.id, exit), (id, Exit::Ok));
 }
+
+#[test]
+fn a_rate_at_which_something_is_dropped_unanswered_or_wrong_is_missed() {
+    let place = tempfile::tempdir().unwrap();
+    let options = options(&["slo.p99=\"< 50ms\""]);
+    let spoilt = |spoil: fn(&mut Run)| {
+        let run = |loaded: &Loaded, _: &Path| {
+            let mut finished = measured(loaded, 1e9, 1.0);
+            if crate::scenario::planned_rate(&loaded.scenario) == Some(400.0) {
+                spoil(&mut finished.run);
+            }
+            Ok(finished)
+        };
+        let (document, exit) = searched(place.path(), &options, run, || Duration::ZERO);
+        let missed = document.probes.iter().find(|probe| !probe.met).unwrap();
+        assert_eq!(missed.rate_ops_s, 400.0);
+        (missed.why[0].clone(), missed.generator_limited, exit)
+    };
+    let (why, _, exit) = spoilt(|run| run.repeats[0].operations.dropped = 3);
+    assert_eq!(
+        (why.as_str(), exit),
+        ("3 operations dropped before sending", Exit::Ok)
+    );
+    let (why, ..) = spoilt(|run| run.repeats[0].operations.unknown = 1);
+    assert_eq!(why, "1 operation never answered");
+    // Late by more than one in a hundred: the generator was behind.
+    let (_, generator, _) = spoilt(|run| {
+        run.repeats[0].operations.dropped = 1;
+        run.repeats[0].operations.late = run.repeats[0].operations.sent / 100 + 1;
+    });
+    assert!(generator);
+    let (why, generator, exit) = spoilt(|run| run.verdict = RunVerdict::LivenessViolation);
+    assert_eq!(
+        (why.as_str(), generator),
+        ("a check of correctness failed", false)
+    );
+    assert_eq!(exit, Exit::Liveness, "it is no objective that was missed");
+}

@@ -78,3 +78,89 @@ pub fn sweep(
     }
     (card, gravest)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::record::{Run, RunStatus, RunVerdict};
+    use crate::scenario::{Loaded, Source, load};
+
+    fn loaded(name: &str) -> Loaded {
+        load(&[Source::Embedded("quickstart")], &[format!("name={name}")]).unwrap()
+    }
+
+    /// As many attacks that share a reference, and one scenario without any.
+    fn plan(attacks: usize) -> Plan {
+        let entry = |name: String, reference| Entry {
+            loaded: loaded(&name),
+            name,
+            reference,
+        };
+        let mut entries = vec![entry("calm".to_owned(), None)];
+        entries.extend((0..attacks).map(|number| entry(format!("a{number}"), Some(0))));
+        let mut plan = Plan::default();
+        (plan.entries, plan.references) = (entries, vec![loaded("reference")]);
+        plan
+    }
+
+    /// The names in the order in which they ran.
+    fn swept(
+        plan: &Plan,
+        end: impl Fn(&str) -> Result<Run, RunError>,
+    ) -> (Vec<String>, Card, Exit) {
+        let order = RefCell::new(Vec::new());
+        let run = |loaded: &Loaded| {
+            let name = loaded.scenario.name.clone();
+            order.borrow_mut().push(name.clone());
+            Ok(Finished {
+                run: end(&name)?,
+                directory: "none".into(),
+            })
+        };
+        let (card, exit) = sweep(plan, run, |_, _, _| {});
+        (order.into_inner(), card, exit)
+    }
+
+    #[test]
+    fn a_reference_is_run_again_after_every_eight_attacks() {
+        let (order, card, exit) = swept(&plan(17), |_| Ok(Run::default()));
+        let places: Vec<usize> = (0..order.len())
+            .filter(|place| order[*place] == "reference")
+            .collect();
+        assert_eq!(places, [1, 10, 19], "{order:?}");
+        assert_eq!(
+            (order[0].as_str(), card.rows.len(), exit),
+            ("calm", 18, Exit::Ok)
+        );
+    }
+
+    #[test]
+    fn the_gravest_end_counts_a_failure_stops_nothing_and_an_interruption_all() {
+        let (order, card, exit) = swept(&plan(3), |name| match name {
+            "a0" => Err(RunError::new(Exit::Environment, "a port is taken")),
+            "a1" => Ok(Run {
+                verdict: RunVerdict::SafetyViolation,
+                ..Run::default()
+            }),
+            _ => Ok(Run::default()),
+        });
+        assert_eq!((order.len(), card.rows.len(), exit), (5, 3, Exit::Safety));
+        assert_eq!(card.failures, ["a0: a port is taken"]);
+        let (order, card, exit) = swept(&plan(3), |name| {
+            Ok(Run {
+                status: match name {
+                    "a1" => RunStatus::Interrupted,
+                    _ => RunStatus::Completed,
+                },
+                ..Run::default()
+            })
+        });
+        assert_eq!(
+            (order.len(), card.rows.len(), exit),
+            (4, 3, Exit::Interrupted)
+        );
+    }
+}

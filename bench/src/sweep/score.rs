@@ -355,6 +355,69 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_the_worst_of_its_faults_and_each_culprit_once() {
+        let fault = |first_commit_ms, recovered_95_ms| FaultFact {
+            start_s: 1.0,
+            end_s: Some(2.0),
+            first_commit_ms,
+            recovered_95_ms,
+            ..FaultFact::default()
+        };
+        let repeat = |p99: f64, view_changes: u64, rss_max_bytes: u64, culprits: &[u32]| {
+            let mut repeat = Repeat {
+                duration_s: 6.0,
+                faults: vec![fault(Some(20.0), None), fault(Some(90.0), Some(400.0))],
+                ..Repeat::default()
+            };
+            let latency = crate::record::LatencySummary {
+                p99,
+                ..crate::record::LatencySummary::default()
+            };
+            repeat.latency_us.insert("all".to_owned(), latency);
+            repeat.consensus.view_changes = view_changes;
+            repeat.resources.replicas = vec![crate::record::ReplicaResources {
+                rss_max_bytes,
+                ..crate::record::ReplicaResources::default()
+            }];
+            repeat.evidence = culprits
+                .iter()
+                .map(|culprit| crate::record::EvidenceFact {
+                    culprit: *culprit,
+                    ..crate::record::EvidenceFact::default()
+                })
+                .collect();
+            repeat
+        };
+        let finished = Finished {
+            run: Run {
+                repeats: vec![
+                    repeat(3_000.0, 1, 70, &[2, 0]),
+                    repeat(5_000.0, 4, 50, &[2]),
+                ],
+                ..Run::default()
+            },
+            directory: "none".into(),
+        };
+        let reference = Reference {
+            throughputs: vec![1_000.0],
+            p99s: vec![1_000.0, 2_000.0, 9_000.0],
+            ..Reference::default()
+        };
+        let entry = Entry {
+            name: "x".to_owned(),
+            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
+            reference: Some(0),
+        };
+        let row = Row::new(&entry, &finished, &[], Some(&reference));
+        assert_eq!(row.p99_ratio, Some(2.0), "4 ms by 2 ms");
+        assert_eq!(row.first_answer_ms, Some(90.0));
+        assert_eq!(row.recovered_ms, Some(400.0));
+        assert_eq!((row.views, row.memory_bytes), (4, 70));
+        assert_eq!(row.culprits, [0, 2]);
+        assert_eq!(row.kept, None, "there is no series");
+    }
+
+    #[test]
     fn a_window_goes_from_the_first_fault_to_the_last_end_or_to_the_end_of_the_run() {
         let fault = |start_s, end_s| FaultFact {
             start_s,

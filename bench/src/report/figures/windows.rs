@@ -58,3 +58,40 @@ pub(super) fn least(values: &[f64]) -> Option<f64> {
 pub(super) fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), show)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_in_one_of_ten_windows_of_equal_length() {
+        let times: Vec<f64> = (0..=100).map(f64::from).collect();
+        let grid = table(&times, &["points", "first"], &|places| {
+            vec![places.len().to_string(), places[0].to_string()]
+        });
+        assert_eq!(grid.header, ["seconds", "points", "first"]);
+        assert_eq!(grid.rows.len(), WINDOWS);
+        assert_eq!(grid.rows[0], ["0.0 to 10.0", "10", "0"]);
+        assert_eq!(grid.rows[9], ["90.0 to 100.0", "11", "90"]);
+    }
+
+    #[test]
+    fn a_window_without_points_has_no_row_and_nothing_has_no_table() {
+        let grid = table(&[0.0, 1.0, 100.0], &["points"], &|places| {
+            vec![places.len().to_string()]
+        });
+        assert_eq!(grid.rows.len(), 2);
+        assert!(table(&[], &[], &|_| Vec::new()).rows.is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_is_left_out_and_shown_as_a_dash() {
+        let column = [Some(3.0), None, Some(1.0)];
+        assert_eq!(at(&column, &[0, 1, 2, 9]), [3.0, 1.0]);
+        assert_eq!(
+            (greatest(&[3.0, 1.0]), least(&[3.0, 1.0])),
+            (Some(3.0), Some(1.0))
+        );
+        assert_eq!(or_dash(least(&[]), |value| value.to_string()), "-");
+    }
+}

@@ -106,7 +106,11 @@ impl Pbft {
         });
         // Others may be waiting for this replica's COMMIT already.
         let asked = slot.commits.count(statement) > 0;
-        match self.commits.on_prepared(now, statement.seq) {
+        let round = slot
+            .accepted
+            .as_ref()
+            .map(|accepted| now.since(accepted.at));
+        match self.commits.on_prepared(now, statement.seq, round) {
             OnPrepared::Never => {}
             OnPrepared::Commit => self.send_commit(statement.seq, out),
             OnPrepared::WaitUntil(_) if asked => self.send_commit(statement.seq, out),

@@ -9,7 +9,7 @@ use crate::ids::SeqNo;
 use crate::settings::{CommitMode, Policy};
 use crate::time::Instant;
 
-/// Expiries among the last [`HISTORY`] slots that turn the replica eager.
+/// Slots among the last [`HISTORY`] that were waited for in vain or for too long and turn the replica eager.
 const EAGER_AFTER: u32 = 8;
 /// Slots looked back on.
 const HISTORY: u32 = 16;
@@ -38,8 +38,10 @@ pub(super) struct CommitPolicy {
     timeout_max: Duration,
     /// Moving average of the gap between the q-th and the q_F-th PREPARE, in nanoseconds.
     gap_ewma: Option<u64>,
-    /// Bit per recent slot, newest lowest: did its wait expire?
-    expiries: u16,
+    /// Moving average of the time from a proposal until its slot is prepared, in nanoseconds.
+    round_ewma: Option<u64>,
+    /// Bit per recent slot, newest lowest: was it waited for in vain, or for longer than it was worth?
+    wasted: u16,
     eager: bool,
     timely_in_a_row: u32,
     waiting: VecDeque<(Instant, SeqNo)>,
@@ -53,7 +55,8 @@ impl CommitPolicy {
             timeout_min: policy.fast_timeout_min,
             timeout_max: policy.fast_timeout_max,
             gap_ewma: None,
-            expiries: 0,
+            round_ewma: None,
+            wasted: 0,
             eager: false,
             timely_in_a_row: 0,
             waiting: VecDeque::new(),
@@ -69,8 +72,23 @@ impl CommitPolicy {
         }
     }
 
-    /// A slot was prepared.
-    pub(super) fn on_prepared(&mut self, now: Instant, seq: SeqNo) -> OnPrepared {
+    /// How long waiting for the fast quorum may take and still be worth it: COMMITs take about as long as the PREPAREs
+    /// did, and the odd late vote shall not count. Who votes just before `T_fast` drives that timer, but not this.
+    fn worth_waiting(&self) -> Duration {
+        let round = Duration::from_nanos(self.round_ewma.unwrap_or_default());
+        round.saturating_mul(2).max(self.timeout_min)
+    }
+
+    /// A slot was prepared, so long after its proposal was here (`None`: the proposal is not).
+    pub(super) fn on_prepared(
+        &mut self,
+        now: Instant,
+        seq: SeqNo,
+        round: Option<Duration>,
+    ) -> OnPrepared {
+        if let Some(round) = round {
+            self.round_ewma = Some(average(self.round_ewma, round));
+        }
         if self.prepared_is_decided {
             OnPrepared::Never
         } else if self.always_eager || self.eager || self.waiting.len() >= WAITING_MAX {
@@ -86,35 +104,41 @@ impl CommitPolicy {
     /// changed.
     pub(super) fn on_fast_quorum(&mut self, gap: Duration) -> Option<bool> {
         let timely = gap <= self.timeout();
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
-        self.gap_ewma = Some(match self.gap_ewma {
-            Some(average) => average - average / 8 + gap / 8,
-            None => gap,
-        });
-        if timely {
-            self.expiries <<= 1;
-            self.timely_in_a_row = self.timely_in_a_row.saturating_add(1);
-            if self.eager && self.timely_in_a_row >= PATIENT_AFTER {
-                self.eager = false;
-                self.expiries = 0;
-                return Some(false);
-            }
-        } else {
+        self.gap_ewma = Some(average(self.gap_ewma, gap));
+        if !timely {
+            // It expired, and was counted then.
             self.timely_in_a_row = 0;
+            return None;
         }
-        None
+        self.timely_in_a_row = self.timely_in_a_row.saturating_add(1);
+        if self.eager {
+            let usual = Duration::from_nanos(self.gap_ewma.unwrap_or_default());
+            if self.timely_in_a_row < PATIENT_AFTER || usual > self.worth_waiting() {
+                return None;
+            }
+            self.eager = false;
+            self.wasted = 0;
+            return Some(false);
+        }
+        self.note(gap > self.worth_waiting())
     }
 
     /// A slot's wait expired undecided. Returns the new state if it changed.
     pub(super) fn on_expired(&mut self) -> Option<bool> {
         self.timely_in_a_row = 0;
-        self.expiries = (self.expiries << 1) | 1;
+        self.note(true)
+    }
+
+    /// Whether a slot was waited for in vain or for too long. Returns the new state if it changed.
+    fn note(&mut self, wasted: bool) -> Option<bool> {
+        self.wasted = (self.wasted << 1) | u16::from(wasted);
         const { assert!(HISTORY == u16::BITS) };
-        if !self.eager && self.expiries.count_ones() >= EAGER_AFTER {
-            self.eager = true;
-            return Some(true);
+        if self.eager || self.wasted.count_ones() < EAGER_AFTER {
+            return None;
         }
-        None
+        self.eager = true;
+        self.timely_in_a_row = 0;
+        Some(true)
     }
 
     /// The next slot whose wait is over. Deadlines may be out of order by the change of the
@@ -143,4 +167,10 @@ impl CommitPolicy {
             self.waiting.pop_front();
         }
     }
+}
+
+/// The moving average after another value, which counts for an eighth.
+fn average(so_far: Option<u64>, value: Duration) -> u64 {
+    let value = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
+    so_far.map_or(value, |so_far| so_far - so_far / 8 + value / 8)
 }

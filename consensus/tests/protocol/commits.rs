@@ -290,6 +290,50 @@ fn rare_expiries_leave_it_patient() {
     }
 }
 
+/// A slot whose PREPAREs come `round` after the proposal, that of replica 4 `gap` after the others'.
+fn slot(fixture: &Fixture, node: &mut Node, seq: u64, round: u64, gap: u64) -> Vec<String> {
+    prepares(fixture, node, seq, &[]);
+    node.wait(ms(round));
+    let mut lines = prepares(fixture, node, seq, &[0, 2, 3]);
+    node.wait(ms(gap));
+    lines.extend(prepares(fixture, node, seq, &[4]));
+    lines
+}
+
+#[test]
+fn a_voter_that_is_always_just_in_time_makes_it_eager_for_as_long_as_it_goes_on() {
+    let fixture = wide(FastQuorum::Conservative);
+    let mut node = fixture.node(1);
+    for seq in 1..=8 {
+        let lines = slot(&fixture, &mut node, seq, 1, 15);
+        assert!(lines.contains(&"set Fast 20ms".to_owned()), "{lines:?}");
+        assert!(lines.contains(&format!("decided s{seq} fast")), "in time");
+        let eager = lines.contains(&"eager commits true".to_owned());
+        assert_eq!(eager, seq == 8, "slot {seq}: {lines:?}");
+    }
+    let turns = |node: &mut Node, slots: std::ops::RangeInclusive<u64>, gap: u64| -> Vec<u64> {
+        slots
+            .filter(|seq| {
+                let lines = slot(&fixture, node, *seq, 1, gap);
+                lines.iter().any(|line| line.starts_with("eager commits"))
+            })
+            .collect()
+    };
+    assert_eq!(turns(&mut node, 9..=100, 15), [], "it goes on");
+    // The average of the gaps needs some slots to forget: 15 ms · (7/8)^15 is 2 ms, two rounds.
+    assert_eq!(turns(&mut node, 101..=140, 0), [116], "it has stopped");
+}
+
+#[test]
+fn a_vote_within_two_rounds_is_worth_waiting_for() {
+    let fixture = wide(FastQuorum::Conservative);
+    let mut node = fixture.node(1);
+    for seq in 1..=60 {
+        let lines = slot(&fixture, &mut node, seq, 8, 15);
+        assert!(!lines.iter().any(|line| line.starts_with("eager")));
+    }
+}
+
 /// Slot 10 is beyond h + L = 8 here, but not for those who have a stable checkpoint at 4.
 #[test]
 fn a_slot_above_the_window_is_committed_only_when_the_window_reaches_it() {

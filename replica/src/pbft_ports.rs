@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bincode::{Decode, Encode};
 use bytes::Bytes;
-use consensus::pbft::certificate::StableCertificate;
+use consensus::pbft::certificate::{StableCertificate, Statement};
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
-use consensus::{Reply, SeqNo, Term, Ticket};
+use consensus::{Epoch, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 
 use crate::driver::core_loop::CoreInbox;
@@ -271,6 +271,13 @@ impl Describe<Wire> for QuicNetwork {
             }
             Wire::Prepare(vote) => Some(Milestone::Vote(vote.statement.seq)),
             Wire::Commit(vote) => Some(Milestone::Commit(vote.statement.seq)),
+            _ => None,
+        }
+    }
+
+    fn prepare(wire: &Wire) -> Option<(Epoch, Statement)> {
+        match wire {
+            Wire::Prepare(vote) => Some((vote.epoch, vote.statement)),
             _ => None,
         }
     }

@@ -202,6 +202,11 @@ impl<M> Worker<M> {
                         self.observer.counters.beyond_horizon.add(1);
                         continue;
                     }
+                    let vote = D::prepare(&wire);
+                    if vote.is_some_and(|(epoch, on)| self.observer.settled.has(epoch, &on)) {
+                        self.observer.counters.surplus_votes.add(1);
+                        continue;
+                    }
                     queues.push(D::work(&wire), from, wire, &permit);
                 }
                 Err(error) => {

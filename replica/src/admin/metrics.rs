@@ -290,6 +290,13 @@ fn trouble(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
             ),
             status.queues.beyond_horizon,
         ),
+        (
+            (
+                "quintet_surplus_votes",
+                "PREPAREs not verified, because those of others had decided the slot",
+            ),
+            status.queues.surplus_votes,
+        ),
     ] {
         count(metrics, about, total)?;
     }

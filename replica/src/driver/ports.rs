@@ -2,8 +2,9 @@
 //! transport threads, tests plug in lists.
 
 use bytes::Bytes;
+use consensus::pbft::certificate::Statement;
 use consensus::session::SessionTable;
-use consensus::{Destination, Reply, SeqNo, Term, Ticket};
+use consensus::{Destination, Epoch, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 use crypto::codec::Blob;
 
@@ -83,6 +84,10 @@ pub trait Describe<W> {
     fn lane(wire: &W) -> Lane;
     /// The step in a slot's life that this message is, if it is one.
     fn milestone(_wire: &W) -> Option<Milestone<'_>> {
+        None
+    }
+    /// What a PREPARE votes for.
+    fn prepare(_wire: &W) -> Option<(Epoch, Statement)> {
         None
     }
     /// Which budget pays for verifying it.

@@ -174,6 +174,8 @@ pub struct Counters {
     pub transfer_bytes: Counter,
     /// Proposals and votes dropped before they were verified: no room for them so far ahead.
     pub beyond_horizon: Counter,
+    /// PREPAREs dropped before they were verified: others had decided the slot.
+    pub surplus_votes: Counter,
     /// Requests answered with "busy" by the protocol.
     pub busy: Counter,
     /// Requests answered with "busy" before their signature was looked at.

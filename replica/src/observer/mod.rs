@@ -10,6 +10,7 @@ pub mod messages;
 mod overload;
 pub mod phases;
 mod process;
+pub mod settled;
 pub mod status;
 
 use std::path::Path as FilePath;
@@ -27,6 +28,7 @@ use counters::{Counter, Counters, PeerCounters};
 use executed::ExecutedFile;
 use messages::Messages;
 use phases::{Phase, Phases};
+use settled::Settled;
 use status::{
     ClientStatus, ConsensusStatus, PeerStatus, PhaseStatus, QueueStatus, ReplicaStatus,
     STATUS_SCHEMA, StorageStatus, TrafficStatus,
@@ -45,6 +47,8 @@ pub struct Observer {
     pub phases: Phases,
     /// Messages on connections, by type.
     pub messages: Messages,
+    /// Slots whose votes are no longer needed.
+    pub settled: Settled,
     me: ReplicaId,
     cluster: Arc<Cluster>,
     started: Instant,
@@ -94,6 +98,7 @@ impl Observer {
             overload: overload::Overload::default(),
             phases: Phases::new(started),
             messages: Messages::new(kinds),
+            settled: Settled::default(),
             me,
             started,
             peers: cluster.members().map(|_| PeerCounters::default()).collect(),
@@ -207,6 +212,7 @@ impl Observer {
     /// Takes in a report of the core.
     pub fn report(&self, report: &Report) {
         let counters = &self.counters;
+        self.settled.report(report);
         match report {
             Report::Proposed { .. } => counters.proposed.add(1),
             Report::EagerCommits(_) => {}
@@ -410,6 +416,7 @@ impl Observer {
                 gate_high: counters.gate_high.value(),
                 outbound_high_bytes: counters.outbound_high.value(),
                 beyond_horizon: counters.beyond_horizon.total(),
+                surplus_votes: counters.surplus_votes.total(),
             },
             verify_batches: counters.verify_batches.summary(),
             storage: (self.storage)(),

@@ -244,6 +244,9 @@ pub struct QueueStatus {
     /// have room for them.
     #[serde(default)]
     pub beyond_horizon: u64,
+    /// PREPAREs that were not verified, because those of others had decided the slot.
+    #[serde(default)]
+    pub surplus_votes: u64,
 }
 
 /// Durable storage since the start.

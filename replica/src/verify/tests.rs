@@ -10,6 +10,7 @@ use consensus::pbft::admission::Message;
 use consensus::pbft::certificate::Statement;
 use consensus::pbft::message::{Prepare, Wire};
 use consensus::protocol::Horizon;
+use consensus::report::{Path, Report};
 use consensus::{ByteList, Cluster, Epoch, FastQuorum, Limits, SeqNo, View};
 use crypto::{Check, ClusterId, Digest, Ed25519, Scheme, SecretKey, Signature};
 
@@ -161,46 +162,74 @@ fn a_flood_costs_another_client_at_most_one_request_in_two() {
     assert_eq!((of(2), of(3)), (ROUND_REQUESTS_MAX - 100, 100));
 }
 
-#[test]
-fn what_is_beyond_the_cores_horizon_is_dropped_before_it_costs_a_verification() {
-    let stage = Stage::new();
-    let observer = &stage.worker.observer;
+/// A PREPARE of replica 1 in view 0; its signature is nobody's.
+fn vote(seq: u64, digest: Digest) -> Bytes {
+    let statement = Statement {
+        view: View(0),
+        seq: SeqNo(seq),
+        digest,
+    };
+    let vote = Prepare {
+        epoch: Epoch(0),
+        statement,
+        replica: ReplicaId(1),
+        signature: Signature([0; 64]),
+        header_signature: Signature([0; 64]),
+    };
+    Bytes::from(crypto::encode(&Wire::Prepare(vote)))
+}
+
+/// How many of these votes a worker that reports to `observer` is left with to verify.
+fn to_verify(stage: &Stage, votes: Vec<Bytes>) -> usize {
     let worker = Worker::<Message> {
         keyring: stage.worker.keyring.clone(),
         core: Arc::default(),
         witness: None,
-        observer: Arc::clone(observer),
+        observer: Arc::clone(&stage.worker.observer),
     };
-    let vote = |seq| {
-        let statement = Statement {
-            view: View(0),
-            seq: SeqNo(seq),
-            digest: Digest::default(),
-        };
-        let vote = Prepare {
-            epoch: Epoch(0),
-            statement,
-            replica: ReplicaId(1),
-            signature: Signature([0; 64]),
-            header_signature: Signature([0; 64]),
-        };
-        Bytes::from(crypto::encode(&Wire::Prepare(vote)))
-    };
-    let waiting = |queues: &mut PeerQueues<Wire>| {
-        let frames = PeerFrames {
-            from: ReplicaId(1),
-            frames: (1..=20).map(vote).collect(),
-            permit: None,
-        };
-        worker.decode::<Pbft, QuicNetwork>(frames, queues);
-        queues.votes().wires.len()
+    let frames = PeerFrames {
+        from: ReplicaId(1),
+        frames: votes,
+        permit: None,
     };
     let mut queues = PeerQueues::default();
-    assert_eq!(waiting(&mut queues), 20, "the core has said nothing yet");
+    worker.decode::<Pbft, QuicNetwork>(frames, &mut queues);
+    queues.votes().wires.len()
+}
+
+#[test]
+fn what_is_beyond_the_cores_horizon_is_dropped_before_it_costs_a_verification() {
+    let stage = Stage::new();
+    let observer = &stage.worker.observer;
+    let votes = || (1..=20).map(|seq| vote(seq, Digest::default())).collect();
+    assert_eq!(
+        to_verify(&stage, votes()),
+        20,
+        "the core has said nothing yet"
+    );
     observer.look_as_far_as(Some(Horizon {
         epoch: Epoch(0),
         seq: SeqNo(12),
     }));
-    assert_eq!(waiting(&mut queues), 12);
+    assert_eq!(to_verify(&stage, votes()), 12);
     assert_eq!(observer.counters.beyond_horizon.total(), 8);
+}
+
+#[test]
+fn votes_beyond_the_needed_quorum_are_not_verified_but_contradicting_ones_are() {
+    let stage = Stage::new();
+    let observer = &stage.worker.observer;
+    observer.report(&Report::Decided {
+        epoch: Epoch(0),
+        seq: SeqNo(5),
+        view: View(0),
+        digest: Digest::default(),
+        path: Path::Fast,
+    });
+    let same = vote(5, Digest::default());
+    let other = vote(5, Digest([9; 32]));
+    let later = vote(6, Digest::default());
+    assert_eq!(to_verify(&stage, vec![same.clone(), other, later]), 2);
+    assert_eq!(to_verify(&stage, vec![same]), 0);
+    assert_eq!(observer.counters.surplus_votes.total(), 2);
 }

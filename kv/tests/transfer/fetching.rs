@@ -77,6 +77,18 @@ fn what_only_the_lagging_replica_holds_is_gone_afterwards() {
     world.assert_equal();
 }
 
+/// Its digest goes to disk with the states after it (docs/protocol.md R9): whoever restarts claims it.
+#[test]
+fn an_installed_state_is_an_earlier_checkpoint_of_those_after_it() {
+    let mut world = World::holding(300, 20);
+    let target = world.begin();
+    world.run_until_installed();
+    let laggard = &mut world.executors[usize::from(LAGGARD)];
+    assert_eq!(laggard.earlier_checkpoints(), [], "it is the newest");
+    laggard.execute(target.seq.next(), None);
+    assert_eq!(laggard.earlier_checkpoints(), [(target.seq, target.digest)]);
+}
+
 #[test]
 fn values_of_the_largest_size_arrive() {
     let mut world = World::new();

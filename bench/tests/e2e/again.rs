@@ -32,7 +32,12 @@ fn shell(directory: &Path, line: &str) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{line}: {}\n{said}{shown}",
+        output.status
+    );
 }
 
 #[test]

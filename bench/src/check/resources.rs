@@ -11,6 +11,8 @@ use crate::scenario::schema::ResourceBounds;
 const MINUTE_S: f64 = 60.0;
 /// Samples in the last half below which no slope is given.
 const SLOPE_SAMPLES_MIN: usize = 5;
+/// Seconds of samples below which no slope is given: what a process takes as it starts is not what it takes every minute.
+const SLOPE_SPAN_MIN_S: f64 = 4.0;
 
 /// Judges what `correct` replicas used; what others do to themselves is their affair.
 #[must_use]
@@ -107,6 +109,10 @@ fn steepest(usage: &[&Usage], from: f64) -> Option<(f64, u32)> {
 }
 
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let (first, last) = (points.first()?, points.last()?);
+    if points.len() < SLOPE_SAMPLES_MIN || last.0 - first.0 < SLOPE_SPAN_MIN_S {
+        return None;
+    }
     let count = points.len() as f64;
     let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
@@ -115,7 +121,7 @@ fn slope(points: &[(f64, f64)]) -> Option<f64> {
         .map(|point| (point.0 - x) * (point.1 - y))
         .sum();
     let under: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    (points.len() >= SLOPE_SAMPLES_MIN && under > 0.0).then(|| over / under)
+    (under > 0.0).then(|| over / under)
 }
 
 fn mib(bytes: u64) -> String {
@@ -194,6 +200,18 @@ mod tests {
         exceeds("logged 2097152 bytes, more than 1MiB a minute", &|each| {
             each.log = each.log.map(|_| 2 << 20);
         });
+    }
+
+    #[test]
+    fn a_run_of_a_few_seconds_says_nothing_about_growth() {
+        let growing = run(|each| each.rss += (each.t_s * 1e6) as u64);
+        let short = |seconds: f64| {
+            let usage = growing.iter().filter(|each| each.t_s < seconds);
+            let usage: Vec<Usage> = usage.copied().collect();
+            judged(&usage).0
+        };
+        assert_eq!(short(7.9), Verdict::Pass);
+        assert_eq!(short(8.3), Verdict::Fail);
     }
 
     #[test]

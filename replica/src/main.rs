@@ -6,11 +6,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Replicas take requests in on one thread and let go of them on another, which the C library's allocator pays for with a
-/// tenth of the processor time (docs/performance.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     commands::log::start(&cli.global);

@@ -133,7 +133,8 @@ impl CommitPolicy {
     fn note(&mut self, wasted: bool) -> Option<bool> {
         self.wasted = (self.wasted << 1) | u16::from(wasted);
         const { assert!(HISTORY == u16::BITS) };
-        if self.eager || self.wasted.count_ones() < EAGER_AFTER {
+        // Who sends COMMITs at once in any case has waited for nothing.
+        if self.always_eager || self.eager || self.wasted.count_ones() < EAGER_AFTER {
             return None;
         }
         self.eager = true;

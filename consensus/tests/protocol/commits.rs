@@ -334,6 +334,34 @@ fn a_vote_within_two_rounds_is_worth_waiting_for() {
     }
 }
 
+#[test]
+fn half_a_millisecond_is_worth_waiting_for_however_fast_the_others_are() {
+    let fixture = wide(FastQuorum::Conservative);
+    let mut node = fixture.node(1);
+    for seq in 1..=30 {
+        prepares(&fixture, &mut node, seq, &[0, 2, 3]);
+        node.wait(Duration::from_micros(400));
+        let lines = prepares(&fixture, &mut node, seq, &[4]);
+        assert!(lines.contains(&format!("decided s{seq} fast")));
+        assert!(!lines.contains(&"eager commits true".to_owned()));
+    }
+}
+
+#[test]
+fn who_sends_commits_at_once_by_its_settings_turns_neither_eager_nor_patient() {
+    let policy = Policy {
+        commit_mode: CommitMode::Eager,
+        ..Policy::default()
+    };
+    let limits = wide(FastQuorum::Conservative).cluster.limits().clone();
+    let fixture = Fixture::with(5, 1, FastQuorum::Conservative, limits, policy);
+    let mut node = fixture.node(1);
+    for seq in 1..=100 {
+        let lines = slot(&fixture, &mut node, seq, 1, 15);
+        assert!(!lines.iter().any(|line| line.starts_with("eager commits")));
+    }
+}
+
 /// Slot 10 is beyond h + L = 8 here, but not for those who have a stable checkpoint at 4.
 #[test]
 fn a_slot_above_the_window_is_committed_only_when_the_window_reaches_it() {

@@ -210,11 +210,11 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "it is one of ycsb, crud",
         ),
         (
-            "[workload]\nread_mode = \"quorum\"\n",
-            "4:13 \"quorum\"",
-            "`workload.read_mode`: \"quorum\" is not available yet in this version",
+            "[workload]\nread_mode = \"stale\"\n",
+            "4:13 \"stale\"",
+            "`workload.read_mode`: \"stale\" is not available yet in this version",
             "not available yet",
-            "it is one of ordered",
+            "it is one of ordered, quorum",
         ),
         (
             "[workload]\npreset = \"a\"\n",

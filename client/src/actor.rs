@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::client::{Action, ClientSession, SubmitError};
-use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, Term};
+use consensus::{ByteList, ClientId, Cluster, Grade, Instant, ReplicaId, Reply, Term};
 use network::Observation;
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,8 +42,17 @@ pub(crate) struct Submission {
     /// Which of the hub's clients asks.
     pub(crate) client: usize,
     pub(crate) ops: ByteList,
-    pub(crate) atomic: bool,
+    pub(crate) how: How,
     pub(crate) waiter: Waiter,
+}
+
+/// How the operations of a submission are to be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// In the log; `atomic`: all take effect or none does.
+    Ordered { atomic: bool },
+    /// Beside the log: they do nothing but read.
+    Read(Grade),
 }
 
 /// One client key.
@@ -277,7 +286,9 @@ impl Actor {
         let Some(owner) = self.owners.get_mut(at) else {
             return;
         };
-        if owner.backlog.is_empty() && owner.session.has_room() {
+        if let How::Read(grade) = submission.how {
+            self.read(at, submission, grade, now);
+        } else if owner.backlog.is_empty() && owner.session.has_room() {
             self.submit(at, submission, now);
         } else if owner.backlog.len() < most {
             owner.backlog.push_back((now, submission));
@@ -292,20 +303,40 @@ impl Actor {
             return;
         };
         let Submission {
-            ops,
-            atomic,
-            waiter,
-            ..
+            ops, how, waiter, ..
         } = submission;
+        let atomic = how == How::Ordered { atomic: true };
         match owner.session.submit(&ops, atomic, now, &mut self.actions) {
             Ok(number) => {
                 owner.waiting.insert(number, waiter);
             }
             Err(error) => waiter.answer(Err(error.into())),
         }
+        self.send();
+    }
+
+    /// A read; there are no more of them than requests, and none waits for room.
+    fn read(&mut self, at: usize, submission: Submission, grade: Grade, now: Instant) {
+        let Some(owner) = self.owners.get_mut(at) else {
+            return;
+        };
+        let Submission { ops, waiter, .. } = submission;
+        match owner.session.read(&ops, grade, now, &mut self.actions) {
+            Ok(nonce) => {
+                owner.waiting.insert(nonce, waiter);
+            }
+            Err(error) => waiter.answer(Err(error.into())),
+        }
+        self.send();
+    }
+
+    /// What submitting has brought about: it sends, and has no result yet.
+    fn send(&mut self) {
         for action in self.actions.drain(..) {
-            if let Action::Send { to, raw } = action {
-                self.lanes.send(to, raw);
+            match action {
+                Action::Send { to, raw } => self.lanes.send(to, &raw),
+                Action::SendRead { to, raw } => self.lanes.read(to, &raw),
+                _ => {}
             }
         }
     }
@@ -320,10 +351,16 @@ impl Actor {
         };
         for action in self.actions.drain(..) {
             match action {
-                Action::Send { to, raw } => self.lanes.send(to, raw),
+                Action::Send { to, raw } => self.lanes.send(to, &raw),
+                Action::SendRead { to, raw } => self.lanes.read(to, &raw),
                 Action::Completed(completed) => {
                     if let Some(waiter) = owner.waiting.remove(&completed.number) {
-                        waiter.answer(Completion::of(completed, self.origin));
+                        waiter.answer(Completion::of(completed, None, self.origin));
+                    }
+                }
+                Action::ReadCompleted { completed, path } => {
+                    if let Some(waiter) = owner.waiting.remove(&completed.number) {
+                        waiter.answer(Completion::of(completed, Some(path), self.origin));
                     }
                 }
                 Action::TimedOut(timed_out) => {
@@ -356,6 +393,8 @@ impl Actor {
             report.counters.busy += counters.busy;
             report.counters.refused += counters.refused;
             report.counters.contradictions += counters.contradictions;
+            report.counters.quorum_reads += counters.quorum_reads;
+            report.counters.read_fallbacks += counters.read_fallbacks;
         }
         report
     }

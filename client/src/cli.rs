@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use client::{Client, HubSettings, Pace};
-use consensus::ClientId;
+use consensus::{ClientId, Grade};
 use network::genesis;
 use tracing_subscriber::EnvFilter;
 
@@ -48,16 +48,6 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Failure> {
     let Args { options, command } = args;
-    if options.read != ReadMode::Ordered {
-        let mode = if options.read == ReadMode::Quorum {
-            "quorum"
-        } else {
-            "stale"
-        };
-        return Err(Failure::Usage(format!(
-            "--read {mode} is not in this version: leave it away for ordered reads, which are linearizable"
-        )));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -101,7 +91,13 @@ fn start(options: &Options) -> Result<Client, Failure> {
         pace,
         ..HubSettings::default()
     };
-    Ok(Client::start(&cluster, &key, settings)?)
+    let client = Client::start(&cluster, &key, settings)?;
+    let grade = match options.read {
+        ReadMode::Ordered => return Ok(client),
+        ReadMode::Quorum => Grade::Quorum,
+        ReadMode::Stale => Grade::Stale,
+    };
+    Ok(client.with_reads(grade))
 }
 
 /// What --cluster says, else $QUINTET_CLUSTER, else ./cluster.toml.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consensus::client::{Answer, Completed};
+use consensus::client::{Answer, Completed, ReadPath};
 use consensus::{ByteList, Outcome, ReplicaId, ResultBody, SeqNo, Term};
 use kv::OpResult;
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,10 @@ use crate::error::RequestError;
 pub struct Completion {
     /// One encoded [`OpResult`] for each operation.
     pub results: ByteList,
-    /// Where the request was executed.
+    /// Where the request was executed; 0 for a read beside the log.
     pub seq: SeqNo,
+    /// How a read came by it; none for what was to be ordered from the start.
+    pub read: Option<ReadPath>,
     /// The epoch and view that were presumed then.
     pub term: Term,
     /// The replicas whose matching replies were counted.
@@ -37,6 +39,7 @@ impl Completion {
     /// What the session of a hub that began at `origin` accepted.
     pub(crate) fn of(
         completed: Completed,
+        read: Option<ReadPath>,
         origin: tokio::time::Instant,
     ) -> Result<Completion, RequestError> {
         let at = |then: consensus::Instant| (origin + Duration::from_nanos(then.0)).into_std();
@@ -48,13 +51,15 @@ impl Completion {
             // A session completes with none of these.
             outcome @ (Outcome::Executed(ResultBody::Hash(_))
             | Outcome::OutOfWindow
-            | Outcome::Busy { .. }) => {
+            | Outcome::Busy { .. }
+            | Outcome::Read { .. }) => {
                 return Err(RequestError::UnreadableResult(format!("{outcome:?}")));
             }
         };
         Ok(Completion {
             results,
             seq: completed.seq,
+            read,
             term: completed.term,
             matching: completed.matching,
             differing: completed.differing,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consensus::client::{ClientSession, Pace, SessionId};
-use consensus::{ByteList, ClientId, Cluster, ReplicaId, SeqNo, Term};
+use consensus::{ByteList, ClientId, Cluster, Grade, ReplicaId, SeqNo, Term};
 use crypto::SecretKey;
 use crypto::tls::Identity;
 use network::{ClusterFile, Observation, dial_endpoint, endpoint};
 use quinn::{Endpoint, VarInt};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::actor::{Actor, Command, Submission};
+use crate::actor::{Actor, Command, How, Submission};
 use crate::completion::{Completion, CompletionSink, Waiter};
 use crate::error::{ConnectError, ObserveError, RequestError};
 use crate::link::{LINK_QUEUE, Link};
@@ -292,8 +292,21 @@ impl ClientHandle {
     /// # Errors
     /// If there is no accepted result; see [`RequestError`].
     pub async fn submit(&self, ops: ByteList, atomic: bool) -> Result<Completion, RequestError> {
+        self.wait_for(ops, How::Ordered { atomic }).await
+    }
+
+    /// Asks for operations that do nothing but read, beside the log: on one state of the store. What
+    /// does not come to a result so is ordered.
+    ///
+    /// # Errors
+    /// As [`ClientHandle::submit`]; also if quorum reads are off in this cluster.
+    pub async fn read(&self, ops: ByteList, grade: Grade) -> Result<Completion, RequestError> {
+        self.wait_for(ops, How::Read(grade)).await
+    }
+
+    async fn wait_for(&self, ops: ByteList, how: How) -> Result<Completion, RequestError> {
         let (sender, result) = oneshot::channel();
-        let submission = self.submission(ops, atomic, Waiter::one(sender));
+        let submission = self.submission(ops, how, Waiter::one(sender));
         // A submission that cannot be sent tells its waiter by being dropped.
         let _ = self.commands.send(Command::Submit(submission)).await;
         result.await.unwrap_or(Err(RequestError::Closed))
@@ -311,8 +324,33 @@ impl ClientHandle {
         token: u64,
         sink: &Arc<dyn CompletionSink>,
     ) -> Result<(), RequestError> {
+        self.begin(ops, How::Ordered { atomic }, token, sink)
+    }
+
+    /// As [`ClientHandle::submit_with`], of operations that do nothing but read, as
+    /// [`ClientHandle::read`] reads.
+    ///
+    /// # Errors
+    /// As [`ClientHandle::submit_with`].
+    pub fn read_with(
+        &self,
+        ops: ByteList,
+        grade: Grade,
+        token: u64,
+        sink: &Arc<dyn CompletionSink>,
+    ) -> Result<(), RequestError> {
+        self.begin(ops, How::Read(grade), token, sink)
+    }
+
+    fn begin(
+        &self,
+        ops: ByteList,
+        how: How,
+        token: u64,
+        sink: &Arc<dyn CompletionSink>,
+    ) -> Result<(), RequestError> {
         let waiter = Waiter::shared(token, Arc::clone(sink));
-        let command = Command::Submit(self.submission(ops, atomic, waiter));
+        let command = Command::Submit(self.submission(ops, how, waiter));
         let (command, error) = match self.commands.try_send(command) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(command)) => (command, RequestError::QueueFull),
@@ -324,11 +362,11 @@ impl ClientHandle {
         Err(error)
     }
 
-    fn submission(&self, ops: ByteList, atomic: bool, waiter: Waiter) -> Submission {
+    fn submission(&self, ops: ByteList, how: How, waiter: Waiter) -> Submission {
         Submission {
             client: self.client,
             ops,
-            atomic,
+            how,
             waiter,
         }
     }

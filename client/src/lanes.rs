@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use consensus::client::{Contradiction, To};
 use consensus::{Limits, ReplicaId, SeqNo};
-use network::Observation;
+use network::{Observation, ToReplica};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ObserveError;
@@ -20,6 +20,7 @@ struct Lane {
     commands: mpsc::Sender<LinkCommand>,
     connected: bool,
     outbox: Outbox,
+    reads: Outbox,
     /// A first contradiction of this replica has been logged.
     suspected: bool,
 }
@@ -30,6 +31,7 @@ impl Lanes {
             commands,
             connected: false,
             outbox: Outbox::new(limits),
+            reads: Outbox::of(ToReplica::Reads, limits),
             suspected: false,
         };
         Lanes {
@@ -46,19 +48,24 @@ impl Lanes {
 
     /// Takes a request for the next [`Lanes::flush`]. A replica that is not connected gets none:
     /// when it is, the sessions send again what it should have.
-    pub(crate) fn send(&mut self, to: To, raw: Bytes) {
-        match to {
-            To::One(replica) => {
-                if let Some(lane) = self.lanes.get_mut(replica.index())
-                    && lane.connected
-                {
-                    lane.outbox.push(raw);
-                }
-            }
-            To::All => {
-                for lane in self.lanes.iter_mut().filter(|lane| lane.connected) {
-                    lane.outbox.push(raw.clone());
-                }
+    pub(crate) fn send(&mut self, to: To, raw: &Bytes) {
+        self.each(to, |lane| lane.outbox.push(raw.clone()));
+    }
+
+    /// Takes a READ, which is sent once.
+    pub(crate) fn read(&mut self, to: To, raw: &Bytes) {
+        self.each(to, |lane| lane.reads.push(raw.clone()));
+    }
+
+    /// Every connected lane that is meant.
+    fn each(&mut self, to: To, mut push: impl FnMut(&mut Lane)) {
+        let only = match to {
+            To::One(replica) => Some(replica.index()),
+            To::All => None,
+        };
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.connected && only.is_none_or(|only| only == at) {
+                push(lane);
             }
         }
     }
@@ -67,7 +74,7 @@ impl Lanes {
     /// may: the sessions' time-outs make up for it.
     pub(crate) fn flush(&mut self) {
         for lane in &mut self.lanes {
-            for frame in lane.outbox.frames() {
+            for frame in lane.outbox.frames().chain(lane.reads.frames()) {
                 if lane.commands.try_send(LinkCommand::Frame(frame)).is_err() {
                     self.frames_dropped += 1;
                 }

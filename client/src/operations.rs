@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use consensus::client::SubmitError;
-use consensus::{ByteList, SeqNo};
+use consensus::{ByteList, Grade, SeqNo};
 use crypto::codec::Blob;
 use kv::{Branch, Entry, Expect, Op, OpResult, SimpleResult, Txn, Version};
 use network::ClusterFile;
@@ -21,6 +21,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Client {
     hub: Hub,
     handle: ClientHandle,
+    /// How operations that do nothing but read are executed; none: ordered.
+    reads: Option<Grade>,
 }
 
 /// What a read found.
@@ -84,7 +86,18 @@ impl Client {
             other => other?,
         };
         let handle = hub.client(0).ok_or(ConnectError::NoKey)?;
-        Ok(Client { hub, handle })
+        Ok(Client {
+            hub,
+            handle,
+            reads: None,
+        })
+    }
+
+    /// From now on gets and scans are read beside the log.
+    #[must_use]
+    pub fn with_reads(mut self, grade: Grade) -> Self {
+        self.reads = Some(grade);
+        self
     }
 
     /// The connections.
@@ -272,7 +285,12 @@ impl Client {
             op.check().map_err(OperationError::OutOfBounds)?;
         }
         let encoded: ByteList = ops.iter().map(Op::encode).collect();
-        let completion = self.handle.submit(encoded, atomic).await?;
+        let completion = match self.reads {
+            Some(grade) if ops.iter().all(Op::only_reads) => {
+                self.handle.read(encoded, grade).await?
+            }
+            _ => self.handle.submit(encoded, atomic).await?,
+        };
         let results: Vec<OpResult> = completion.results().collect::<Result<_, _>>()?;
         if results.len() != ops.len() {
             let text = format!("{} results for {} operations", results.len(), ops.len());

@@ -1,4 +1,4 @@
-//! Requests of one turn of the hub on their way to one replica: as few frames as possible.
+//! Requests and reads of one turn of the hub on their way to one replica: as few frames as possible.
 
 use bytes::Bytes;
 use consensus::Limits;
@@ -10,9 +10,10 @@ use network::wire_client::{REQUESTS_PER_FRAME_MAX, to_replica_max};
 const MESSAGE_OVERHEAD: usize = 16;
 const REQUEST_OVERHEAD: usize = 4;
 
-/// Collects requests and turns them into frames.
+/// Collects what is signed and turns it into frames.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    message: fn(Vec<Blob>) -> ToReplica,
     requests: Vec<Blob>,
     bytes: usize,
     bytes_max: usize,
@@ -20,9 +21,16 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Of requests.
     pub(crate) fn new(limits: &Limits) -> Self {
+        Self::of(ToReplica::Requests, limits)
+    }
+
+    /// Of what `message` carries.
+    pub(crate) fn of(message: fn(Vec<Blob>) -> ToReplica, limits: &Limits) -> Self {
         let bytes_max = to_replica_max(limits);
         Outbox {
+            message,
             requests: Vec::new(),
             bytes: MESSAGE_OVERHEAD,
             bytes_max,
@@ -52,10 +60,10 @@ impl Outbox {
             return;
         }
         let mut frame = Vec::with_capacity(self.bytes);
-        let message = ToReplica::Requests(std::mem::take(&mut self.requests));
+        let message = (self.message)(std::mem::take(&mut self.requests));
         crypto::codec::encode_into(&message, &mut frame);
         self.full.push(frame.into());
-        if let ToReplica::Requests(mut requests) = message {
+        if let ToReplica::Requests(mut requests) | ToReplica::Reads(mut requests) = message {
             requests.clear();
             self.requests = requests;
         }

@@ -20,6 +20,7 @@ mod flow;
 mod pace;
 mod pending;
 mod primary;
+mod reads;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ use crate::request::{REQUEST_OVERHEAD, Request};
 use crate::time::Instant;
 
 pub use action::{
-    Action, Answer, Completed, Contradiction, Counters, Standing, SubmitError, TimedOut, To,
+    Action, Answer, Completed, Contradiction, Counters, ReadPath, Standing, SubmitError, TimedOut,
+    To,
 };
 use answers::waiting;
 use bodies::{Bodies, Surroundings};
@@ -47,6 +49,7 @@ use pace::Jitter;
 pub use pace::Pace;
 use pending::{Entry, Pending, Turn};
 use primary::Presumed;
+use reads::Reads;
 
 /// Who a session belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,7 @@ pub struct ClientSession {
     presumed: Presumed,
     bodies: Bodies,
     flow: Flow,
+    reads: Reads,
     /// How long results usually take: a moving average over the last ones.
     typical: Duration,
     /// Requests from `acked + 1` on, without gaps.
@@ -107,6 +111,7 @@ impl ClientSession {
             presumed,
             bodies,
             flow,
+            reads: Reads::default(),
             typical: Duration::ZERO,
             entries: VecDeque::new(),
             acked: 0,
@@ -188,6 +193,7 @@ impl ClientSession {
         if news && replica == self.presumed.primary() {
             self.resend_outstanding(To::All, now, out);
         }
+        self.read_lost(replica, now, out);
     }
 
     /// Performs what is due. Call when [`ClientSession::next_deadline`] has passed; earlier calls
@@ -206,7 +212,8 @@ impl ClientSession {
                 continue;
             };
             if pending.give_up(now) {
-                out.push(Action::TimedOut(pending.timed_out(number, now, presumed)));
+                let timed_out = pending.timed_out(number, now, presumed);
+                out.push(Action::TimedOut(self.reads.renamed(timed_out)));
             }
             if pending.resend_at <= now {
                 self.counters.retransmissions += 1;
@@ -228,6 +235,7 @@ impl ClientSession {
             next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
         }
         self.next_due = next_due;
+        self.tick_reads(now, out);
         self.send_waiting(now, out);
     }
 

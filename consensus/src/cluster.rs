@@ -220,7 +220,7 @@ impl Quorums {
 
     /// Replies that complete a write: 2f + 1 when quorum reads are on, else f + 1 (R14).
     pub fn write_replies(&self, quorum_reads: bool) -> usize {
-        if quorum_reads {
+        if quorum_reads && !active(Mutation::WeakWrites) {
             usize::from(2 * self.f + 1)
         } else {
             self.weak()
@@ -229,7 +229,7 @@ impl Quorums {
 
     /// n − f: matching replies of a quorum read (R14).
     pub fn read_replies(&self) -> usize {
-        usize::from(self.n - self.f)
+        usize::from(self.n - self.f) - usize::from(active(Mutation::ReadQuorumOneSmaller))
     }
 }
 

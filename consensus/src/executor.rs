@@ -8,6 +8,7 @@ use crate::byte_list::ByteList;
 use crate::cluster::Cluster;
 use crate::configuration::{Configuration, Renew};
 use crate::ids::{Epoch, RequestId, SeqNo};
+use crate::read::{NotARead, ReadVersion};
 use crate::reply::{Outcome, ResultBody};
 use crate::request::Request;
 pub use crate::session::Lookup;
@@ -100,6 +101,32 @@ impl<S: StateMachine> Executor<S> {
     /// The configuration, as of the last slot executed.
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// The configuration that it was founded with.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Executes operations that only read on the state as it is: results, and what each of them
+    /// depends on as its reply says it (R14). They share a budget as those of a request do.
+    ///
+    /// # Errors
+    /// If one of them does not only read.
+    pub fn read(&self, ops: &ByteList) -> Result<(ByteList, Vec<SeqNo>), NotARead> {
+        let mut room = self.cluster.limits().result_bytes_max as usize;
+        let mut results = Vec::with_capacity(ops.len());
+        let mut versions = Vec::with_capacity(ops.len());
+        for op in ops.iter() {
+            let (result, version) = self.machine.read(op, room).ok_or(NotARead)?;
+            room = room.saturating_sub(result.len());
+            results.push(result);
+            versions.push(match version {
+                ReadVersion::Key(seq) => seq,
+                ReadVersion::State => self.last_executed,
+            });
+        }
+        Ok((results.into_iter().collect(), versions))
     }
 
     /// What executing a request that has just arrived would come to: the session table says it of

@@ -64,6 +64,14 @@ pub enum Mutation {
     UnsignedVoteReport,
     /// A restarted primary proposes again in its view.
     ProposeAfterRestart,
+    /// f + 1 replies complete a write although quorum reads are on (R14).
+    WeakWrites,
+    /// Answers to a read match by their results alone (R14).
+    MatchReadsByValue,
+    /// A read needs n − f − 1 matching answers (R14).
+    ReadQuorumOneSmaller,
+    /// A restarted replica answers reads at once (R14).
+    ReadsAtOnceAfterRestart,
 }
 
 /// Is this rule broken? Never, in anything but the hunt.
@@ -88,7 +96,7 @@ mod planted {
 
     impl Mutation {
         /// All of them, in the order of R21.
-        pub const ALL: [Mutation; 27] = [
+        pub const ALL: [Mutation; 31] = [
             Mutation::FastQuorumOneSmaller,
             Mutation::SlowQuorumOneSmaller,
             Mutation::ViewChangeQuorumOneSmaller,
@@ -116,6 +124,10 @@ mod planted {
             Mutation::LeaveGaps,
             Mutation::UnsignedVoteReport,
             Mutation::ProposeAfterRestart,
+            Mutation::WeakWrites,
+            Mutation::MatchReadsByValue,
+            Mutation::ReadQuorumOneSmaller,
+            Mutation::ReadsAtOnceAfterRestart,
         ];
     }
 

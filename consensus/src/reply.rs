@@ -40,6 +40,15 @@ pub enum Outcome {
         /// Suggested pause.
         retry_after_ms: u32,
     },
+    /// A READ was executed on the state after `seq` (R14).
+    Read {
+        /// One result per operation.
+        body: ResultBody,
+        /// What each operation's result depends on: the slot of the last change of the key that it
+        /// read; for an absent one that of the latest delete of any key, 0 if there was none; for a
+        /// scan `seq`.
+        versions: Vec<SeqNo>,
+    },
 }
 
 /// The results, or their digest from the replicas that are not designated to send them (R6).
@@ -82,6 +91,14 @@ impl Outcome {
             Outcome::AlreadyAcked => hasher.update(&[3]),
             Outcome::OutOfWindow => hasher.update(&[4]),
             Outcome::Busy { .. } => hasher.update(&[5]),
+            Outcome::Read { body, versions } => {
+                hasher.update(&[6]).update(body.digest().as_bytes());
+                hasher.u64(versions.len() as u64);
+                for version in versions {
+                    hasher.u64(version.0);
+                }
+                &mut hasher
+            }
         };
         hasher.finish()
     }

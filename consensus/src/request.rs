@@ -18,7 +18,7 @@ use crate::ids::{ClientId, RequestId};
 use crate::keyring::Keyring;
 use crate::settings::Limits;
 
-const SIGNATURE_LEN: usize = 64;
+pub(crate) const SIGNATURE_LEN: usize = 64;
 const HEADER_LEN: usize = 4 + 8 + 8 + 8 + 1 + 2;
 /// Bytes that a request has beside its operations.
 pub const REQUEST_OVERHEAD: usize = HEADER_LEN + SIGNATURE_LEN;
@@ -120,15 +120,7 @@ impl Request {
         let count = u16::from_le_bytes(cursor.take()?);
         let ops = ByteList::parse(count, raw.slice(HEADER_LEN..HEADER_LEN + ops_len))
             .map_err(|_| RequestError::Malformed)?;
-        if ops.is_empty() || ops.len() > usize::from(limits.request_ops_max) {
-            return Err(RequestError::OpCount(ops.len()));
-        }
-        if let Some(op) = ops
-            .iter()
-            .find(|op| op.len() > limits.op_bytes_max as usize)
-        {
-            return Err(RequestError::OpTooLarge(op.len()));
-        }
+        limits.check_ops(&ops)?;
         if id.number == 0 || ack >= id.number {
             return Err(RequestError::Number);
         }
@@ -164,6 +156,20 @@ impl Request {
     }
 }
 
+impl Limits {
+    /// How many operations may be under one signature, and how long each.
+    pub(crate) fn check_ops(&self, ops: &ByteList) -> Result<(), RequestError> {
+        if ops.is_empty() || ops.len() > usize::from(self.request_ops_max) {
+            return Err(RequestError::OpCount(ops.len()));
+        }
+        let op_max = self.op_bytes_max as usize;
+        match ops.iter().find(|op| op.len() > op_max) {
+            Some(op) => Err(RequestError::OpTooLarge(op.len())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let RequestId {
@@ -180,10 +186,10 @@ impl std::fmt::Debug for Request {
 }
 
 /// Reads fixed-size pieces from the front.
-struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
 impl Cursor<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RequestError> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], RequestError> {
         let (piece, rest) = self
             .0
             .split_first_chunk::<N>()

@@ -15,6 +15,7 @@ use bincode::{Decode, Encode};
 use crypto::Digest;
 
 use crate::ids::SeqNo;
+use crate::read::ReadVersion;
 
 /// An application. Everything it does must follow from the operations alone: no clock, no
 /// chance, no iteration order that can differ between replicas.
@@ -35,6 +36,13 @@ pub trait StateMachine {
         ops: &mut dyn Iterator<Item = &[u8]>,
         room: usize,
     ) -> Vec<Vec<u8>>;
+
+    /// Executes one operation on the state as it is, changing nothing: its encoded result, as
+    /// [`StateMachine::apply`] would give it, and what that depends on (R14). `None` if it is an
+    /// operation that may change something, or none at all.
+    fn read(&self, _op: &[u8], _room: usize) -> Option<(Vec<u8>, ReadVersion)> {
+        None
+    }
 
     /// `kv_root`: digest of the whole state. Its cost grows with what was changed since the last
     /// call, not with what is held (R9).

@@ -50,6 +50,31 @@ pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op, room: usize) -> OpR
     execute_simple(table, seq, simple).into()
 }
 
+/// The result of an operation that does nothing but read; `None` for any other. Transactions are
+/// ordered, whatever is in them.
+pub(crate) fn read(table: &Table, op: &Op, room: usize) -> Option<OpResult> {
+    match op {
+        Op::Read { key } => Some(read_key(table, key).into()),
+        Op::Scan { start, end, limit } => Some(scan(table, start, end.as_deref(), *limit, room)),
+        Op::Create { .. }
+        | Op::Update { .. }
+        | Op::Put { .. }
+        | Op::Delete { .. }
+        | Op::Cas { .. }
+        | Op::Txn(_) => None,
+    }
+}
+
+fn read_key(table: &Table, key: &[u8]) -> SimpleResult {
+    match table.get(key) {
+        Some(row) => SimpleResult::Value {
+            value: Blob(row.value.clone()),
+            version: row.version,
+        },
+        None => SimpleResult::Absent,
+    }
+}
+
 fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
     match op {
         SimpleOp::Create { key, value } => match table.get(&key) {
@@ -60,13 +85,7 @@ fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
                 version: table.set(seq, key.0, value.0),
             },
         },
-        SimpleOp::Read { key } => match table.get(&key) {
-            Some(row) => SimpleResult::Value {
-                value: Blob(row.value.clone()),
-                version: row.version,
-            },
-            None => SimpleResult::Absent,
-        },
+        SimpleOp::Read { key } => read_key(table, &key),
         SimpleOp::Update { key, value } => match table.get(&key) {
             Some(_) => SimpleResult::Updated {
                 version: table.set(seq, key.0, value.0),

@@ -172,6 +172,11 @@ impl Op {
         crypto::encode(self)
     }
 
+    /// Does it nothing but read, so that it may be asked beside the log (docs/protocol.md R14)?
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Op::Read { .. } | Op::Scan { .. })
+    }
+
     /// Takes an operation from a client's bytes.
     ///
     /// # Errors

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use consensus::state_machine::{Part, PartId, WrongPart};
-use consensus::{SeqNo, StateMachine, Transferable};
+use consensus::{ReadVersion, SeqNo, StateMachine, Transferable};
 use crypto::Digest;
 use crypto::codec::Blob;
 
 use crate::buckets::{Buckets, DigestWork, Update};
 use crate::change::Change;
-use crate::execute::execute;
+use crate::execute::{execute, read};
 use crate::limits::Bound;
 use crate::op::Op;
 use crate::parts::{self, Content};
@@ -224,6 +224,19 @@ impl StateMachine for Store {
         }
         self.table.keep(savepoint);
         results
+    }
+
+    fn read(&self, op: &[u8], room: usize) -> Option<(Vec<u8>, ReadVersion)> {
+        let op = Op::decode(op).ok()?;
+        let result = read(&self.table, &op, room)?;
+        let version = match &op {
+            Op::Read { key } => ReadVersion::Key(self.last_modified(key)),
+            _ => ReadVersion::State,
+        };
+        let bytes = result.encode();
+        let fits = bytes.len() <= room;
+        let too_long = || OpResult::OutOfBounds(Bound::ResultBytes).encode();
+        Some((if fits { bytes } else { too_long() }, version))
     }
 
     fn root(&mut self) -> Digest {

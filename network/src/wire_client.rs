@@ -60,6 +60,8 @@ pub enum ToReplica {
         /// The first sequence number wanted.
         from_seq: SeqNo,
     },
+    /// Signed READs (R14), each as [`consensus::Read::raw`] gives it.
+    Reads(Vec<Blob>),
 }
 
 /// From a replica to a client.
@@ -137,7 +139,7 @@ impl ToReplica {
     /// If the frame is malformed or holds too many requests. The client is to blame.
     pub fn from_frame(frame: &[u8]) -> Result<Self, CodecError> {
         let message = crypto::decode(frame)?;
-        if let ToReplica::Requests(requests) = &message {
+        if let ToReplica::Requests(requests) | ToReplica::Reads(requests) = &message {
             bounded("requests", requests.len(), REQUESTS_PER_FRAME_MAX)?;
         }
         Ok(message)
@@ -307,6 +309,7 @@ mod tests {
             ToReplica::Observe {
                 from_seq: SeqNo(12),
             },
+            ToReplica::Reads(vec![Blob::from(vec![4, 5])]),
         ];
         for message in to_replica {
             assert_eq!(
@@ -333,6 +336,8 @@ mod tests {
         let full = ToReplica::Requests(vec![Blob::default(); REQUESTS_PER_FRAME_MAX]);
         assert!(ToReplica::from_frame(&crypto::encode(&full)).is_ok());
         let over = ToReplica::Requests(vec![Blob::default(); REQUESTS_PER_FRAME_MAX + 1]);
+        assert!(ToReplica::from_frame(&crypto::encode(&over)).is_err());
+        let over = ToReplica::Reads(vec![Blob::default(); REQUESTS_PER_FRAME_MAX + 1]);
         assert!(ToReplica::from_frame(&crypto::encode(&over)).is_err());
         let over = ToClient::Replies(vec![reply(); REPLIES_PER_FRAME_MAX + 1]);
         assert!(ToClient::from_frame(&crypto::encode(&over)).is_err());

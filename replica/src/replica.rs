@@ -118,7 +118,8 @@ impl Replica {
             clients: client_sender,
         };
         let clock = Clock::start();
-        let mut driver = Driver::new(
+        let first_run = restored.first_run;
+        let driver = Driver::new(
             who.me,
             &who.cluster,
             fitting.protocol(&who, restored.protocol),
@@ -127,6 +128,10 @@ impl Replica {
             fitting.network(&who, clock, network),
             Arc::clone(&observer),
         );
+        let mut driver = match first_run {
+            true => driver.first_run(),
+            false => driver,
+        };
         let core = std::thread::Builder::new()
             .name("core".to_owned())
             .spawn({

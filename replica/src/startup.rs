@@ -100,6 +100,8 @@ pub(crate) struct Restored {
     /// The newest stable certificate that is on disk.
     pub(crate) stable: Option<StableCertificate>,
     pub(crate) standing: Standing,
+    /// It has never run before.
+    pub(crate) first_run: bool,
 }
 
 /// Opens the data of a replica and rebuilds protocol and state from it.
@@ -244,7 +246,9 @@ impl Start<'_> {
 /// The first run of a replica.
 fn found(memory: Memory) -> Result<(Memory, Standing), StartupError> {
     let role = Role::Member { from: Epoch(0) };
-    Ok((memory.with_role(role)?, Standing::Member))
+    let mut memory = memory.with_role(role)?;
+    memory.first_run = true;
+    Ok((memory, Standing::Member))
 }
 
 /// A new life of a replica that has lost the records of the one before.
@@ -262,6 +266,7 @@ impl Memory {
             role: None,
             records: Vec::new(),
             state: None,
+            first_run: false,
         }
     }
 
@@ -294,6 +299,7 @@ fn rebuild(home: Home, who: &Membership, memory: Memory, standing: Standing) -> 
         role,
         records,
         state,
+        first_run,
     } = memory;
     let records = role.map(Record::Role).into_iter().chain(records);
     let (mut count, mut stable) = (0, None);
@@ -339,6 +345,7 @@ fn rebuild(home: Home, who: &Membership, memory: Memory, standing: Standing) -> 
         executor,
         stable,
         standing,
+        first_run,
     }
 }
 

@@ -1,14 +1,15 @@
 //! Verification workers: bytes in, admitted messages and requests out.
 //!
 //! A worker takes everything that has gathered while it was busy and verifies it as batches, which
-//! costs a third of single signatures. Three kinds of work have budgets of their own, so that none
+//! costs a third of single signatures. Four kinds of work have budgets of their own, so that none
 //! holds up another (docs/protocol.md R15):
 //!
 //! ```text
 //!   votes     all that is there        ──► one batch ─┐
 //!   bulk      a few messages a round   ──► one batch ─┼──► core
-//!   requests  a few hundred a round,   ──► one batch ─┘
+//!   requests  a few hundred a round,   ──► one batch ─┤
 //!             each client in turn      ──► suspects one by one
+//!   reads     the same once more       ──► one batch ─┘
 //! ```
 
 mod lanes;
@@ -19,8 +20,8 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use consensus::protocol::admit_all;
-use consensus::{ClientId, Keyring, Misbehaviour, ReplicaId, Request, RequestId};
-use crypto::Verified;
+use consensus::{ClientId, Keyring, Limits, Misbehaviour, Read, ReplicaId, Request, RequestId};
+use crypto::{Check, Verified};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::core_loop::CoreInbox;
@@ -41,6 +42,8 @@ pub struct Unverified {
     pub peers: Vec<PeerFrames>,
     /// From clients, in order of arrival.
     pub clients: Vec<ClientRequests>,
+    /// Reads from clients (R14), in order of arrival.
+    pub reads: Vec<ClientRequests>,
     peer_frames: usize,
     client_requests: usize,
 }
@@ -79,7 +82,7 @@ pub trait Source: Send + Sync {
 
 impl Backlog for Unverified {
     fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.clients.is_empty()
+        self.peers.is_empty() && self.clients.is_empty() && self.reads.is_empty()
     }
 
     /// Bounded at its sources.
@@ -154,14 +157,17 @@ impl<M> Worker<M> {
         D: Describe<P::Wire>,
     {
         // What is beyond a round's share, while more urgent things may have come in.
-        let mut requests = Lanes::default();
+        let (mut requests, mut reads) = (Lanes::default(), Lanes::default());
         let mut from_peers = PeerQueues::default();
         loop {
-            let idle = requests.is_empty() && from_peers.is_empty();
+            let idle = requests.is_empty() && reads.is_empty() && from_peers.is_empty();
             let until = (!idle).then(std::time::Instant::now);
             let backlog = inbox.take(until)?;
             for arrived in backlog.clients {
                 requests.push(arrived);
+            }
+            for arrived in backlog.reads {
+                reads.push(arrived);
             }
             for arrived in backlog.peers {
                 self.decode::<P, D>(arrived, &mut from_peers);
@@ -173,7 +179,16 @@ impl<M> Worker<M> {
                 self.admit::<P>(round)?;
             }
             let round = requests.next_round();
-            self.clients(round, &mut requests)?;
+            let good: Vec<Verified<Request>> = self.clients(round, &mut requests);
+            if !good.is_empty() {
+                self.core
+                    .put_with_room(|burst| burst.requests.extend(good))?;
+            }
+            let round = reads.next_round();
+            let good: Vec<Verified<Read>> = self.clients(round, &mut reads);
+            if !good.is_empty() {
+                self.core.put_with_room(|burst| burst.reads.extend(good))?;
+            }
         }
     }
 
@@ -258,7 +273,7 @@ impl<M> Worker<M> {
         put
     }
 
-    fn clients(&self, round: Round, lanes: &mut Lanes) -> Result<(), Closed> {
+    fn clients<T: Asked>(&self, round: Round, lanes: &mut Lanes) -> Vec<Verified<T>> {
         let Round { trusted, suspects } = round;
         let mut good = Vec::with_capacity(trusted.len() + suspects.len());
         if !trusted.is_empty() {
@@ -268,32 +283,29 @@ impl<M> Worker<M> {
         for suspect in suspects {
             self.requests(vec![suspect], lanes, &mut good);
         }
-        if good.is_empty() {
-            return Ok(());
-        }
-        self.core.put_with_room(|burst| burst.requests.extend(good))
+        good
     }
 
     /// Verifies these as one batch.
-    fn requests(
+    fn requests<T: Asked>(
         &self,
         waiting: Vec<Waiting>,
         lanes: &mut Lanes,
-        good: &mut Vec<Verified<Request>>,
+        good: &mut Vec<Verified<T>>,
     ) {
         let limits = self.keyring.cluster().limits();
         let mut parsed = Vec::with_capacity(waiting.len());
         // The permits go back when all of it is verified.
         let mut held = Vec::with_capacity(waiting.len());
         for one in waiting {
-            let request = match Request::parse(one.raw.clone(), limits) {
+            let request = match T::taken(one.raw.clone(), limits) {
                 Ok(request) => request,
-                Err(error) => {
-                    self.refuse(&one, lanes, &error.to_string());
+                Err(why) => {
+                    self.refuse(&one, lanes, &why);
                     continue;
                 }
             };
-            match request.check(&self.keyring) {
+            match request.signed(&self.keyring) {
                 Some(check) => {
                     parsed.push(((held.len(), request), vec![check]));
                     held.push(one);
@@ -326,7 +338,7 @@ impl<M> Worker<M> {
             }
         }
         if !lanes.nobody_is_suspect() {
-            let clients = good.iter().map(|request| request.id.client);
+            let clients = good.iter().map(|request| request.client());
             clients.for_each(|client| lanes.good(client));
         }
     }
@@ -335,6 +347,41 @@ impl<M> Worker<M> {
         self.observer.counters.bad_requests.add(1);
         lanes.suspect(one.client);
         one.source.charge(Some(one.client), why);
+    }
+}
+
+/// What clients sign.
+trait Asked: Sized {
+    fn taken(raw: Bytes, limits: &Limits) -> Result<Self, String>;
+    fn signed<'k>(&self, keyring: &'k Keyring) -> Option<Check<'k>>;
+    fn client(&self) -> ClientId;
+}
+
+impl Asked for Request {
+    fn taken(raw: Bytes, limits: &Limits) -> Result<Self, String> {
+        Request::parse(raw, limits).map_err(|error| error.to_string())
+    }
+
+    fn signed<'k>(&self, keyring: &'k Keyring) -> Option<Check<'k>> {
+        self.check(keyring)
+    }
+
+    fn client(&self) -> ClientId {
+        self.id.client
+    }
+}
+
+impl Asked for Read {
+    fn taken(raw: Bytes, limits: &Limits) -> Result<Self, String> {
+        Read::parse(raw, limits).map_err(|error| error.to_string())
+    }
+
+    fn signed<'k>(&self, keyring: &'k Keyring) -> Option<Check<'k>> {
+        self.check(keyring)
+    }
+
+    fn client(&self) -> ClientId {
+        self.id.client
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::client::{Action, Completed, To};
+use consensus::client::{Action, Completed, ReadPath, To};
 use consensus::{Instant, Outcome, ReplicaId, Reply, RequestId, SeqNo, Term};
 use rand::RngExt;
 
@@ -110,7 +110,11 @@ impl World<'_> {
         for action in actions {
             match action {
                 Action::Send { to, raw } => self.client_sends(client, to, &raw),
-                Action::Completed(completed) => self.client_gets(client, &completed),
+                Action::SendRead { to, raw } => self.client_reads(client, to, &raw),
+                Action::Completed(completed) => self.client_gets(client, &completed, None),
+                Action::ReadCompleted { completed, path } => {
+                    self.client_gets(client, &completed, Some(path));
+                }
                 Action::Contradicted(contradiction) => {
                     let said = contradiction.said.replica;
                     if !self.is_faulty(said) {
@@ -201,7 +205,7 @@ impl World<'_> {
     }
 
     /// A client has a result: it is judged, and the place thinks again.
-    fn client_gets(&mut self, client: u32, completed: &Completed) {
+    fn client_gets(&mut self, client: u32, completed: &Completed, read: Option<ReadPath>) {
         let Some(call) = self.clients[client as usize].close(completed) else {
             return;
         };
@@ -209,14 +213,18 @@ impl World<'_> {
             let since = call.called.max(Instant(0) + self.config.heal_at);
             self.stats.longest_wait = self.stats.longest_wait.max(self.now.since(since));
         }
-        self.ledger.answered(&Answered {
-            client,
-            session: SESSION,
-            number: completed.number,
-            seq: completed.seq,
-            outcome: &completed.outcome,
-            floor: call.floor,
-        });
+        match read {
+            Some(path) => self.judge_read(client, &call, completed, path),
+            None => self.ledger.answered(&Answered {
+                client,
+                session: SESSION,
+                number: completed.number,
+                seq: completed.seq,
+                outcome: &completed.outcome,
+                floor: call.floor,
+            }),
+        }
+        self.forget_states();
         if completed
             .differing
             .iter()

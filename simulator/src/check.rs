@@ -78,7 +78,7 @@ impl Ledger {
     pub(crate) fn new(keyring: Keyring, clients: u32) -> Self {
         let configuration = Configuration::genesis(keyring.cluster());
         Ledger {
-            reference: Reference::new(keyring.cluster().limits().client_window, clients),
+            reference: Reference::new(keyring.cluster().limits(), clients),
             keyring,
             signed: Signed::default(),
             slots: Vec::new(),
@@ -290,6 +290,23 @@ impl Ledger {
             ));
         }
         self.answered = self.answered.max(effect.position);
+    }
+
+    /// S3: a client has read these results beside the log. Some state that there has been since its
+    /// floor must give them; what is answered later must not be older than the first such state.
+    pub(crate) fn read(&mut self, client: u32, ops: &ByteList, results: &ByteList, floor: u64) {
+        match self.reference.seen_at(ops, results, floor) {
+            Some(position) => self.answered = self.answered.max(position),
+            None => self.violation(format!(
+                "linearizability: a read of client {client} gave {results:?}, but no state since \
+                 request {floor} of the log, whose result was there when it was made, does"
+            )),
+        }
+    }
+
+    /// No read that is open was made before the result of this request was there.
+    pub(crate) fn forget_states(&mut self, floor: u64) {
+        self.reference.forget_before(floor);
     }
 
     /// S6: a correct replica's signature leaves.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use consensus::client::{Action, ClientSession, Completed, SessionId};
-use consensus::{ByteList, ClientId, Cluster, Instant, ReplicaId, Reply, Term};
+use consensus::client::{Action, ClientSession, Completed, Counters, SessionId};
+use consensus::{ByteList, ClientId, Cluster, Grade, Instant, ReplicaId, Reply, Term};
 use crypto::Signer;
 use crypto::codec::Blob;
 use kv::{Compare, Expect, Op, SimpleOp, Txn};
@@ -16,12 +16,14 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) const SESSION: u64 = 1;
 
 /// A request that has no result yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) number: u64,
     pub(crate) called: Instant,
     /// See [`crate::check::Answered`].
     pub(crate) floor: u64,
+    /// What it reads, if it is a read beside the log.
+    pub(crate) reads: ByteList,
 }
 
 /// One client.
@@ -32,6 +34,7 @@ pub(crate) struct SimClient {
     pub(crate) remaining: u64,
     ops_max: u16,
     keys: u32,
+    quorum_reads: f64,
     written: u64,
     rng: ChaCha8Rng,
     /// When its next tick is scheduled; later ones are not.
@@ -67,6 +70,7 @@ impl SimClient {
             remaining: config.requests,
             ops_max: config.ops_max,
             keys: config.keys,
+            quorum_reads: config.quorum_reads,
             written: 0,
             rng,
             tick: None,
@@ -87,10 +91,47 @@ impl SimClient {
 
     /// A place asks something at random. False: the window is full.
     pub(crate) fn ask(&mut self, now: Instant, floor: u64, out: &mut Vec<Action>) -> bool {
+        if self.quorum_reads > 0.0 && self.rng.random_bool(self.quorum_reads) {
+            return self.read(now, floor, out);
+        }
         let count = self.rng.random_range(1..=self.ops_max);
         let ops: ByteList = (0..count).map(|_| self.random_op().encode()).collect();
         let atomic = self.rng.random_ratio(1, 4);
         self.submit(&ops, atomic, now, floor, out)
+    }
+
+    /// A place reads something at random beside the log.
+    fn read(&mut self, now: Instant, floor: u64, out: &mut Vec<Action>) -> bool {
+        let count = self.rng.random_range(1..=self.ops_max);
+        let ops: ByteList = (0..count).map(|_| self.random_read().encode()).collect();
+        let Ok(number) = self.session.read(&ops, Grade::Quorum, now, out) else {
+            return false;
+        };
+        self.remaining = self.remaining.saturating_sub(1);
+        self.open.push_back(Call {
+            number,
+            called: now,
+            floor,
+            reads: ops,
+        });
+        true
+    }
+
+    fn random_read(&mut self) -> Op {
+        let key = self.random_key();
+        match self.rng.random_range(0..6) {
+            0 => Op::Scan {
+                start: key,
+                end: None,
+                limit: 3,
+            },
+            _ => Op::Read { key },
+        }
+    }
+
+    /// What its session has counted.
+    pub(crate) fn counters(&self) -> Counters {
+        self.session.counters()
     }
 
     /// Asks for everything there is.
@@ -122,6 +163,7 @@ impl SimClient {
             number,
             called: now,
             floor,
+            reads: ByteList::default(),
         });
         true
     }

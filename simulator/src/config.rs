@@ -131,6 +131,9 @@ pub struct Config {
     pub ops_max: u16,
     /// Different keys.
     pub keys: u32,
+    /// Share of what clients ask that is read beside the log (R14); needs `quorum_reads` of the
+    /// limits.
+    pub quorum_reads: f64,
     /// One-way delay of a message.
     pub delay: Range<Duration>,
     /// Time that a sync to disk takes.
@@ -187,6 +190,7 @@ impl Default for Config {
             pace: Pace::default(),
             ops_max: 3,
             keys: 6,
+            quorum_reads: 0.0,
             delay: Duration::from_micros(50)..Duration::from_millis(3),
             sync: Duration::from_micros(100)..Duration::from_millis(2),
             faults: Faults::none(),

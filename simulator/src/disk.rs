@@ -112,6 +112,11 @@ impl Disk {
         !self.waiting.is_empty()
     }
 
+    /// Is a state that came from others on its way here?
+    pub(crate) fn is_installing(&self) -> bool {
+        self.saving.iter().any(|delta| delta.installed.is_some())
+    }
+
     /// Is a sync under way?
     pub(crate) fn is_syncing(&self) -> bool {
         !self.syncing.is_empty()

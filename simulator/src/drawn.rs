@@ -26,6 +26,8 @@ const SIZES: [(u16, u16, u32); 8] = [
 const CORNERS: u32 = 12;
 /// One seed in this many has Byzantine clients.
 const ROGUES: u32 = 4;
+/// In one seed of this many clients read beside the log.
+const READERS: u32 = 5;
 /// One seed in this many signs with Ed25519.
 const REAL_SIGNATURES: u64 = 100;
 
@@ -92,6 +94,10 @@ impl Config {
         }
         if rng.random_ratio(1, ROGUES) {
             drawn_rogues(rng, &mut config);
+        }
+        if rng.random_ratio(1, READERS) {
+            config.limits.quorum_reads = true;
+            config.quorum_reads = pick(rng, &[0.2, 0.5, 0.8]);
         }
         config
     }

@@ -68,6 +68,9 @@ impl World<'_> {
         };
         self.first.hears(to, &request);
         match running.executor.lookup(&request) {
+            // A crash would take away what it answers for (R14).
+            Lookup::Done(..)
+                if self.cluster.limits().quorum_reads && self.nodes[to].disk.is_installing() => {}
             Lookup::Done(seq, outcome) => {
                 self.stats.replies_resent += 1;
                 let term = running.protocol.term();

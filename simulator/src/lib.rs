@@ -40,6 +40,7 @@ mod network;
 mod node;
 mod persistence;
 mod queue;
+mod reading;
 mod reporting;
 mod rogue;
 mod scheme;

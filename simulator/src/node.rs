@@ -8,8 +8,8 @@ use byzantine::{Bend, Byzantine, Cabal, Forge, Plan, Pulse};
 use consensus::pbft::Pbft;
 use consensus::session::SessionTable;
 use consensus::{
-    Cluster, Configuration, Destination, Executor, Instant, Keyring, Nonce, Policy, ReplicaId,
-    SeqNo, Ticket, Timer, Transfer, View,
+    Cluster, Configuration, Destination, Executor, Instant, Keyring, Nonce, Policy, ReadGate,
+    ReplicaId, SeqNo, Ticket, Timer, Transfer, View,
 };
 use crypto::{SecretKey, Signer};
 
@@ -49,6 +49,8 @@ pub(crate) struct Running {
     pub(crate) protocol: Member,
     pub(crate) executor: Executor<kv::Store>,
     pub(crate) transfer: Transfer<kv::Store>,
+    /// May it answer reads (R14)?
+    pub(crate) reads: ReadGate,
     /// A Byzantine member's way out, and when, in virtual time, it is asked next.
     pub(crate) bend: Option<(Bend, Option<Instant>)>,
     /// When, in virtual time, the transfer is called next.
@@ -269,6 +271,10 @@ impl Node {
             protocol.fence();
         }
         self.stopped_cleanly = false;
+        let reads = match self.life {
+            1 => ReadGate::founded(),
+            _ => ReadGate::restarted(executor.last_executed(), cluster.limits()),
+        };
         let mut transfer = Transfer::new(self.id, cluster);
         if executor.last_executed() > SeqNo(0) {
             transfer.checkpoint(self.clock.read(now), &mut executor);
@@ -285,6 +291,7 @@ impl Node {
             protocol,
             bend,
             executor,
+            reads,
             transfer,
             transfer_due: None,
             tickets: Ticket(0),

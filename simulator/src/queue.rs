@@ -15,6 +15,8 @@ pub(crate) enum What {
     Packet { to: u32, packet: Rc<Packet> },
     /// A client's request arrives.
     Request { to: u32, raw: bytes::Bytes },
+    /// A client's read arrives.
+    Read { to: u32, raw: bytes::Bytes },
     /// A replica's answer arrives at a client.
     Reply {
         to: u32,

@@ -15,6 +15,9 @@ impl World<'_> {
 
     pub(crate) fn report(&mut self, at: usize, report: Report) {
         let correct = !self.nodes[at].is_byzantine();
+        if let Some(running) = &mut self.nodes[at].running {
+            running.reads.note(&report);
+        }
         match report {
             Report::Decided {
                 epoch,

@@ -175,6 +175,12 @@ counts! {
     rogue_busy,
     /// Those of their requests that will never execute: old ones, and such with a number too far ahead.
     rogue_refused,
+    /// Reads that n − f replicas answered alike.
+    quorum_reads,
+    /// Reads that were ordered because their answers did not match.
+    read_fallbacks,
+    /// Reads that replicas had no answer to, because they had been restarted or had no vote.
+    reads_refused,
     /// Messages sent by the second instance of a replica that ran twice.
     twin_messages,
 }

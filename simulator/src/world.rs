@@ -321,6 +321,11 @@ impl<'c> World<'c> {
         self.stats.slots = self.ledger.end().0;
         self.stats.requests = self.ledger.requests();
         self.stats.virtual_time = self.now.since(Instant(0));
+        for client in &self.clients {
+            let counters = client.counters();
+            self.stats.quorum_reads += counters.quorum_reads;
+            self.stats.read_fallbacks += counters.read_fallbacks;
+        }
         for (name, deeds) in self.nodes.iter().flat_map(Node::deeds) {
             self.stats.byzantine_deeds += deeds;
             self.stats.note_behaviour(name, deeds);
@@ -395,7 +400,7 @@ impl<'c> World<'c> {
     /// Events of a process that stands still wait for it.
     fn held_back(&mut self, what: What) -> Option<What> {
         let at = match &what {
-            What::Packet { to, .. } | What::Request { to, .. } => *to,
+            What::Packet { to, .. } | What::Request { to, .. } | What::Read { to, .. } => *to,
             What::Timer { at, .. }
             | What::Synced { at, .. }
             | What::Saved { at, .. }
@@ -409,8 +414,12 @@ impl<'c> World<'c> {
         };
         inbox.push_back(what);
         if inbox.len() > crate::node::INBOX_MAX {
-            let is_message =
-                |what: &What| matches!(what, What::Packet { .. } | What::Request { .. });
+            let is_message = |what: &What| {
+                matches!(
+                    what,
+                    What::Packet { .. } | What::Request { .. } | What::Read { .. }
+                )
+            };
             if let Some(oldest) = inbox.iter().position(is_message) {
                 inbox.remove(oldest);
                 self.stats.inbox_dropped += 1;
@@ -431,6 +440,10 @@ impl<'c> World<'c> {
             What::Request { to, raw } => {
                 self.note(2, to, crate::mix::of_bytes(&raw));
                 self.deliver_request(to as usize, raw);
+            }
+            What::Read { to, raw } => {
+                self.note(10, to, crate::mix::of_bytes(&raw));
+                self.deliver_read(to as usize, raw);
             }
             What::Reply { to, from, reply } => self.reply_arrives(to, from, *reply),
             What::Hint { to, from, term } => self.hint_arrives(to, from, term),

@@ -29,6 +29,7 @@ pub(crate) fn limits(scenario: &Scenario) -> Limits {
         // Replicas count requests; every request of a scenario has as many operations.
         batch_requests_max: (cluster.batch.max_ops / scenario.load.ops_per_request).max(1),
         batch_bytes_max: u32::try_from(cluster.batch.max_bytes.bytes()).unwrap_or(u32::MAX),
+        quorum_reads: scenario.workload.read_mode == schema::ReadMode::Quorum,
         ..Limits::default()
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::{ClientHandle, Completion, CompletionSink, RequestError};
-use consensus::ByteList;
+use consensus::client::ReadPath;
+use consensus::{ByteList, Grade};
 use tokio::sync::mpsc;
 
 use super::Namespace;
@@ -89,6 +90,8 @@ pub struct Plan {
     pub ops_per_request: usize,
     /// All or nothing?
     pub atomic: bool,
+    /// Are requests that do nothing but read asked beside the log?
+    pub quorum_reads: bool,
     /// The keys.
     pub space: Arc<KeySpace>,
     /// Where they are in the store.
@@ -119,7 +122,7 @@ pub struct WorkerReport {
     pub retransmissions: u64,
     /// Replies that differed from what was accepted.
     pub differing: u64,
-    /// Requests with an accepted answer, in all phases.
+    /// Requests with an accepted answer of the log, in all phases.
     pub answered_requests: u64,
     /// Requests that may or may not have been executed, in all phases.
     pub unknown_requests: u64,
@@ -133,6 +136,8 @@ pub struct Worker {
     results: mpsc::UnboundedReceiver<(u64, Result<Completion, RequestError>)>,
     sink: Arc<dyn CompletionSink>,
     report: WorkerReport,
+    /// What was written is read back in the order of the log, whatever the scenario's reads are.
+    reading_back: bool,
 }
 
 impl Worker {
@@ -158,6 +163,7 @@ impl Worker {
             results,
             sink: Arc::new(sender),
             report: WorkerReport::default(),
+            reading_back: false,
         }
     }
 
@@ -183,7 +189,10 @@ impl Worker {
                 self.open(schedules, start_ns, end_ns, outstanding_max, recorder)
                     .await;
             }
-            Stage::ReadBack { keys } => self.read_back(keys, recorder).await,
+            Stage::ReadBack { keys } => {
+                self.reading_back = true;
+                self.read_back(keys, recorder).await;
+            }
         }
         self.drain(recorder).await;
     }
@@ -326,6 +335,9 @@ impl Worker {
             .iter()
             .map(|operation| to_op(operation, &self.plan.namespace).encode())
             .collect();
+        let beside_the_log = self.plan.quorum_reads
+            && !self.reading_back
+            && operations.iter().all(Operation::only_reads);
         let count = total(&operations);
         let submitted_ns = self.plan.clock.now_ns();
         let token = self.requests.insert(Request {
@@ -337,7 +349,12 @@ impl Worker {
         recorder.offered(intended_ns, count);
         self.clients[client].outstanding += 1;
         let handle = &self.clients[client].handle;
-        match handle.submit_with(ops, self.plan.atomic, token, &self.sink) {
+        let submitted = if beside_the_log {
+            handle.read_with(ops, Grade::Quorum, token, &self.sink)
+        } else {
+            handle.submit_with(ops, self.plan.atomic, token, &self.sink)
+        };
+        match submitted {
             Ok(()) => recorder.sent(intended_ns, submitted_ns, count),
             Err(error) => {
                 // Never sent: it cannot have been executed.
@@ -391,7 +408,12 @@ impl Worker {
         let clock = self.plan.clock;
         match result {
             Ok(completion) => {
-                self.report.answered_requests += 1;
+                let beside_the_log = completion.read == Some(ReadPath::Quorum);
+                self.report.answered_requests += u64::from(!beside_the_log);
+                if completion.read.is_some() {
+                    let count = total(&request.operations);
+                    recorder.quorum_read(request.intended_ns, beside_the_log, count);
+                }
                 self.report.retransmissions += u64::from(completion.retransmissions);
                 self.report.differing += completion.differing.len() as u64;
                 for _ in 0..completion.busy {
@@ -409,7 +431,7 @@ impl Worker {
                             self.learn(request.client, operation, &outcome);
                             Answer::Executed {
                                 outcome,
-                                seq: Some(completion.seq.0),
+                                seq: (!beside_the_log).then_some(completion.seq.0),
                             }
                         }
                         None => Answer::Unknown,

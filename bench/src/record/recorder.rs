@@ -13,7 +13,7 @@ use super::history::{HistorySink, lines_of};
 use super::moments::Moments;
 use super::sparse::{DIGITS, DIGITS_COARSE, SparseSeries, histogram, new_histogram};
 use super::timeseries::{BUCKET_NS, BucketCounts, TIME_BUCKETS_MAX};
-use super::{Counters, Live, Phase, Phases};
+use super::{Counters, Live, Phase, Phases, QuorumReads};
 use crate::workload::{Operation, OperationKind};
 
 /// An operation sent more than this after its intended start counts as late: the load generator, not the cluster, was behind.
@@ -96,6 +96,8 @@ pub struct Recording {
     pub(super) bucket_latencies: SparseSeries,
     moments: Moments,
     by_client: Option<ByClient>,
+    /// How reads beside the log fared; `None` without any.
+    pub quorum_reads: Option<QuorumReads>,
     /// Writes that clients were told of, in all phases.
     pub acknowledged: Acknowledged,
     /// What reads behind the measured phase found.
@@ -168,6 +170,17 @@ impl Recorder {
                 ..Counters::default()
             });
             self.bucket(sent_ns).sent += operations;
+        }
+    }
+
+    /// A read that was asked beside the log has its answer: from there (`accepted`), or from the log after all.
+    pub fn quorum_read(&mut self, intended_ns: u64, accepted: bool, operations: u64) {
+        if self.measured(intended_ns) {
+            let reads = self.recording.quorum_reads.get_or_insert_default();
+            match accepted {
+                true => reads.accepted += operations,
+                false => reads.fallen_back += operations,
+            }
         }
     }
 
@@ -325,6 +338,7 @@ impl Default for Recording {
             bucket_latencies: SparseSeries::new(BUCKET_NS, TIME_BUCKETS_MAX, DIGITS_COARSE),
             moments: Moments::default(),
             by_client: None,
+            quorum_reads: None,
             acknowledged: Acknowledged::default(),
             read_back: BTreeMap::new(),
         }
@@ -364,6 +378,9 @@ impl Recording {
             (Some(mine), Some(theirs)) => mine.merge(theirs),
             (None, theirs) => self.by_client = theirs,
             (Some(_), None) => {}
+        }
+        if let Some(theirs) = other.quorum_reads {
+            self.quorum_reads.get_or_insert_default().add(theirs);
         }
         self.acknowledged.merge(other.acknowledged);
         self.read_back.extend(other.read_back);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Bounds, ConsensusFacts, Counters, Environment, Estimate, EvidenceFact, FallbackFacts,
     FaultFact, HistoryCounts, HistoryMode, Invocation, LatencySummary, MachineFacts, MessageFacts,
-    NetworkFacts, PhaseFacts, Recording, Resources, Stationarity,
+    NetworkFacts, PhaseFacts, QuorumReads, Recording, Resources, Stationarity,
 };
 use crate::check::{CheckResult, Verdict};
 use crate::judge::Miss;
@@ -104,6 +104,9 @@ pub struct Repeat {
     /// Why slots fell back to COMMITs; `None` in runs of versions that did not ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<FallbackFacts>,
+    /// Reads beside the log; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum_reads: Option<QuorumReads>,
     /// Whether the measured phase was alike from beginning to end; `None` in runs of versions that did not test it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stationarity: Option<Stationarity>,
@@ -260,6 +263,7 @@ impl Repeat {
                     )
                 })
                 .collect(),
+            quorum_reads: recording.quorum_reads,
             history,
             ..Self::default()
         }

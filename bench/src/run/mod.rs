@@ -37,7 +37,7 @@ use crate::record::{
     write_json,
 };
 use crate::report::{REPORT_FILE, RunFiles, report_html, summary_markdown};
-use crate::scenario::schema::{Durability, Engine, Scenario};
+use crate::scenario::schema::{Durability, Engine, ReadMode, Scenario};
 
 use aftermath::Ended;
 use repeat::RepeatContext;
@@ -103,7 +103,17 @@ fn with_cluster_of(options: &RunOptions, path: &Path) -> Result<RunOptions, RunE
     let file =
         ClusterFile::read(path).map_err(|error| RunError::new(Exit::Usage, error.to_string()))?;
     let mut options = options.clone();
-    cluster::adopt(&mut options.loaded.scenario, &file);
+    let scenario = &mut options.loaded.scenario;
+    if scenario.workload.read_mode == ReadMode::Quorum && !file.limits.quorum_reads {
+        let what = format!(
+            "`workload.read_mode` is \"quorum\", but {} has `quorum_reads = false`: its writes complete \
+             with too few replies for that; found it with `replica genesis --quorum-reads`, or write \
+             read_mode = \"ordered\"",
+            path.display()
+        );
+        return Err(RunError::new(Exit::Usage, what));
+    }
+    cluster::adopt(scenario, &file);
     Ok(options)
 }
 

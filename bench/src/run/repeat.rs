@@ -32,7 +32,7 @@ use crate::record::{
     ProcessResources, Recorder, Recording, RepeatDirectory, RunDirectory, Thinned,
 };
 use crate::report::{Progress, Stage};
-use crate::scenario::schema::{Linearizable, LoadModel, Scenario};
+use crate::scenario::schema::{Linearizable, LoadModel, ReadMode, Scenario};
 use crate::workload::{Arrivals, KeySpace, LoadPlan};
 
 /// Between the order to start and the first request, so that all workers begin together.
@@ -209,6 +209,7 @@ impl<'r> Running<'r> {
             clock,
             ops_per_request: scenario.load.ops_per_request as usize,
             atomic: scenario.load.atomic,
+            quorum_reads: scenario.workload.read_mode == ReadMode::Quorum,
             namespace,
             space: Arc::new(KeySpace::new(scenario.workload.records)),
             stop: Arc::clone(&context.stop),

@@ -268,4 +268,6 @@ impl Preset {
 pub enum ReadMode {
     /// Through the log, like writes.
     Ordered,
+    /// Beside the log: n - f replicas agree. Writes need 2f + 1 equal replies then.
+    Quorum,
 }

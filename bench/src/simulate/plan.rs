@@ -25,6 +25,8 @@ const ROGUES_MAX: u32 = 4;
 const OUTSTANDING_MAX: u64 = 8;
 /// Operations in one request at most.
 const OPERATIONS_MAX: u16 = 16;
+/// Share of what simulated clients ask beside the log, where a scenario's reads go there.
+const QUORUM_READS: f64 = 0.5;
 /// Different keys at most. Few keys make many conflicts.
 const KEYS_MAX: u32 = 100;
 /// One seed in this many signs with Ed25519.
@@ -92,6 +94,10 @@ fn of_scenario(scenario: &Scenario, seed: u64) -> Config {
         outstanding: outstanding.min(OUTSTANDING_MAX),
         ops_max: small(scenario.load.ops_per_request).min(OPERATIONS_MAX),
         keys: records.clamp(1, KEYS_MAX),
+        quorum_reads: match scenario.workload.read_mode {
+            ReadMode::Ordered => 0.0,
+            ReadMode::Quorum => QUORUM_READS,
+        },
         faults: faults(scenario, base.faults.clone()),
         byzantine: liars(scenario, seed),
         rogues: rogues(scenario),

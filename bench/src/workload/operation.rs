@@ -171,6 +171,12 @@ impl Operation {
         }
     }
 
+    /// Does it nothing but read?
+    #[must_use]
+    pub const fn only_reads(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Scan { .. })
+    }
+
     /// What it counts for: a transaction counts as the operations of one branch, everything else as one.
     #[must_use]
     pub fn operations(&self) -> u64 {

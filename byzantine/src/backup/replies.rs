@@ -68,10 +68,26 @@ fn falsify(lie: Corrupt, reply: &mut Reply) {
                 Outcome::Executed(ResultBody::Hash(digest)) => {
                     Outcome::Executed(ResultBody::Hash(something_else(digest)))
                 }
+                Outcome::Read { body, versions } => {
+                    let body = match body {
+                        ResultBody::Full(results) => ResultBody::Full(changed(results)),
+                        ResultBody::Hash(digest) => ResultBody::Hash(something_else(digest)),
+                    };
+                    let versions = versions.clone();
+                    Outcome::Read { body, versions }
+                }
                 _ => Outcome::Executed(ResultBody::Full(ByteList::from_iter([[0_u8]]))),
             };
         }
-        Corrupt::Seq => reply.seq = SeqNo(reply.seq.0.wrapping_add(1)),
+        Corrupt::Seq => {
+            reply.seq = SeqNo(reply.seq.0.wrapping_add(1));
+            // A read says so by its versions: a right value, of another time.
+            if let Outcome::Read { versions, .. } = &mut reply.outcome {
+                for version in versions {
+                    version.0 = version.0.wrapping_sub(1);
+                }
+            }
+        }
         Corrupt::Number => reply.id.number = reply.id.number.wrapping_add(1),
         Corrupt::View => reply.term.view = View(reply.term.view.0 | 1 << 40),
         Corrupt::Denied => reply.outcome = Outcome::Denied,
@@ -100,4 +116,41 @@ fn changed(results: &ByteList) -> ByteList {
         bytes
     });
     flipped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consensus::{ClientId, ReplicaId, RequestId, Term};
+
+    /// Every lie about a read differs from the truth in what clients compare (R14): a client that
+    /// believes n − f equal answers believes none of them.
+    #[test]
+    fn no_lie_about_a_read_matches_the_truth() {
+        let truth = Reply {
+            term: Term::default(),
+            replica: ReplicaId(1),
+            id: RequestId {
+                client: ClientId(0),
+                session: 1,
+                number: consensus::read::READ_NUMBERS | 4,
+            },
+            seq: SeqNo(9),
+            outcome: Outcome::Read {
+                body: ResultBody::Full(ByteList::from_iter([b"value"])),
+                versions: vec![SeqNo(5)],
+            },
+        };
+        for lie in [
+            Corrupt::Value,
+            Corrupt::Seq,
+            Corrupt::Number,
+            Corrupt::Denied,
+        ] {
+            let mut told = truth.clone();
+            falsify(lie, &mut told);
+            let same = told.outcome.digest() == truth.outcome.digest();
+            assert!(!same || told.id != truth.id, "{lie:?}");
+        }
+    }
 }

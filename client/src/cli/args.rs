@@ -43,7 +43,7 @@ pub(crate) struct Options {
     /// How long to wait for connections, and for each result
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// How reads are done; this version has ordered reads only
+    /// How gets and scans are done
     #[arg(long, global = true, value_enum, default_value_t = ReadMode::Ordered)]
     pub(crate) read: ReadMode,
     /// Print one JSON document (one a line in repl)
@@ -68,9 +68,9 @@ pub(crate) struct Options {
 pub(crate) enum ReadMode {
     /// In the order of all operations: linearizable
     Ordered,
-    /// From n - f replicas that agree: not in this version
+    /// From n - f replicas that agree: linearizable, where the cluster has `quorum_reads`
     Quorum,
-    /// From one replica: not in this version
+    /// From one replica: no guarantee at all
     Stale,
 }
 

@@ -50,8 +50,6 @@ fn wrong_usage_is_exit_code_2_with_the_remedy_on_stderr() {
         (&["cas", "a", "1", "--expect-version", "7"], "slot.rank"),
         (&["scan", "--limit", "0"], "1..=1000000"),
         (&["scan", "a", "--prefix", "b"], "cannot be used with"),
-        (&["get", "a", "--read", "quorum"], "not in this version"),
-        (&["get", "a", "--read", "stale"], "not in this version"),
         (&["get", "a", "--log", "=="], "--log"),
     ] {
         let (code, stdout, stderr) = run(nowhere.path(), args, "");

@@ -257,6 +257,8 @@ async fn serve(
                         }
                     }
                 },
+                // No answer: the client has the read ordered.
+                ToReplica::Reads(_) => {}
                 ToReplica::Observe { from_seq } => {
                     let observation = Observation {
                         status_json: Blob(format!(r#"{{"view":0,"id":{}}}"#, id.0).into()),

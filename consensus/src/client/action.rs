@@ -29,12 +29,40 @@ pub enum Action {
         /// The complete request.
         raw: Bytes,
     },
+    /// Send these bytes of a signed READ.
+    SendRead {
+        /// To whom.
+        to: To,
+        /// The complete READ.
+        raw: Bytes,
+    },
     /// A request has its result.
     Completed(Completed),
+    /// A read has its result (R14).
+    ReadCompleted {
+        /// The result; its number is the nonce, and its sequence number 0 unless it was ordered.
+        completed: Completed,
+        /// How it came about.
+        path: ReadPath,
+    },
     /// A request has no result in time; whether it was or will be executed is unknown.
     TimedOut(TimedOut),
     /// A replica said something else than what was accepted.
     Contradicted(Contradiction),
+}
+
+/// How a read came by its result (R14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPath {
+    /// n − f replicas answered alike.
+    Quorum,
+    /// It is one replica's word.
+    Stale,
+    /// The answers did not match in time, and it was ordered.
+    Ordered {
+        /// The number of the request.
+        number: u64,
+    },
 }
 
 /// A request's accepted result.
@@ -128,6 +156,10 @@ pub struct Counters {
     pub refused: u64,
     /// Replies that contradict an accepted result.
     pub contradictions: u64,
+    /// Reads whose answers matched (R14).
+    pub quorum_reads: u64,
+    /// Reads that were ordered because their answers did not.
+    pub read_fallbacks: u64,
 }
 
 /// Why a request was not taken. The caller is to blame.
@@ -136,6 +168,12 @@ pub enum SubmitError {
     /// Too many requests of this session are outstanding.
     #[error("window full: {0} requests of this client are outstanding; wait for one to complete")]
     WindowFull(usize),
+    /// Writes of this cluster complete with too few replies for it.
+    #[error(
+        "quorum reads are off in this cluster: `quorum_reads` in its cluster file is false; \
+         found it with quorum reads, or read with `ordered`"
+    )]
+    QuorumReadsOff,
     /// No operation, or too many.
     #[error("{count} operations in one request: 1 to {most} are allowed")]
     OpCount {
@@ -191,6 +229,7 @@ impl fmt::Display for Answer {
             Outcome::Busy { retry_after_ms } => {
                 write!(f, "busy (retry after {retry_after_ms} ms)")
             }
+            Outcome::Read { body, .. } => write!(f, "read with results {:?}", body.digest()),
         }
     }
 }

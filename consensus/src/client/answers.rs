@@ -25,6 +25,9 @@ impl ClientSession {
             return;
         }
         self.on_hint(from, reply.term, now, out);
+        if reply.id.is_read() {
+            return self.read_answered(reply, now, out);
+        }
         let number = reply.id.number;
         if number <= self.acked {
             let age = usize::try_from(self.acked - number).unwrap_or(usize::MAX);
@@ -85,9 +88,10 @@ impl ClientSession {
             self.contradicted(contradiction, out);
         }
         if !told {
-            out.push(Action::Completed(completed));
+            self.hand_out(completed, out);
         }
         self.advance();
+        self.order_failed_reads(now, out);
         self.send_waiting(now, out);
     }
 
@@ -153,7 +157,7 @@ impl ClientSession {
         let surplus = self.recent.len().saturating_sub(RECENT_MAX);
         self.recent.drain(..surplus);
         if self.entries.is_empty() {
-            self.next_due = None;
+            self.next_due = self.reads.next_due();
         }
     }
 

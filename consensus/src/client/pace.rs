@@ -14,6 +14,9 @@ pub struct Pace {
     /// One request in about this time goes to all at once: a sample, by which backups judge how soon
     /// the primary orders what it gets (R15).
     pub sample_interval: Duration,
+    /// T_read: how long the answers to a read may take to match before it is ordered; at least three
+    /// times what results usually take (R14).
+    pub read_timeout: Duration,
     /// The longest pause that a busy primary may impose at a time.
     pub busy_pause_max: Duration,
 }
@@ -25,6 +28,7 @@ impl Default for Pace {
             retransmit_after_max: Duration::from_secs(8),
             request_timeout: Duration::from_secs(30),
             sample_interval: Duration::from_millis(250),
+            read_timeout: super::reads::READ_TIMEOUT,
             busy_pause_max: Duration::from_secs(1),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bodies;
+mod reads;
 mod replies;
 mod sending;
 

@@ -187,6 +187,26 @@ const MUTANTS: [Mutant; Mutation::ALL.len()] = [
         "a restarted primary proposes again in its view",
         schedule!(a_primary_forgets_what_it_proposed),
     ),
+    mutant(
+        Mutation::WeakWrites,
+        "f + 1 replies complete a write beside reads of n − f",
+        schedule!(a_read_of_those_who_lag_behind_a_write),
+    ),
+    mutant(
+        Mutation::MatchReadsByValue,
+        "reads match by their results alone",
+        schedule!(a_read_of_a_key_that_has_come_and_gone),
+    ),
+    mutant(
+        Mutation::ReadQuorumOneSmaller,
+        "a read quorum of n − f − 1",
+        schedule!(a_read_of_too_few),
+    ),
+    mutant(
+        Mutation::ReadsAtOnceAfterRestart,
+        "a restarted replica answers reads at once",
+        schedule!(a_read_of_one_who_was_restarted),
+    ),
 ];
 
 /// One line of the table without its time, and the time.

@@ -7,10 +7,12 @@
 mod leaving;
 mod opening;
 mod promises;
+mod reading;
 
 pub(crate) use leaving::*;
 pub(crate) use opening::*;
 pub(crate) use promises::*;
+pub(crate) use reading::*;
 
 use std::time::Duration;
 

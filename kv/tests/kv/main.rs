@@ -5,5 +5,6 @@
 mod common;
 mod digest;
 mod parts;
+mod reading;
 mod replication;
 mod semantics;

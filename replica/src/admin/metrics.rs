@@ -343,6 +343,17 @@ fn clients(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
             clients.bad_requests,
         ),
         (
+            ("quintet_reads", "Reads answered beside the log"),
+            clients.reads,
+        ),
+        (
+            (
+                "quintet_reads_refused",
+                "Reads answered with busy: over a client's share, or too soon after a restart",
+            ),
+            clients.reads_refused,
+        ),
+        (
             (
                 "quintet_clients_expelled",
                 "Connections of clients closed for misbehaviour",

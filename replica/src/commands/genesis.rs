@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Clients to make keys for
     #[arg(long, value_name = "N", default_value_t = 16)]
     clients: u32,
+    /// Let clients read beside the log: every write then needs 2f+1 equal replies instead of f+1
+    #[arg(long)]
+    quorum_reads: bool,
     /// A new or empty directory
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -48,10 +51,11 @@ pub(super) fn genesis(arguments: &Arguments, json: bool) -> anyhow::Result<()> {
         hosts: arguments.hosts.clone(),
         base_port: arguments.base_port,
     };
-    let founding = Genesis {
+    let mut founding = Genesis {
         addresses,
         ..Genesis::local(arguments.f, n, arguments.base_port, arguments.clients)
     };
+    founding.limits.quorum_reads = arguments.quorum_reads;
     let file = founding
         .create(&arguments.output)
         .map_err(|error| match error {

@@ -18,6 +18,7 @@ pub mod core_loop;
 mod gate;
 mod moments;
 pub mod ports;
+mod reads;
 mod requests;
 mod resends;
 mod settling;
@@ -35,7 +36,8 @@ use consensus::transfer::message::StateMessage;
 use consensus::transfer::{Effect, Target};
 use consensus::{
     Action, Batch, Cluster, Configuration, Destination, Event, Executor, Instant, Outbox, Protocol,
-    ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Timer, Transfer, Transferable, View,
+    Read, ReadGate, ReplicaId, Reply, Report, Request, SeqNo, Term, Ticket, Timer, Transfer,
+    Transferable, View,
 };
 use crypto::{Digest, Verified};
 
@@ -47,6 +49,7 @@ use certificates::Certificates;
 use gate::Gate;
 use moments::Moments;
 use ports::{Checkpoint, Describe, Disk, Milestone, Network, Outgoing};
+use reads::ReadBudget;
 use resends::Resends;
 use timers::Timers;
 
@@ -61,6 +64,8 @@ pub struct Burst<M> {
     pub messages: Vec<(ReplicaId, Verified<M>)>,
     /// Clients' requests in order of arrival.
     pub requests: Vec<Verified<Request>>,
+    /// Clients' reads (R14) in order of arrival.
+    pub reads: Vec<Verified<Read>>,
     /// Every record up to this ticket has become durable.
     pub durable: Option<Ticket>,
     /// The state of every checkpoint up to this one has become durable.
@@ -76,6 +81,7 @@ impl<M> Default for Burst<M> {
         Burst {
             messages: Vec::new(),
             requests: Vec::new(),
+            reads: Vec::new(),
             durable: None,
             saved: None,
             disk_failed: None,
@@ -88,6 +94,7 @@ impl<M> Backlog for Burst<M> {
     fn is_empty(&self) -> bool {
         self.messages.is_empty()
             && self.requests.is_empty()
+            && self.reads.is_empty()
             && self.durable.is_none()
             && self.saved.is_none()
             && self.disk_failed.is_none()
@@ -95,7 +102,7 @@ impl<M> Backlog for Burst<M> {
     }
 
     fn has_room(&self) -> bool {
-        self.messages.len() + self.requests.len() < BURST_MAX
+        self.messages.len() + self.requests.len() + self.reads.len() < BURST_MAX
     }
 }
 
@@ -124,6 +131,8 @@ pub struct Driver<P: Protocol, S: Transferable, D, N> {
     observer: Arc<Observer>,
     answers: Answers,
     resends: Resends,
+    gate_of_reads: ReadGate,
+    read_budget: ReadBudget,
     /// What clients were told last.
     hinted: Term,
     moments: Moments,
@@ -157,6 +166,7 @@ struct Turn<R> {
     records: Vec<R>,
     messages: Vec<Outgoing>,
     replies: Vec<Reply>,
+    reads: Vec<Verified<Read>>,
     executions: VecDeque<Execution>,
     transfers: VecDeque<TransferInput>,
     truncate: Option<SeqNo>,
@@ -196,6 +206,7 @@ where
         network: N,
         observer: Arc<Observer>,
     ) -> Self {
+        let executed = executor.last_executed();
         Driver {
             protocol,
             executor,
@@ -208,6 +219,8 @@ where
                 term: Term::default(),
             },
             resends: Resends::default(),
+            gate_of_reads: ReadGate::restarted(executed, cluster.limits()),
+            read_budget: ReadBudget::default(),
             hinted: Term::default(),
             moments: Moments::default(),
             timers: Timers::default(),
@@ -219,6 +232,7 @@ where
                 records: Vec::new(),
                 messages: Vec::new(),
                 replies: Vec::new(),
+                reads: Vec::new(),
                 executions: VecDeque::new(),
                 transfers: VecDeque::new(),
                 truncate: None,
@@ -228,6 +242,14 @@ where
             transfer: Transfer::new(me, Arc::clone(cluster)),
             certificates: Certificates::default(),
         }
+    }
+
+    /// This replica has never run before: there is nothing that it could have forgotten, and it
+    /// answers reads from the start (R14).
+    #[must_use]
+    pub fn first_run(mut self) -> Self {
+        self.gate_of_reads = ReadGate::founded();
+        self
     }
 
     /// Begins: the replica is up.
@@ -301,6 +323,7 @@ where
             }
             self.step(now, Event::TimerFired(timer))?;
         }
+        self.turn.reads = burst.reads;
         self.finish(now)?;
         if burst.stop { Err(Stop::Asked) } else { Ok(()) }
     }
@@ -414,6 +437,7 @@ where
     }
 
     fn take_report(&mut self, report: &Report) {
+        self.gate_of_reads.note(report);
         match report {
             Report::Stable { seq, .. } => {
                 let input = TransferInput::Stable(*seq);
@@ -453,6 +477,7 @@ where
             }
         }
         self.hand_over();
+        self.answer_reads(now);
         if !self.turn.replies.is_empty() {
             self.network.reply(std::mem::take(&mut self.turn.replies));
         }

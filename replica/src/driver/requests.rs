@@ -67,6 +67,10 @@ where
                 Lookup::Done(seq, outcome) => (seq, outcome),
                 Lookup::Refused(outcome) => (SeqNo(0), outcome),
             };
+            // A state that is not on disk yet may be lost, and with it what it answers for (R14).
+            if self.answers_for_undurable_state() {
+                continue;
+            }
             if !self.resends.allow(id.client, &outcome, now) {
                 self.observer.counters.resends_refused.add(1);
                 self.turn_away(id, RESEND_PAUSE_MS);

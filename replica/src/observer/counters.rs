@@ -182,6 +182,10 @@ pub struct Counters {
     pub busy_unread: Counter,
     /// Client requests whose signature or form was bad.
     pub bad_requests: Counter,
+    /// Reads that were answered from the executed state (R14).
+    pub reads: Counter,
+    /// Reads that were answered "busy": over a client's share, or after a restart.
+    pub reads_refused: Counter,
     /// Times that a client's connection was closed and the client kept out for bad requests.
     pub clients_expelled: Counter,
     /// Connections and attachments refused to clients that are kept out.

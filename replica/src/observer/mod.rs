@@ -458,6 +458,8 @@ impl Observer {
             busy: counters.busy.total(),
             busy_unread: counters.busy_unread.total(),
             bad_requests: counters.bad_requests.total(),
+            reads: counters.reads.total(),
+            reads_refused: counters.reads_refused.total(),
             expelled: counters.clients_expelled.total(),
             kept_out: counters.clients_kept_out.total(),
             resends_refused: counters.resends_refused.total(),

@@ -141,6 +141,12 @@ pub struct ClientStatus {
     pub busy_unread: u64,
     /// Requests with a bad form or signature.
     pub bad_requests: u64,
+    /// Reads answered beside the log (R14).
+    #[serde(default)]
+    pub reads: u64,
+    /// Reads answered with "busy": over a client's share, or too soon after a restart.
+    #[serde(default)]
+    pub reads_refused: u64,
     /// Connections closed for misbehaviour.
     pub expelled: u64,
     /// Connections refused to clients that are kept out for bad requests.

@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) records: Vec<Record>,
     /// The state at the last checkpoint.
     pub(crate) state: Option<State>,
+    /// Of a replica that has never run before.
+    pub(crate) first_run: bool,
 }
 
 /// A state that matches its digest, and the certificate if there is one for it.
@@ -84,6 +86,7 @@ pub(super) fn recall(
         role,
         records,
         state,
+        first_run: false,
     })
 }
 

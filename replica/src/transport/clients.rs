@@ -44,7 +44,8 @@ use turned_away::TurnedAway;
 pub const ATTACHED_MAX: usize = 4096;
 /// Connections that get a client's replies: the newest ones.
 pub const ROUTES_PER_CLIENT_MAX: usize = 4;
-/// Bytes of one connection's requests that may wait for verification; more are answered "busy".
+/// Bytes of one connection's requests that may wait for verification, and as many of its reads; more
+/// are answered "busy".
 pub const CONNECTION_VERIFY_BYTES_MAX: usize = 8 << 20;
 /// The same over all connections.
 pub const VERIFY_BYTES_MAX: usize = 64 << 20;
@@ -133,6 +134,7 @@ pub fn start(
         verify,
         observer,
         budget: Arc::new(Semaphore::new(VERIFY_BYTES_MAX)),
+        read_budget: Arc::new(Semaphore::new(VERIFY_BYTES_MAX)),
         bans: Arc::default(),
         table: Mutex::default(),
         next_id: AtomicU64::new(0),
@@ -159,6 +161,7 @@ struct Port {
     verify: Arc<VerifyInbox>,
     observer: Arc<Observer>,
     budget: Arc<Semaphore>,
+    read_budget: Arc<Semaphore>,
     bans: Arc<Bans>,
     table: Mutex<Table>,
     next_id: AtomicU64,
@@ -180,6 +183,7 @@ struct Client {
     connection: Connection,
     outbox: Outbox,
     budget: Arc<Semaphore>,
+    read_budget: Arc<Semaphore>,
     bans: Arc<Bans>,
     observer: Arc<Observer>,
 }
@@ -249,6 +253,7 @@ impl Port {
             connection: connection.clone(),
             outbox: Outbox::default(),
             budget: Arc::new(Semaphore::new(CONNECTION_VERIFY_BYTES_MAX)),
+            read_budget: Arc::new(Semaphore::new(CONNECTION_VERIFY_BYTES_MAX)),
             bans: Arc::clone(&self.bans),
             observer: Arc::clone(&self.observer),
         });
@@ -359,7 +364,7 @@ impl Port {
         session: &mut Session,
         frames: Vec<Bytes>,
     ) -> Result<(), ClientError> {
-        let mut requests = Vec::new();
+        let (mut requests, mut reads) = (Vec::new(), Vec::new());
         for frame in frames {
             self.observer
                 .counters
@@ -371,15 +376,9 @@ impl Port {
                     let bytes: usize = raw.iter().map(|raw| raw.len()).sum();
                     let count = raw.len() as u64;
                     self.observer.messages.requests.add(count, bytes as u64);
-                    for Blob(raw) in raw {
-                        if session.owns(&raw) {
-                            requests.push(raw);
-                        } else {
-                            self.observer.counters.bad_requests.add(1);
-                            client.charge(None, "a request of a client that is not attached");
-                        }
-                    }
+                    requests.extend(self.owned(client, session, raw));
                 }
+                ToReplica::Reads(raw) => reads.extend(self.owned(client, session, raw)),
                 ToReplica::Attach {
                     client: other,
                     signature,
@@ -411,13 +410,51 @@ impl Port {
                 }
             }
         }
-        let refused = self.verify(client, requests);
+        let refused = self.verify(client, requests) + self.verify_reads(client, reads);
         let clients = session.speaks_for.len();
         // Whoever does not heed "busy" is read from more slowly, and its own queue fills up.
         if let Some(pause) = session.turned_away.note(refused, clients, Instant::now()) {
             tokio::time::sleep(pause).await;
         }
         Ok(())
+    }
+
+    /// What clients have signed that speak on this connection; anything else is charged.
+    fn owned(&self, client: &Client, session: &Session, signed: Vec<Blob>) -> Vec<Bytes> {
+        let mut owned = Vec::with_capacity(signed.len());
+        for Blob(raw) in signed {
+            if session.owns(&raw) {
+                owned.push(raw);
+            } else {
+                self.observer.counters.bad_requests.add(1);
+                client.charge(None, "a request of a client that is not attached");
+            }
+        }
+        owned
+    }
+
+    /// Hands reads to verification within budgets of their own, or answers "busy"; returns how many
+    /// were answered so. What a client may have read in a moment is the driver's business.
+    fn verify_reads(&self, client: &Arc<Client>, reads: Vec<Bytes>) -> usize {
+        if reads.is_empty() {
+            return 0;
+        }
+        let bytes: usize = reads.iter().map(|raw| raw.len() + MESSAGE_COST).sum();
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let own = Arc::clone(&client.read_budget).try_acquire_many_owned(cost);
+        let shared = Arc::clone(&self.read_budget).try_acquire_many_owned(cost);
+        let (Ok(own), Ok(shared)) = (own, shared) else {
+            self.turn_away(client, &reads);
+            return reads.len();
+        };
+        let source: Arc<dyn Source> = Arc::<Client>::clone(client);
+        let reads = ClientRequests {
+            source,
+            requests: reads,
+            permits: [Some(own), Some(shared)],
+        };
+        self.verify.put(|backlog| backlog.reads.push(reads));
+        0
     }
 
     /// Hands requests to verification within the budgets, or answers "busy"; returns how many

@@ -2,9 +2,9 @@
 //! written down a second time, sessions included, and none of the code of `kv` or `consensus`
 //! that replicas execute with. What it gives is what every client and every replica must have got.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use consensus::{Batch, ByteList, RequestId, SeqNo};
+use consensus::{Batch, ByteList, Limits, RequestId, SeqNo};
 use crypto::codec::Blob;
 use kv::{Branch, Entry, Expect, Op, OpResult, SimpleOp, SimpleResult, Txn, Version};
 
@@ -30,7 +30,7 @@ struct Session {
 /// One map, and who has asked for what.
 #[derive(Default)]
 pub(crate) struct Reference {
-    rows: BTreeMap<Vec<u8>, (Vec<u8>, Version)>,
+    rows: Rows,
     last_delete: u64,
     /// The slot of the last modification, and how many there were in it.
     clock: (u64, u32),
@@ -42,13 +42,28 @@ pub(crate) struct Reference {
     executed: u64,
     /// Sum of the fingerprints of all rows.
     content: u64,
+    /// What was held after each slot that open reads may have seen; none if nobody reads so.
+    past: Option<VecDeque<Past>>,
+}
+
+type Rows = BTreeMap<Vec<u8>, (Vec<u8>, Version)>;
+
+/// What was held after a slot.
+#[derive(Default)]
+struct Past {
+    /// The last request that was executed.
+    position: u64,
+    rows: Rows,
 }
 
 impl Reference {
-    pub(crate) fn new(window: u64, clients: u32) -> Self {
+    pub(crate) fn new(limits: &Limits, clients: u32) -> Self {
         Reference {
-            window,
+            window: limits.client_window,
             clients,
+            past: limits
+                .quorum_reads
+                .then(|| VecDeque::from([Past::default()])),
             ..Default::default()
         }
     }
@@ -73,6 +88,43 @@ impl Reference {
                 if client.0 < self.clients {
                     self.effects.insert((client.0, session, number), effect);
                 }
+            }
+        }
+        self.remember();
+    }
+
+    /// Keeps what is held now for reads that see it.
+    fn remember(&mut self) {
+        let position = self.executed;
+        let rows = &self.rows;
+        if let Some(past) = &mut self.past
+            && past.back().is_none_or(|last| last.position < position)
+        {
+            past.push_back(Past {
+                position,
+                rows: rows.clone(),
+            });
+        }
+    }
+
+    /// Where the first state was, of those that contain request `floor`, in which reading gives
+    /// these results.
+    pub(crate) fn seen_at(&self, ops: &ByteList, results: &ByteList, floor: u64) -> Option<u64> {
+        let eligible = self.past.iter().flatten().filter(|at| at.position >= floor);
+        let gives = |past: &&Past| {
+            ops.iter()
+                .map(|op| read_at(&past.rows, op))
+                .collect::<ByteList>()
+                == *results
+        };
+        eligible.into_iter().find(gives).map(|past| past.position)
+    }
+
+    /// States before that which contains request `floor` are not needed.
+    pub(crate) fn forget_before(&mut self, floor: u64) {
+        if let Some(past) = &mut self.past {
+            while past.len() > 1 && past.front().is_some_and(|first| first.position < floor) {
+                past.pop_front();
             }
         }
     }
@@ -170,7 +222,7 @@ impl Reference {
                 let op = SimpleOp::Cas { key, expect, value };
                 self.simple(seq, op).into()
             }
-            Op::Scan { start, end, limit } => self.scan(&start, end.as_deref(), limit),
+            Op::Scan { start, end, limit } => scan(&self.rows, &start, end.as_deref(), limit),
             Op::Txn(txn) => self.transact(seq, txn),
         }
     }
@@ -184,13 +236,7 @@ impl Reference {
                     version: self.put(seq, &key, &value),
                 },
             },
-            SimpleOp::Read { key } => match self.rows.get(&key[..]) {
-                Some((value, version)) => SimpleResult::Value {
-                    value: Blob::from(value.clone()),
-                    version: *version,
-                },
-                None => SimpleResult::Absent,
-            },
+            SimpleOp::Read { key } => get(&self.rows, &key),
             SimpleOp::Update { key, value } => match self.rows.contains_key(&key[..]) {
                 true => SimpleResult::Updated {
                     version: self.put(seq, &key, &value),
@@ -227,28 +273,6 @@ impl Reference {
             (Some((_, version)), Expect::Version(expected)) => version == expected,
             (None, Expect::Absent) => true,
             _ => false,
-        }
-    }
-
-    fn scan(&self, start: &[u8], end: Option<&[u8]>, limit: u32) -> OpResult {
-        let mut entries = Vec::new();
-        for (key, (value, version)) in &self.rows {
-            if key[..] < *start || end.is_some_and(|end| key[..] >= *end) {
-                continue;
-            }
-            if entries.len() == limit as usize {
-                let next = Some(Blob::from(key.clone()));
-                return OpResult::Entries { entries, next };
-            }
-            entries.push(Entry {
-                key: Blob::from(key.clone()),
-                value: Blob::from(value.clone()),
-                version: *version,
-            });
-        }
-        OpResult::Entries {
-            entries,
-            next: None,
         }
     }
 
@@ -312,9 +336,51 @@ impl Reference {
     }
 }
 
+fn get(rows: &Rows, key: &[u8]) -> SimpleResult {
+    match rows.get(key) {
+        Some((value, version)) => SimpleResult::Value {
+            value: Blob::from(value.clone()),
+            version: *version,
+        },
+        None => SimpleResult::Absent,
+    }
+}
+
+fn scan(rows: &Rows, start: &[u8], end: Option<&[u8]>, limit: u32) -> OpResult {
+    let mut entries = Vec::new();
+    for (key, (value, version)) in rows {
+        if key[..] < *start || end.is_some_and(|end| key[..] >= *end) {
+            continue;
+        }
+        if entries.len() == limit as usize {
+            let next = Some(Blob::from(key.clone()));
+            return OpResult::Entries { entries, next };
+        }
+        entries.push(Entry {
+            key: Blob::from(key.clone()),
+            value: Blob::from(value.clone()),
+            version: *version,
+        });
+    }
+    OpResult::Entries {
+        entries,
+        next: None,
+    }
+}
+
+/// What reading beside the log gives; nothing for what is no read.
+fn read_at(rows: &Rows, op: &[u8]) -> Vec<u8> {
+    let result = match Op::decode(op) {
+        Ok(Op::Read { key }) => get(rows, &key).into(),
+        Ok(Op::Scan { start, end, limit }) => scan(rows, &start, end.as_deref(), limit),
+        _ => return Vec::new(),
+    };
+    result.encode()
+}
+
 /// The whole state before an atomic request: small in a simulated run.
 struct Snapshot {
-    rows: BTreeMap<Vec<u8>, (Vec<u8>, Version)>,
+    rows: Rows,
     last_delete: u64,
     clock: (u64, u32),
     content: u64,

@@ -43,8 +43,8 @@ pub(super) fn read(table: &mut Section<'_, '_>) -> Workload {
             "read_mode",
             ReadMode::Ordered,
             &Words {
-                now: &[("ordered", ReadMode::Ordered)],
-                later: &["quorum", "stale"],
+                now: &[("ordered", ReadMode::Ordered), ("quorum", ReadMode::Quorum)],
+                later: &["stale"],
             },
         ),
     }

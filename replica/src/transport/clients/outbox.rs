@@ -155,6 +155,13 @@ fn encode_replies(replies: VecDeque<Reply>, frames: &mut Vec<Bytes>) {
 fn cost(reply: &Reply) -> usize {
     match &reply.outcome {
         Outcome::Executed(ResultBody::Full(results)) => REPLY_COST + results.as_bytes().len(),
+        Outcome::Read { body, versions } => {
+            let results = match body {
+                ResultBody::Full(results) => results.as_bytes().len(),
+                ResultBody::Hash(_) => 0,
+            };
+            REPLY_COST + results + 8 * versions.len()
+        }
         _ => REPLY_COST,
     }
 }

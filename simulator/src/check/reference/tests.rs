@@ -88,7 +88,7 @@ fn the_store_and_the_reference_agree_on_random_requests() {
     let rng = &mut rng;
     for _ in 0..12 {
         let mut executor = Executor::new(Arc::clone(&cluster), kv::Store::new());
-        let mut reference = Reference::new(limits.client_window, u32::MAX);
+        let mut reference = Reference::new(&limits, u32::MAX);
         let mut fresh = 0;
         for seq in (1..60).map(SeqNo) {
             let requests = (0..rng.random_range(1..4)).map(|_| {

@@ -66,6 +66,20 @@ fn clients_believe_no_single_liar_and_checks_rest_on_the_others() {
 }
 
 #[test]
+fn reads_beside_the_log_believe_no_liar_either() {
+    let repeat = attacked(
+        r#"[{ replica = 4, behavior = "corrupt-reply", args = { lie = "any" } }]"#,
+        "1s",
+        &["workload.read_mode=quorum"],
+    );
+    assert!(repeat["faults"][0]["acted"].as_u64() >= Some(1));
+    // The other four are n - f: what they agree on needs no liar.
+    let reads = &repeat["quorum_reads"];
+    assert!(reads["accepted"].as_u64() >= Some(1), "{reads}");
+    assert_eq!(repeat["checks"]["linearizable"]["verdict"], "pass");
+}
+
+#[test]
 fn a_liar_that_finds_no_occasion_is_no_attack() {
     let directory = local::directory();
     // A backup makes no proposals that it could contradict.

@@ -47,6 +47,17 @@ fn what_one_client_command_stores_the_next_one_finds() {
         (&read["value"], &read["version"]),
         (&"1".into(), &created.trim().into())
     );
+    // The one that is asked may be behind, and then has an older answer.
+    let stale = client(&cluster, &["get", "a", "--read", "stale"]);
+    let old = stale.code == Some(1) && stale.stderr.contains("no key");
+    assert!(stale.stdout == "1\n" || old, "{}", stale.stderr);
+    let refused = client(&cluster, &["get", "a", "--read", "quorum"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    assert!(
+        refused.stderr.contains("`quorum_reads`"),
+        "{}",
+        refused.stderr
+    );
     says(&cluster, &["update", "a", "2"]);
     says_no(&cluster, &["update", "b", "2"]);
     says(&cluster, &["cas", "a", "3", "--expect", "2"]);

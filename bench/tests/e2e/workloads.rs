@@ -44,6 +44,18 @@ fn kinds(json: &Value) -> Vec<&str> {
 }
 
 #[test]
+fn reads_beside_the_log() {
+    let (json, lines) = passes(&["workload.read_mode=quorum"]);
+    history::assert_linearizable(&lines);
+    let repeat = &json["repeats"][0];
+    let reads = &repeat["quorum_reads"];
+    let number = |name: &str| reads[name].as_u64().unwrap();
+    assert!(number("accepted") > 0, "{reads}");
+    let answered = repeat["latency_us"]["read"]["count"].as_u64().unwrap();
+    assert_eq!(number("accepted") + number("fallen_back"), answered);
+}
+
+#[test]
 fn without_a_disk() {
     let (json, lines) = passes(&["cluster.storage.engine=memory"]);
     history::assert_linearizable(&lines);

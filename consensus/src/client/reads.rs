@@ -60,7 +60,7 @@ struct Answers {
     /// T_read is over.
     until: Instant,
     /// Asked, and neither answered nor lost.
-    awaited: Vec<ReplicaId>,
+    missing: Vec<ReplicaId>,
     groups: Vec<Group>,
 }
 
@@ -107,7 +107,7 @@ impl ClientSession {
             .replicas()
             .filter(|id| self.presumed.is_connected(*id))
             .collect();
-        let (need, to, awaited) = match grade {
+        let (need, to, missing) = match grade {
             Grade::Quorum => (self.cluster.quorums().read_replies(), To::All, connected),
             Grade::Stale => {
                 // In turn, so that none has all the work.
@@ -118,11 +118,11 @@ impl ClientSession {
             }
         };
         let patience = self.pace.read_timeout.max(self.typical * PATIENCE);
-        let possible = awaited.len() >= need;
+        let possible = missing.len() >= need;
         let answers = possible.then(|| Answers {
             need,
             until: now + patience,
-            awaited,
+            missing,
             groups: Vec::new(),
         });
         let open = Open {
@@ -237,7 +237,7 @@ impl ClientSession {
         for number in open {
             let open = self.reads.open.get_mut(&number);
             if let Some(answers) = open.and_then(|open| open.answers.as_mut()) {
-                answers.awaited.retain(|id| *id != replica);
+                answers.missing.retain(|id| *id != replica);
                 self.judge(number, now, out);
             }
         }
@@ -337,10 +337,10 @@ impl Open {
 impl Answers {
     /// Each replica counts once, with its first answer.
     fn count(&mut self, reply: Reply) {
-        let Some(at) = self.awaited.iter().position(|id| *id == reply.replica) else {
+        let Some(at) = self.missing.iter().position(|id| *id == reply.replica) else {
             return;
         };
-        self.awaited.swap_remove(at);
+        self.missing.swap_remove(at);
         let Outcome::Read { body, versions } = &reply.outcome else {
             return;
         };
@@ -367,14 +367,14 @@ impl Answers {
     }
 
     fn verdict(&mut self) -> Verdict {
-        let (need, awaited) = (self.need, self.awaited.len());
+        let (need, missing) = (self.need, self.missing.len());
         let wins = |group: &Group| group.from.len() >= need && group.body.is_some();
         if let Some(at) = self.groups.iter().position(wins) {
             return Verdict::Accepted(self.groups.swap_remove(at));
         }
         let most = self.groups.iter().map(|group| group.from.len()).max();
         // A group that is large enough may still wait for its body.
-        let possible = awaited > 0 && most.unwrap_or(0) + awaited >= need;
+        let possible = missing > 0 && most.unwrap_or(0) + missing >= need;
         match possible {
             true => Verdict::Open,
             false => Verdict::Hopeless,

@@ -122,7 +122,7 @@ impl Desk {
                 client: ClientId(id),
                 session: 1,
             };
-            let signer = Arc::new(signer("client", id));
+            let signer = Arc::new(signer("client", u64::from(id)));
             let mut session =
                 ClientSession::new(Arc::clone(&cluster), who, signer, Pace::default(), 1);
             for replica in cluster.members() {

@@ -14,7 +14,7 @@ use simulator::{Config, Faults, Signatures, Trick};
 use crate::cluster;
 use crate::emulation::LinkSettings;
 use crate::scenario::schema::{
-    Choice, ClientAttack, Fault, FaultKind, FaultTarget, LoadModel, Scenario,
+    Choice, ClientAttack, Fault, FaultKind, FaultTarget, LoadModel, ReadMode, Scenario,
 };
 
 /// Clients that are simulated at most: more of them only take turns.

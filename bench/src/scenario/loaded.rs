@@ -9,7 +9,7 @@ use super::over::{OVER, apply_axis};
 use super::problem::{Problem, ScenarioError};
 use super::read::{self, sweep::Written};
 use super::reading::{Origin, Reading};
-use super::schema::Scenario;
+use super::schema::{OpKind, Scenario};
 use super::source::{QUICKSTART, Source, gather};
 use super::tree::{Layers, SET, SourceText, Table, apply_override, merge, parse};
 
@@ -283,11 +283,16 @@ impl Loaded {
             let value = lookup(tree, path)?;
             Some(format!("{} = {value}", path.strip_prefix(&prefix)?))
         };
-        let entries: Vec<String> = self
+        let mut entries: Vec<String> = self
             .origins
             .iter()
             .filter_map(|(path, _)| entry(path))
             .collect();
+        // A mix that nobody wrote has one origin for all of it.
+        if entries.is_empty() && shown == "workload.mix" {
+            let paths = OpKind::ALL.map(|kind| format!("{prefix}{}", kind.name()));
+            entries = paths.iter().filter_map(|path| entry(path)).collect();
+        }
         if entries.is_empty() {
             table.to_string()
         } else {

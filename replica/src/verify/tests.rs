@@ -113,10 +113,15 @@ impl Stage {
         });
     }
 
+    /// One round; what passed.
+    fn pass(&mut self) -> Vec<Verified<Request>> {
+        let round = self.lanes.next_round();
+        self.worker.clients(round, &mut self.lanes)
+    }
+
     /// One round; how many signatures were verified one by one, and how many in batches.
     fn round(&mut self) -> (usize, usize) {
-        let round = self.lanes.next_round();
-        let _: Vec<Verified<Request>> = self.worker.clients(round, &mut self.lanes);
+        self.pass();
         let taken = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
         (taken(&self.scheme.single), taken(&self.scheme.batched))
     }
@@ -151,8 +156,7 @@ fn a_flood_costs_another_client_at_most_one_request_in_two() {
     let mut stage = Stage::new();
     stage.push(2, 1..=1000, true);
     stage.push(3, 1..=100, true);
-    stage.round();
-    let passed = stage.worker.core.take(None).unwrap().requests;
+    let passed = stage.pass();
     let of = |client| {
         passed
             .iter()

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::completion::{Completion, Waiter};
 use crate::error::{ObserveError, RequestError};
+use crate::joined::JoinedReads;
 use crate::lanes::Lanes;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::state::HubReport;
@@ -60,6 +61,7 @@ struct Owner {
     session: ClientSession,
     /// Who waits for which number.
     waiting: BTreeMap<u64, Waiter>,
+    reads: JoinedReads,
     /// Submissions that find no room in the window, and since when they wait; bounded by W.
     backlog: VecDeque<(Instant, Submission)>,
 }
@@ -91,6 +93,8 @@ pub(crate) struct Actor {
     origin: tokio::time::Instant,
     owners: Vec<Owner>,
     owner_of: BTreeMap<ClientId, usize>,
+    /// Whose reads of this turn are to be sent.
+    readers: Vec<usize>,
     lanes: Lanes,
     events: mpsc::Receiver<LinkEvent>,
     commands: mpsc::Receiver<Command>,
@@ -117,6 +121,7 @@ impl Actor {
         let owner = |session| Owner {
             session,
             waiting: BTreeMap::new(),
+            reads: JoinedReads::default(),
             backlog: VecDeque::new(),
         };
         let owners = sessions
@@ -128,6 +133,7 @@ impl Actor {
             origin: tokio::time::Instant::now(),
             owners,
             owner_of,
+            readers: Vec::new(),
             lanes,
             events,
             commands,
@@ -170,6 +176,7 @@ impl Actor {
             if closed || self.drain() {
                 return;
             }
+            self.submit_reads();
             self.tick();
             self.lanes.flush();
         }
@@ -287,7 +294,9 @@ impl Actor {
             return;
         };
         if let How::Read(grade) = submission.how {
-            self.read(at, submission, grade, now);
+            if owner.reads.push(grade, submission.ops, submission.waiter) {
+                self.readers.push(at);
+            }
         } else if owner.backlog.is_empty() && owner.session.has_room() {
             self.submit(at, submission, now);
         } else if owner.backlog.len() < most {
@@ -315,19 +324,15 @@ impl Actor {
         self.send();
     }
 
-    /// A read; there are no more of them than requests, and none waits for room.
-    fn read(&mut self, at: usize, submission: Submission, grade: Grade, now: Instant) {
-        let Some(owner) = self.owners.get_mut(at) else {
-            return;
-        };
-        let Submission { ops, waiter, .. } = submission;
-        match owner.session.read(&ops, grade, now, &mut self.actions) {
-            Ok(nonce) => {
-                owner.waiting.insert(nonce, waiter);
+    /// The reads of this turn; there are no more of them than requests, and none waits for room.
+    fn submit_reads(&mut self) {
+        let now = self.now();
+        for at in std::mem::take(&mut self.readers) {
+            if let Some(Owner { session, reads, .. }) = self.owners.get_mut(at) {
+                reads.submit(session, self.cluster.limits(), now, &mut self.actions);
             }
-            Err(error) => waiter.answer(Err(error.into())),
+            self.send();
         }
-        self.send();
     }
 
     /// What submitting has brought about: it sends, and has no result yet.
@@ -359,11 +364,10 @@ impl Actor {
                     }
                 }
                 Action::ReadCompleted { completed, path } => {
-                    if let Some(waiter) = owner.waiting.remove(&completed.number) {
-                        waiter.answer(Completion::of(completed, Some(path), self.origin));
-                    }
+                    owner.reads.completed(completed, path, self.origin);
                 }
                 Action::TimedOut(timed_out) => {
+                    owner.reads.timed_out(&timed_out);
                     if let Some(waiter) = owner.waiting.remove(&timed_out.number) {
                         waiter.answer(Err(RequestError::TimedOut(Box::new(timed_out))));
                     }

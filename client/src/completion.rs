@@ -19,6 +19,9 @@ pub struct Completion {
     pub seq: SeqNo,
     /// How a read came by it; none for what was to be ordered from the start.
     pub read: Option<ReadPath>,
+    /// Is it the first, or only, result that its request or READ has brought? Reads of one turn are
+    /// joined; counting these counts what was sent.
+    pub leads: bool,
     /// The epoch and view that were presumed then.
     pub term: Term,
     /// The replicas whose matching replies were counted.
@@ -60,6 +63,7 @@ impl Completion {
             results,
             seq: completed.seq,
             read,
+            leads: true,
             term: completed.term,
             matching: completed.matching,
             differing: completed.differing,

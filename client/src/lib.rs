@@ -18,6 +18,7 @@ mod actor;
 mod completion;
 mod error;
 mod hub;
+mod joined;
 mod lanes;
 mod link;
 mod operations;

@@ -409,15 +409,18 @@ impl Worker {
         match result {
             Ok(completion) => {
                 let beside_the_log = completion.read == Some(ReadPath::Quorum);
-                self.report.answered_requests += u64::from(!beside_the_log);
+                let a_request = completion.leads && !beside_the_log;
+                self.report.answered_requests += u64::from(a_request);
                 if completion.read.is_some() {
                     let count = total(&request.operations);
                     recorder.quorum_read(request.intended_ns, beside_the_log, count);
                 }
-                self.report.retransmissions += u64::from(completion.retransmissions);
-                self.report.differing += completion.differing.len() as u64;
-                for _ in 0..completion.busy {
-                    recorder.busy_reply(request.intended_ns);
+                if completion.leads {
+                    self.report.retransmissions += u64::from(completion.retransmissions);
+                    self.report.differing += completion.differing.len() as u64;
+                    for _ in 0..completion.busy {
+                        recorder.busy_reply(request.intended_ns);
+                    }
                 }
                 let times = Times {
                     intended_ns: request.intended_ns,

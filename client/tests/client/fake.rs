@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use client::{Hub, HubSettings, Pace};
 use consensus::{
-    ByteList, ClientId, Cluster, FastQuorum, Keyring, Limits, Outcome, Policy, ReplicaId, Reply,
-    Request, ResultBody, SeqNo, Term,
+    ByteList, ClientId, Cluster, FastQuorum, Keyring, Limits, Outcome, Policy, Read, ReplicaId,
+    Reply, Request, ResultBody, SeqNo, Term,
 };
 use crypto::SecretKey;
 use crypto::codec::Blob;
@@ -61,13 +61,18 @@ pub(crate) struct Fake {
 struct Shared {
     behaviour: Mutex<Behaviour>,
     received: AtomicU64,
+    reads: Mutex<Vec<usize>>,
 }
 
 impl FakeCluster {
     pub(crate) fn start(clients: u32) -> Self {
+        Self::start_with(clients, Limits::default())
+    }
+
+    pub(crate) fn start_with(clients: u32, limits: Limits) -> Self {
         let replicas: Vec<_> = (0..N).map(|id| replica_key(id).public()).collect();
         let client_keys: Vec<_> = (0..clients).map(|id| client_key(id).public()).collect();
-        let (fast, limits) = (FastQuorum::Strong, Limits::default());
+        let fast = FastQuorum::Strong;
         let cluster = Cluster::genesis(
             1,
             fast,
@@ -82,6 +87,7 @@ impl FakeCluster {
             let shared = Arc::new(Shared {
                 behaviour: Mutex::new(Behaviour::Honest),
                 received: AtomicU64::new(0),
+                reads: Mutex::default(),
             });
             let address = SocketAddr::from(([127, 0, 0, 1], 0));
             let mut fake = Fake {
@@ -130,6 +136,11 @@ impl FakeCluster {
             .shared
             .received
             .load(Ordering::Relaxed)
+    }
+
+    /// How many operations each READ had that `replica` got.
+    pub(crate) fn reads(&self, replica: usize) -> Vec<usize> {
+        self.replicas[replica].shared.reads.lock().unwrap().clone()
     }
 
     pub(crate) fn kill(&mut self, replica: usize) {
@@ -257,8 +268,14 @@ async fn serve(
                         }
                     }
                 },
-                // No answer: the client has the read ordered.
-                ToReplica::Reads(_) => {}
+                ToReplica::Reads(reads) => for Blob(raw) in reads {
+                    let read = Read::parse(raw, cluster.limits()).unwrap();
+                    shared.reads.lock().unwrap().push(read.ops.len());
+                    let behaviour = *shared.behaviour.lock().unwrap();
+                    if behaviour != Behaviour::Silent {
+                        answers.push(answer(id, &read, behaviour));
+                    }
+                },
                 ToReplica::Observe { from_seq } => {
                     let observation = Observation {
                         status_json: Blob(format!(r#"{{"view":0,"id":{}}}"#, id.0).into()),
@@ -300,12 +317,26 @@ fn reply(replica: ReplicaId, request: &Request, seq: SeqNo, outcome: Outcome) ->
     }
 }
 
-/// Results that depend on nothing but the request: reads find their own key as value.
+fn answer(replica: ReplicaId, read: &Read, behaviour: Behaviour) -> Reply {
+    let body = body(&read.ops, SeqNo(1), behaviour);
+    let versions = vec![SeqNo(1); read.ops.len()];
+    Reply {
+        term: Term::default(),
+        replica,
+        id: read.id,
+        seq: SeqNo(1),
+        outcome: Outcome::Read { body, versions },
+    }
+}
+
 fn outcome(request: &Request, behaviour: Behaviour) -> Outcome {
-    let version = Version {
-        seq: SeqNo(request.id.number),
-        rank: 0,
-    };
+    let seq = SeqNo(request.id.number);
+    Outcome::Executed(body(&request.ops, seq, behaviour))
+}
+
+/// Results that depend on nothing but the request: reads find their own key as value.
+fn body(ops: &ByteList, seq: SeqNo, behaviour: Behaviour) -> ResultBody {
+    let version = Version { seq, rank: 0 };
     let result = |op: &[u8]| match Op::decode(op).unwrap() {
         Op::Read { key } if key.starts_with(b"absent") => OpResult::Absent,
         Op::Read { .. } if behaviour == Behaviour::Lying => OpResult::Value {
@@ -320,12 +351,12 @@ fn outcome(request: &Request, behaviour: Behaviour) -> Outcome {
         Op::Update { .. } | Op::Delete { .. } => OpResult::NotFound,
         _ => OpResult::Put { version },
     };
-    let results: ByteList = request.ops.iter().map(|op| result(op).encode()).collect();
+    let results: ByteList = ops.iter().map(|op| result(op).encode()).collect();
     let full = ResultBody::Full(results);
-    Outcome::Executed(match behaviour {
+    match behaviour {
         Behaviour::HashOnly => ResultBody::Hash(full.digest()),
         _ => full,
-    })
+    }
 }
 
 pub(crate) fn client_key(id: u32) -> SecretKey {

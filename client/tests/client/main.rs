@@ -4,6 +4,7 @@
 
 mod cli;
 mod fake;
+mod joined;
 mod library;
 #[path = "../../../network/tests/common/relay.rs"]
 mod relay;

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use network::socket::BUFFER_BYTES;
 
+use super::costs::costs;
 use super::finding::Finding;
-use crate::machine::{
-    clock, free_bytes, in_memory, load_average, open_files, round_trip, signatures, sync_latency,
-    udp_buffers,
-};
+use crate::machine::{Costs, Effort, clock, free_bytes, load_average, open_files, udp_buffers};
 use crate::record::Environment;
 use crate::report::units;
 
@@ -20,8 +18,6 @@ const MEMORY_BYTES_MIN: u64 = 2 << 30;
 const OPEN_FILES_MIN: u64 = 1_024;
 /// Ten minutes of load leave a few hundred megabytes.
 const FREE_BYTES_MIN: u64 = 1 << 30;
-/// From here on the disk and not the protocol sets the pace of votes.
-const SYNC_MEDIAN_MAX_S: f64 = 5e-3;
 /// A look at the clock that costs this much shows in latencies of microseconds.
 const LOOK_MAX_NS: f64 = 1_000.0;
 /// Steps of this size show in them, too.
@@ -36,9 +32,11 @@ pub fn examine(directory: &Path, environment: &Environment) -> Vec<Finding> {
     findings.extend(load(environment));
     findings.extend(buffers());
     findings.push(files());
-    findings.extend(disk(directory));
-    findings.extend(crypto());
-    findings.push(quic());
+    findings.push(room(directory));
+    findings.extend(costs(
+        &Costs::measure(directory, Effort::Thorough),
+        directory,
+    ));
     findings.push(time());
     findings
 }
@@ -149,8 +147,8 @@ fn files() -> Finding {
     )
 }
 
-fn disk(directory: &Path) -> Vec<Finding> {
-    let mut findings = vec![match free_bytes(directory) {
+fn room(directory: &Path) -> Finding {
+    match free_bytes(directory) {
         Err(error) => Finding::unknown("free_bytes", "free disk", error),
         Ok(bytes) => Finding::ok(
             "free_bytes",
@@ -162,81 +160,6 @@ fn disk(directory: &Path) -> Vec<Finding> {
             bytes < FREE_BYTES_MIN,
             "long runs need more: make room, or choose another place with --results DIR",
         ),
-    }];
-    let memory = in_memory(directory).unwrap_or(false);
-    for (bytes, name, title) in [
-        (4 << 10, "fsync_4k_median_us", "fsync of 4 KiB"),
-        (64 << 10, "fsync_64k_median_us", "fsync of 64 KiB"),
-    ] {
-        findings.push(match sync_latency(directory, bytes) {
-            Err(error) => Finding::unknown(name, title, error),
-            Ok(measured) => {
-                let us = |seconds: f64| units::time(seconds * 1e6);
-                let text = format!(
-                    "median {}, p99 {}, of {}",
-                    us(measured.median_s),
-                    us(measured.p99_s),
-                    measured.count
-                );
-                let slow = measured.median_s > SYNC_MEDIAN_MAX_S;
-                let remedy = if memory {
-                    "this file system lives in memory: `durability = full` promises nothing here; choose a disk with --results DIR and `bench run -o DIR`"
-                } else {
-                    "every vote waits for one: use a local SSD, or say `durability = off` and mean it"
-                };
-                Finding::ok(name, title, measured.median_s * 1e6, text)
-                    .warn_if(slow || memory, remedy)
-            }
-        });
-    }
-    findings
-}
-
-fn crypto() -> [Finding; 4] {
-    let speed = signatures();
-    let time = |name, title, seconds: f64| {
-        let us = seconds * 1e6;
-        let text = format!(
-            "{}, {} on one core",
-            units::time(us),
-            units::rate(1.0 / seconds)
-        );
-        Finding::ok(name, title, us, text)
-    };
-    let hash = format!("{}/s on one core", units::bytes(speed.hash_bytes_s));
-    [
-        time("sign_us", "signing", speed.sign_s),
-        time("verify_us", "verifying one", speed.verify_s),
-        time(
-            "verify_batched_us",
-            "verifying in batches",
-            speed.verify_batched_s,
-        )
-        .warn_if(
-            speed.verify_batched_s > speed.verify_s,
-            "batches are slower than single signatures: something disturbed the measurement, or the build is not optimised",
-        ),
-        Finding::ok("hash_bytes_s", "hashing", speed.hash_bytes_s, hash),
-    ]
-}
-
-fn quic() -> Finding {
-    let (name, title) = ("quic_round_trip_median_us", "QUIC round trip");
-    match round_trip() {
-        Err(why) => Finding::unknown(name, title, why),
-        Ok(measured) => {
-            let us = |seconds: f64| units::time(seconds * 1e6);
-            let text = format!(
-                "median {}, p99 {}, {} bytes over loopback",
-                us(measured.median_s),
-                us(measured.p99_s),
-                measured.bytes
-            );
-            Finding::ok(name, title, measured.median_s * 1e6, text).warn_if(
-                measured.p99_s > SYNC_MEDIAN_MAX_S,
-                "on loopback that is waiting for a core: stop what else runs",
-            )
-        }
     }
 }
 
@@ -272,7 +195,16 @@ mod tests {
         for name in [
             "udp_receive_buffer_bytes",
             "fsync_4k_median_us",
+            "fsync_64k_median_us",
+            "sign_us",
+            "verify_us",
+            "verify_batched_64_us",
+            "verify_batched_us",
+            "hash_128_us",
+            "hash_bytes_s",
             "quic_round_trip_median_us",
+            "signature_bound_ops_s",
+            "hop_bound_us",
             "clock_step_ns",
         ] {
             let finding = findings.iter().find(|finding| finding.name == name);

@@ -7,6 +7,7 @@
 //!
 //! The noise floor is kept beside the results, where `bench compare` looks for it.
 
+mod costs;
 mod examine;
 mod finding;
 mod noise;

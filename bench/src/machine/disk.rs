@@ -6,11 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::quantile;
 
-/// Writes that are measured at most.
-const WRITES_MAX: usize = 100;
-/// And how long at most; a slow disk is known after fewer.
-const TIME_MAX: Duration = Duration::from_secs(2);
-
 /// Times from the beginning of a write to the end of its `fdatasync`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SyncLatency {
@@ -24,16 +19,22 @@ pub struct SyncLatency {
     pub p99_s: f64,
 }
 
-/// Appends `bytes` to a temporary file in `directory` and syncs it, again and again.
+/// Appends `bytes` to a temporary file in `directory` and syncs it, at most `writes_max` times (and at least once), and not for much longer
+/// than `time_max`: a slow disk is known after few.
 ///
 /// # Errors
 /// The disk's.
-pub fn sync_latency(directory: &Path, bytes: usize) -> io::Result<SyncLatency> {
+pub fn sync_latency(
+    directory: &Path,
+    bytes: usize,
+    writes_max: usize,
+    time_max: Duration,
+) -> io::Result<SyncLatency> {
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     let content = vec![0x5a_u8; bytes];
     let began = Instant::now();
-    let mut times = Vec::with_capacity(WRITES_MAX);
-    while times.len() < WRITES_MAX && (times.is_empty() || began.elapsed() < TIME_MAX) {
+    let mut times = Vec::with_capacity(writes_max);
+    while times.is_empty() || (times.len() < writes_max && began.elapsed() < time_max) {
         let before = Instant::now();
         file.write_all(&content)?;
         file.as_file().sync_data()?;
@@ -58,10 +59,13 @@ mod tests {
     #[test]
     fn every_write_counts_and_nothing_is_left_behind() {
         let place = tempfile::tempdir().unwrap();
-        let measured = sync_latency(place.path(), 4096).unwrap();
-        assert!(measured.count >= 1 && measured.count <= WRITES_MAX);
+        let long = Duration::from_secs(600);
+        let measured = sync_latency(place.path(), 4096, 7, long).unwrap();
+        assert_eq!((measured.bytes, measured.count), (4096, 7));
         assert!(measured.median_s > 0.0 && measured.p99_s >= measured.median_s);
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
-        assert!(sync_latency(&place.path().join("none"), 1).is_err());
+        let at_least_one = sync_latency(place.path(), 1, 7, Duration::ZERO).unwrap();
+        assert_eq!(at_least_one.count, 1);
+        assert!(sync_latency(&place.path().join("none"), 1, 7, long).is_err());
     }
 }

@@ -1,16 +1,20 @@
 //! What this machine can do, measured: the parts that every figure of a run rests on.
 
 mod clock;
+mod costs;
 mod disk;
+mod hops;
 mod limits;
 mod quic;
 mod signatures;
 
 pub use clock::{Clock, clock};
+pub use costs::{Costs, Effort, WRITE_BYTES, cores};
 pub use disk::{SyncLatency, sync_latency};
+pub use hops::{HopPath, StepCosts};
 pub use limits::{free_bytes, in_memory, load_average, open_files, udp_buffers};
 pub use quic::{RoundTrip, round_trip};
-pub use signatures::{Signatures, signatures};
+pub use signatures::{Signatures, signatures, verify_together_s};
 
 /// The value at or below which this share of the sorted values lies (nearest rank); `None` without values.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {

@@ -1,16 +1,6 @@
-//! What a repeat cost, and how far it is from what the hardware allows, in run.json.
+//! What a repeat cost, in run.json.
 
 use serde::{Deserialize, Serialize};
-
-/// How far the throughput is from what signatures allow on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Bounds {
-    /// Operations per second if the machine did nothing but sign and verify.
-    pub signature_bound_ops_s: f64,
-    /// Throughput as a share of that.
-    pub signature_bound_share: f64,
-}
 
 /// What the repeat cost.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -13,6 +13,7 @@
 
 mod acknowledged;
 mod atomic_file;
+mod bounds;
 mod by_client;
 mod client_attack;
 mod conditions;
@@ -44,11 +45,12 @@ mod timeseries;
 
 pub use acknowledged::{Acknowledged, KEYS_MAX, Written};
 pub use atomic_file::{AtomicFile, write_file, write_json};
+pub use bounds::{Bounds, MeasuredCosts};
 pub use by_client::ClientService;
 pub use client_attack::ClientAttackFact;
 pub use conditions::{MachineFacts, Stationarity, Steadiness, Trend};
 pub use consensus_facts::{BatchSizes, ConsensusFacts};
-pub use cost::{Bounds, ProcessResources, ReplicaResources, Resources};
+pub use cost::{ProcessResources, ReplicaResources, Resources};
 pub use counters::Counters;
 pub use directory::{
     DirectoryError, INCOMPLETE_MARK, RepeatDirectory, RunDirectory, check_writable,

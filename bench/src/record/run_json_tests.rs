@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::super::{BatchSizes, ReplicaResources};
+use super::super::{BatchSizes, MeasuredCosts, ReplicaResources};
 use super::*;
 
 /// Every path that the documentation promises, so that a rename is noticed here.
@@ -13,6 +13,17 @@ fn the_document_has_every_field_of_the_contract() {
         resources: Resources {
             replicas: vec![ReplicaResources::default()],
             ..Resources::default()
+        },
+        bounds: Bounds {
+            hop_bound_ms: Some(0.5),
+            hop_bound_share: Some(0.5),
+            costs: Some(MeasuredCosts {
+                fsync_4k_us: Some(1.0),
+                fsync_64k_us: Some(1.0),
+                quic_round_trip_us: Some(1.0),
+                ..MeasuredCosts::default()
+            }),
+            ..Bounds::default()
         },
         ..Repeat::default()
     };
@@ -41,6 +52,10 @@ fn the_document_has_every_field_of_the_contract() {
         repeats/0/faults/0/first_commit_ms repeats/0/faults/0/recovered_95_ms
         repeats/0/evidence/0/culprit repeats/0/evidence/0/kind repeats/0/evidence/0/file
         repeats/0/bounds/signature_bound_ops_s repeats/0/bounds/signature_bound_share
+        repeats/0/bounds/hop_bound_ms repeats/0/bounds/hop_bound_share repeats/0/bounds/costs/cores
+        repeats/0/bounds/costs/sign_us repeats/0/bounds/costs/verify_us repeats/0/bounds/costs/verify_batched_64_us
+        repeats/0/bounds/costs/verify_batched_us repeats/0/bounds/costs/hash_128_us repeats/0/bounds/costs/hash_bytes_s
+        repeats/0/bounds/costs/fsync_4k_us repeats/0/bounds/costs/fsync_64k_us repeats/0/bounds/costs/quic_round_trip_us
         repeats/0/resources/replicas/0/id repeats/0/resources/replicas/0/cpu_s repeats/0/resources/replicas/0/rss_max_bytes
         repeats/0/resources/replicas/0/bytes_sent repeats/0/resources/replicas/0/fsyncs repeats/0/resources/load_generator
         repeats/0/history/mode repeats/0/history/lines repeats/0/history/ok_measured

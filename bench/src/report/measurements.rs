@@ -7,7 +7,7 @@ use super::setup::Setup;
 use super::units;
 use crate::judge::why_nothing_succeeded;
 use crate::record::{
-    Counters, Estimate, EstimateMethod, LatencySummary, Repeat, ReplicaResources, Run,
+    Bounds, Counters, Estimate, EstimateMethod, LatencySummary, Repeat, ReplicaResources, Run,
 };
 use crate::scenario::schema::OpKind;
 
@@ -116,6 +116,7 @@ pub(super) fn latency(run: &Run) -> Option<Section> {
             format!("p50 {p50}, p99 {p99}, over all operations"),
         ));
     }
+    facts.extend(hop_bound(run));
     let mut remark = "from the intended start".to_owned();
     if run.repeats.len() > 1 {
         remark.push_str("; medians over the repeats, count is the sum");
@@ -130,6 +131,24 @@ pub(super) fn latency(run: &Run) -> Option<Section> {
         }),
         ..Section::default()
     })
+}
+
+/// The least that an operation could take, beside the median; nothing if a repeat does not know it.
+fn hop_bound(run: &Run) -> Option<(&'static str, String)> {
+    let all = |of: fn(&Bounds) -> Option<f64>| -> Option<Vec<f64>> {
+        run.repeats
+            .iter()
+            .map(|repeat| of(&repeat.bounds))
+            .collect()
+    };
+    let bound_ms = median(all(|bounds| bounds.hop_bound_ms)?.into_iter());
+    let share = median(all(|bounds| bounds.hop_bound_share)?.into_iter());
+    let text = format!(
+        "{} of p50: the {} that delays, fsyncs and signatures alone would take",
+        units::share(share),
+        units::time(bound_ms * 1e3)
+    );
+    (share > 0.0).then_some(("bound", text))
 }
 
 pub(super) fn consensus(run: &Run) -> Section {

@@ -72,6 +72,9 @@ fn run() -> Run {
         bounds: Bounds {
             signature_bound_ops_s: 20_492.0,
             signature_bound_share: 0.25,
+            hop_bound_ms: Some(0.42),
+            hop_bound_share: Some(0.35),
+            costs: None,
         },
         resources: Resources {
             replicas: (0..5)
@@ -146,6 +149,7 @@ Throughput  operations answered, durability full
   bound           25 % of the 20,492/s that signatures alone would allow on this machine
 
 Latency  from the intended start
+  bound           35 % of p50: the 420 us that delays, fsyncs and signatures alone would take
   operation    count       p50       p90       p99     p99.9       max
  ----------------------------------------------------------------------
   all         51,230   1.20 ms   2.40 ms   5.10 ms   12.3 ms   31.0 ms

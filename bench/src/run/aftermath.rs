@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::links::Network;
 use super::liveness::{Disturbed, Watched};
 use super::repeat::{Measured, Running, Target, unwritable};
-use super::{bounds, checks, facts, faults};
+use super::{checks, facts, faults};
 use replica::observer::status::ReplicaStatus;
 
 use crate::check::{
@@ -142,11 +142,8 @@ impl Running<'_> {
         repeat.network = self.network.as_ref().map(|network| network.facts());
         self.warnings
             .extend(repeat.network.as_ref().and_then(Network::doubt));
-        repeat.bounds = bounds::measure(
-            self.scenario.cluster.n,
-            self.scenario.load.ops_per_request,
-            repeat.throughput_ops_s,
-        );
+        repeat.bounds = self.yardstick.bounds(self.scenario, &repeat);
+        self.warnings.extend(self.yardstick.doubts());
         self.doubt(&repeat, measured.generator_share);
 
         let since_measured = self.clock.now_ns().saturating_sub(self.measured_ns);

@@ -15,6 +15,7 @@ use network::genesis::CLUSTER_FILE;
 
 use self::events::EarlyEvent;
 use super::aftermath::RepeatOutcome;
+use super::bounds::Yardstick;
 use super::facts::{self, Ends};
 use super::faults::{Injected, OutsidersWorld, Progressed, Timeline, TimelinePlan};
 use super::links::Network;
@@ -89,6 +90,8 @@ pub(super) struct Running<'r> {
     pub(super) scenario: &'r Scenario,
     pub(super) seed: u64,
     pub(super) directory: RepeatDirectory,
+    /// What the machine would allow.
+    pub(super) yardstick: Yardstick,
     pub(super) target: Target,
     pub(super) threads: Vec<LoadThread>,
     pub(super) clock: Clock,
@@ -172,6 +175,9 @@ impl<'r> Running<'r> {
         let history = HistoryWriter::start(&directory.join("history.jsonl"), mode, seed)
             .map_err(|error| unwritable(&directory.path(), &error))?;
 
+        // Before there is anything that would be measured with it.
+        let local = options.attach.is_none();
+        let yardstick = Yardstick::measure(&directory.path(), scenario, local);
         let (target, file, mut keys) = match &options.attach {
             Some(path) => {
                 let (file, keys) = cluster::attach(path, scenario.load.clients)?;
@@ -229,6 +235,7 @@ impl<'r> Running<'r> {
             scenario,
             seed,
             directory,
+            yardstick,
             target,
             threads: Vec::new(),
             clock,

@@ -17,6 +17,7 @@ mod peers;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
 use consensus::protocol::admit_all;
@@ -29,7 +30,7 @@ use crate::driver::ports::{Describe, Milestone};
 use crate::evidence::{Testify, Witness};
 use crate::inbox::{Backlog, Closed, Inbox};
 use crate::observer::Observer;
-pub use lanes::{CLIENT_WAITING_MAX, ROUND_REQUESTS_MAX, ROUND_SUSPECTS_MAX};
+pub use lanes::{CLIENT_WAITING_MAX, ROUND_REQUESTS_MAX, ROUND_SUSPECTS_MAX, SUSPECT_PACE};
 use lanes::{Lanes, Round, Waiting};
 use peers::PeerQueues;
 pub use peers::{ROUND_BULK_MAX, ROUND_FORWARDS_MAX};
@@ -157,11 +158,16 @@ impl<M> Worker<M> {
         D: Describe<P::Wire>,
     {
         // What is beyond a round's share, while more urgent things may have come in.
-        let (mut requests, mut reads) = (Lanes::default(), Lanes::default());
+        let begun = Instant::now();
+        let (mut requests, mut reads) = (Lanes::new(begun), Lanes::new(begun));
         let mut from_peers = PeerQueues::default();
         loop {
-            let idle = requests.is_empty() && reads.is_empty() && from_peers.is_empty();
-            let until = (!idle).then(std::time::Instant::now);
+            let now = Instant::now();
+            let due = [requests.due(now), reads.due(now)];
+            let until = match from_peers.is_empty() {
+                true => due.into_iter().flatten().min(),
+                false => Some(now),
+            };
             let backlog = inbox.take(until)?;
             for arrived in backlog.clients {
                 requests.push(arrived);
@@ -178,13 +184,13 @@ impl<M> Worker<M> {
             for round in [votes, bulk, forwarded] {
                 self.admit::<P>(round)?;
             }
-            let round = requests.next_round();
+            let round = requests.next_round(Instant::now());
             let good: Vec<Verified<Request>> = self.clients(round, &mut requests);
             if !good.is_empty() {
                 self.core
                     .put_with_room(|burst| burst.requests.extend(good))?;
             }
-            let round = reads.next_round();
+            let round = reads.next_round(Instant::now());
             let good: Vec<Verified<Read>> = self.clients(round, &mut reads);
             if !good.is_empty() {
                 self.core.put_with_room(|burst| burst.reads.extend(good))?;

@@ -5,10 +5,12 @@
 //! queue in order of arrival would make everybody wait for it. In turn, a client with one request
 //! waits for one request of each of the others. A client whose signatures were bad is suspect: its
 //! requests are verified apart from the others', since one bad signature makes a whole batch be
-//! verified one by one, and only a few of them in a round.
+//! verified one by one, and only so many in a second, however idle the worker is: the processor may
+//! be wanted elsewhere.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use consensus::ClientId;
@@ -21,6 +23,9 @@ use crate::transport::clients::claimed_id;
 pub const ROUND_REQUESTS_MAX: usize = 256;
 /// Requests of suspects in one round.
 pub const ROUND_SUSPECTS_MAX: usize = 8;
+/// Time for each request of a suspect: 40 us of it are work, and whoever is none after all has shown
+/// that after a fifteenth of a second.
+pub const SUSPECT_PACE: Duration = Duration::from_millis(1);
 /// Requests of one client that wait at a worker: four windows; more are answered "busy".
 pub const CLIENT_WAITING_MAX: usize = 1024;
 /// Good signatures in a row after which a client is no suspect any more.
@@ -46,7 +51,6 @@ pub(super) struct Round {
 }
 
 /// The queues of one worker.
-#[derive(Default)]
 pub(super) struct Lanes {
     /// Bounded by [`CLIENT_WAITING_MAX`] each, and by the budgets of the connections together.
     queues: BTreeMap<ClientId, VecDeque<Waiting>>,
@@ -54,11 +58,28 @@ pub(super) struct Lanes {
     turn: VecDeque<ClientId>,
     /// Suspects, and how many good signatures they still owe. Clients of the configuration only.
     suspects: BTreeMap<ClientId, u32>,
+    /// Up to here suspects have had their time.
+    paced: Instant,
 }
 
 impl Lanes {
-    pub(super) fn is_empty(&self) -> bool {
-        self.turn.is_empty()
+    pub(super) fn new(now: Instant) -> Self {
+        Lanes {
+            queues: BTreeMap::new(),
+            turn: VecDeque::new(),
+            suspects: BTreeMap::new(),
+            paced: now,
+        }
+    }
+
+    /// When the next round has something in it; `None` if nothing waits.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let is_suspect = |client| self.suspects.contains_key(client);
+        match self.turn.is_empty() {
+            true => None,
+            false if self.suspects.is_empty() || !self.turn.iter().all(is_suspect) => Some(now),
+            false => Some(self.paced + SUSPECT_PACE),
+        }
     }
 
     /// Takes in what came by one connection.
@@ -93,16 +114,17 @@ impl Lanes {
     }
 
     /// One request of each client in turn, up to a round's share. Suspects that have had their
-    /// share of the round keep their turns.
-    pub(super) fn next_round(&mut self) -> Round {
+    /// share keep their turns.
+    pub(super) fn next_round(&mut self, now: Instant) -> Round {
         let mut round = Round::default();
         let mut passed_over = VecDeque::new();
+        let suspects_max = self.suspects_max(now);
         while round.trusted.len() < ROUND_REQUESTS_MAX {
             let Some(client) = self.turn.pop_front() else {
                 break;
             };
             let suspect = self.suspects.contains_key(&client);
-            if suspect && round.suspects.len() >= ROUND_SUSPECTS_MAX {
+            if suspect && round.suspects.len() >= suspects_max {
                 passed_over.push_back(client);
                 continue;
             }
@@ -122,7 +144,22 @@ impl Lanes {
         }
         passed_over.append(&mut self.turn);
         self.turn = passed_over;
+        for _ in &round.suspects {
+            self.paced += SUSPECT_PACE;
+        }
         round
+    }
+
+    /// What suspects may have in a round now. Time that they left is theirs for one full round.
+    fn suspects_max(&mut self, now: Instant) -> usize {
+        let mut count = 0;
+        while count < ROUND_SUSPECTS_MAX && self.paced + SUSPECT_PACE * (count as u32 + 1) <= now {
+            count += 1;
+        }
+        if count == ROUND_SUSPECTS_MAX {
+            self.paced = now - SUSPECT_PACE * count as u32;
+        }
+        count
     }
 
     /// A signature of this client was bad.
@@ -186,16 +223,16 @@ mod tests {
 
     #[test]
     fn a_client_with_one_request_waits_for_one_of_each_of_the_others() {
-        let (mut lanes, source) = (Lanes::default(), Arc::new(Told::default()));
+        let (mut lanes, source) = (Lanes::new(Instant::now()), Arc::new(Told::default()));
         push(&mut lanes, &source, 1, 0..1000);
         push(&mut lanes, &source, 2, 0..3);
-        let round = lanes.next_round();
+        let round = lanes.next_round(Instant::now());
         let clients: Vec<u32> = round.trusted[..7].iter().map(|one| one.client.0).collect();
         assert_eq!(clients, [1, 2, 1, 2, 1, 2, 1]);
         assert_eq!(round.trusted.len(), ROUND_REQUESTS_MAX);
         push(&mut lanes, &source, 3, 0..1);
         assert!(
-            lanes.next_round().trusted[..2]
+            lanes.next_round(Instant::now()).trusted[..2]
                 .iter()
                 .any(|one| one.client.0 == 3)
         );
@@ -203,15 +240,15 @@ mod tests {
 
     #[test]
     fn a_client_can_have_so_many_waiting_and_no_more() {
-        let (mut lanes, source) = (Lanes::default(), Arc::new(Told::default()));
+        let (mut lanes, source) = (Lanes::new(Instant::now()), Arc::new(Told::default()));
         let over = CLIENT_WAITING_MAX as u64 + 2;
         push(&mut lanes, &source, 1, 0..over);
         push(&mut lanes, &source, 2, 0..1);
         let told = source.0.lock().map(|told| told.len());
         assert_eq!(told.ok(), Some(2), "told, not dropped");
         let mut rounds = 0;
-        while !lanes.is_empty() {
-            lanes.next_round();
+        while lanes.due(Instant::now()).is_some() {
+            lanes.next_round(Instant::now());
             rounds += 1;
         }
         assert_eq!(rounds, 5);
@@ -219,21 +256,51 @@ mod tests {
 
     #[test]
     fn suspects_are_kept_apart_few_in_a_round_and_until_they_are_cleared() {
-        let (mut lanes, source) = (Lanes::default(), Arc::new(Told::default()));
+        let begun = Instant::now();
+        let (mut lanes, source) = (Lanes::new(begun), Arc::new(Told::default()));
+        let mut now = begun + Duration::from_secs(9);
         lanes.suspect(ClientId(1));
         push(&mut lanes, &source, 1, 0..100);
         push(&mut lanes, &source, 2, 0..100);
-        let round = lanes.next_round();
+        let round = lanes.next_round(now);
         assert_eq!(
             (round.suspects.len(), round.trusted.len()),
             (ROUND_SUSPECTS_MAX, 100)
         );
         assert_eq!(count(&round.trusted, 1), 0);
+        now += SUSPECT_PACE;
         for _ in 0..CLEARED_AFTER {
             lanes.good(ClientId(1));
         }
-        let round = lanes.next_round();
+        let round = lanes.next_round(now);
         assert_eq!((round.suspects.len(), count(&round.trusted, 1)), (0, 92));
-        assert!(lanes.is_empty() && lanes.nobody_is_suspect());
+        assert!(lanes.due(now).is_none() && lanes.nobody_is_suspect());
+    }
+
+    #[test]
+    fn suspects_have_one_turn_in_a_time_also_when_nobody_else_waits() {
+        let begun = Instant::now();
+        let (mut lanes, source) = (Lanes::new(begun), Arc::new(Told::default()));
+        lanes.suspect(ClientId(1));
+        push(&mut lanes, &source, 1, 0..100);
+        assert_eq!(lanes.due(begun), Some(begun + SUSPECT_PACE));
+        assert_eq!(lanes.next_round(begun).suspects.len(), 0);
+        let later = begun + SUSPECT_PACE * 3;
+        assert_eq!(lanes.next_round(later).suspects.len(), 3);
+        assert_eq!(lanes.next_round(later).suspects.len(), 0);
+        // Time that was left is no store of turns.
+        let much_later = later + Duration::from_secs(9);
+        assert_eq!(
+            lanes.next_round(much_later).suspects.len(),
+            ROUND_SUSPECTS_MAX
+        );
+        assert_eq!(lanes.next_round(much_later).suspects.len(), 0);
+        push(&mut lanes, &source, 2, 0..1);
+        assert_eq!(
+            lanes.due(much_later),
+            Some(much_later),
+            "others do not wait"
+        );
+        assert_eq!(lanes.next_round(much_later).trusted.len(), 1);
     }
 }

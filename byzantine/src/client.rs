@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use consensus::{ByteList, ClientId, Request, RequestId};
+use consensus::read::READ_NUMBERS;
+use consensus::{ByteList, ClientId, Grade, Read, Request, RequestId};
 use crypto::{ClusterId, Signer};
 
 /// Past the last request by so much a number is a gap, and within the window of any client.
@@ -21,6 +22,8 @@ pub struct Forge {
     pub session: u64,
     /// Of the last request.
     pub number: u64,
+    /// READs made so far.
+    reads: u64,
 }
 
 impl Forge {
@@ -37,7 +40,19 @@ impl Forge {
             cluster,
             session,
             number: 0,
+            reads: 0,
         }
+    }
+
+    /// The next READ of a quorum (docs/protocol.md R14).
+    pub fn read(&mut self, ops: &ByteList) -> Read {
+        self.reads = self.reads.saturating_add(1);
+        let id = RequestId {
+            client: self.client,
+            session: self.session,
+            number: READ_NUMBERS | self.reads,
+        };
+        Read::sign(&*self.signer, &self.cluster, id, Grade::Quorum, ops)
     }
 
     /// Whose key it is.

@@ -53,7 +53,7 @@ impl Attacker {
         Ok(Attacker {
             remotes: file.replicas.iter().map(remote).collect(),
             identity,
-            forge: Forge::new(key, entry.id, *cluster.id(), session),
+            forge: Forge::new(key, entry.id, &cluster, session),
             counts,
             random: ChaCha8Rng::seed_from_u64(seed),
             lines: Vec::new(),

@@ -33,12 +33,16 @@ macro_rules! counts {
 counts! {
     /// Requests handed to the network, once for each replica that they went to.
     sent
+    /// READs handed to the network (docs/protocol.md R14), once for each replica.
+    reads_sent
     /// Different requests among them that a replica may execute: well signed, and within the limits.
     executable
     /// Bytes handed to the network.
     bytes_sent
     /// Replies that say that a request was executed, of all replicas.
     executed_replies
+    /// Answers to READs, of all replicas.
+    read_answers
     /// Replies that say "busy".
     busy_replies
     /// Replies that refuse a request for good.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use byzantine::client::Forge as Signs;
-use consensus::{ByteList, ClientId};
-use crypto::{ClusterId, SecretKey};
+use consensus::{ByteList, ClientId, Cluster};
+use crypto::SecretKey;
 use kv::Op;
 
 use super::KEYS;
@@ -17,13 +17,21 @@ const SIGNATURE_LEN: usize = 64;
 pub(super) struct Forge {
     /// Its sessions and numbers. A session grows at each start, as that of a correct client does.
     pub(super) signs: Signs,
+    /// Whether there are reads beside the log.
+    pub(super) quorum_reads: bool,
 }
 
 impl Forge {
-    pub(super) fn new(key: SecretKey, client: ClientId, cluster: ClusterId, session: u64) -> Self {
+    pub(super) fn new(key: SecretKey, client: ClientId, cluster: &Cluster, session: u64) -> Self {
         Forge {
-            signs: Signs::new(Arc::new(key), client, cluster, session),
+            signs: Signs::new(Arc::new(key), client, *cluster.id(), session),
+            quorum_reads: cluster.limits().quorum_reads,
         }
+    }
+
+    /// The next READ.
+    pub(super) fn read(&mut self, ops: &[Op]) -> Bytes {
+        self.signs.read(&encoded(ops)).raw().clone()
     }
 
     /// The number of the last request.

@@ -87,6 +87,17 @@ impl Line {
         sent
     }
 
+    /// Sends READs in one frame; whether they left.
+    pub(super) async fn send_reads(&mut self, reads: &[Bytes]) -> bool {
+        let blobs = reads.iter().cloned().map(Blob).collect();
+        let frame = crypto::encode(&ToReplica::Reads(blobs));
+        let sent = self.send_frame(&frame).await;
+        if sent {
+            add(&self.counts.reads_sent, reads.len() as u64);
+        }
+        sent
+    }
+
     /// Sends a frame with its length in front.
     pub(super) async fn send_frame(&mut self, frame: &[u8]) -> bool {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
@@ -189,6 +200,7 @@ async fn listen(connection: Connection, counts: Arc<Counts>) {
         for reply in replies {
             let counter = match reply.outcome {
                 Outcome::Executed(_) => &counts.executed_replies,
+                Outcome::Read { .. } => &counts.read_answers,
                 Outcome::Busy { .. } => &counts.busy_replies,
                 _ => &counts.refused_replies,
             };

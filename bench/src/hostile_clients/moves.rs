@@ -80,7 +80,15 @@ impl Moves {
             }
             ClientAttack::HotReads { .. } => {
                 // The first keys of the load: with a skewed choice of keys they are among the hottest.
-                let request = attacker.forge.next(&[scan(b"", 16)]);
+                let hot = scan(b"", 16);
+                if attacker.forge.quorum_reads {
+                    let read = attacker.forge.read(std::slice::from_ref(&hot));
+                    for line in &mut attacker.lines {
+                        line.send_reads(std::slice::from_ref(&read)).await;
+                    }
+                }
+                // As a client asks whose answers did not match.
+                let request = attacker.forge.next(&[hot]);
                 to_all(attacker, &[request], 1).await;
             }
             ClientAttack::Pathological { .. } => pathological(attacker, self.turn).await,

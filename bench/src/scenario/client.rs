@@ -233,7 +233,7 @@ pub const CLIENT_ATTACKS: [ClientAttackEntry; 10] = [
     ClientAttackEntry {
         name: "hot-reads",
         id: "BC9",
-        description: "Reads the keys that the others are writing. There are no quorum reads yet, whose replies these would keep from matching: every read is ordered.",
+        description: "Reads the keys that the others are writing: beside the log where there are quorum reads, whose answers hardly ever match then, and in any case in the log.",
         must: "Nobody's reads or writes starve.",
         arguments: &[argument("rate", "\"2000/s\"", "reads")],
     },

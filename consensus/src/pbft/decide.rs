@@ -376,7 +376,7 @@ impl Pbft {
             for request in batch.iter().flat_map(|batch| batch.requests()) {
                 let seen = self.pool.executed(&request.id, request.ack);
                 if let (Some(seen), Some(accepted)) = (seen, accepted) {
-                    self.order.ordered(seen, accepted, full);
+                    self.order.ordered(request.id.client, seen, accepted, full);
                 }
             }
             self.execute_sent = seq;

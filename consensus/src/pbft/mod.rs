@@ -33,6 +33,7 @@ pub mod message;
 pub mod new_view;
 mod normal_case;
 mod order;
+mod order_delays;
 mod patience;
 pub mod record;
 mod restore;

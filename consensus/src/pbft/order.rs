@@ -13,12 +13,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::order_delays::{ENOUGH, OrderDelays};
+use crate::ids::ClientId;
 use crate::time::Instant;
 
-/// Order delays, and slot times, that count: the latest.
+/// Slot times that count: the latest.
 const LATEST: usize = 128;
-/// With fewer order delays nothing is said about a primary.
-const ENOUGH: usize = 8;
 /// An order delay of this many median slot times is long. An honest primary needs about two: what is
 /// undecided when the request comes, and a round of its own.
 const SLOT_TIMES: u32 = 8;
@@ -44,8 +44,10 @@ pub(super) struct Accepted {
 /// The order delays in the current view, and what is to be expected of them.
 #[derive(Clone, Debug)]
 pub(super) struct OrderWatch {
-    delays: Latest,
+    delays: OrderDelays,
     slots: Latest,
+    /// After so long the backups have passed a request on.
+    passed_on: Duration,
     /// p90 of earlier views, the latest last; at most n of them.
     earlier: VecDeque<Duration>,
     /// When this replica began to watch this view's primary.
@@ -65,8 +67,9 @@ pub(super) struct OrderWatch {
 impl Default for OrderWatch {
     fn default() -> Self {
         OrderWatch {
-            delays: Latest::default(),
+            delays: OrderDelays::default(),
             slots: Latest::default(),
+            passed_on: Duration::ZERO,
             earlier: VecDeque::new(),
             since: Instant::default(),
             measured: Instant::default(),
@@ -79,16 +82,24 @@ impl Default for OrderWatch {
 }
 
 impl OrderWatch {
-    /// Another primary, after a time of grace in which it may put things in order. `n`: members.
-    pub(super) fn begin_view(&mut self, now: Instant, grace: Duration, n: usize) {
+    /// Another primary, after a time of grace in which it may put things in order. `passed_on`:
+    /// after so long backups have passed a request on; `n`: members.
+    pub(super) fn begin_view(
+        &mut self,
+        now: Instant,
+        grace: Duration,
+        passed_on: Duration,
+        n: usize,
+    ) {
         if self.delays.len() >= ENOUGH {
-            self.earlier.push_back(self.delays.quantile(9, 10));
+            self.earlier.push_back(self.delays.p90(self.passed_on));
             if self.earlier.len() > n {
                 self.earlier.pop_front();
             }
         }
-        self.delays = Latest::default();
+        self.delays = OrderDelays::default();
         self.slots = Latest::default();
+        self.passed_on = passed_on;
         self.since = now + grace;
         self.undecided = 0;
         self.idle_since = now;
@@ -126,24 +137,30 @@ impl OrderWatch {
         self.slots.push(now.since(accepted.at));
     }
 
-    /// A request of an accepted proposal was seen here at `seen`. `full`: its batch was, more or
-    /// less, so that the primary may have had more to order than room for it.
-    pub(super) fn ordered(&mut self, seen: Instant, accepted: Accepted, full: bool) {
+    /// A client's request of an accepted proposal was seen here at `seen`. `full`: its batch was, more
+    /// or less, so that the primary may have had more to order than room for it.
+    pub(super) fn ordered(
+        &mut self,
+        client: ClientId,
+        seen: Instant,
+        accepted: Accepted,
+        full: bool,
+    ) {
         if accepted.at < self.since {
             return;
         }
         let delay = accepted.at.since(seen.max(self.since));
         // With room in the pipeline, and nothing going on, a full batch is no excuse.
         let excused = full && accepted.idle < delay / 2;
-        self.delays
-            .push(if excused { Duration::ZERO } else { delay });
+        let delay = if excused { Duration::ZERO } else { delay };
+        self.delays.push(client, delay);
         self.measured = accepted.at;
     }
 
     /// Has the primary been too slow for too long? `least`: the bound is never below.
     pub(super) fn is_slow(&mut self, now: Instant, least: Duration) -> bool {
         let judged = self.delays.len() >= ENOUGH && now.since(self.measured) < STALE;
-        if !judged || self.delays.quantile(9, 10) <= self.bound(least) {
+        if !judged || self.delays.p90(self.passed_on) <= self.bound(least) {
             self.slow_since = None;
             return false;
         }
@@ -176,10 +193,6 @@ impl Latest {
             self.0.pop_front();
         }
         self.0.push_back(duration);
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// The value that `part` of `whole` do not exceed; zero of nothing.
@@ -215,7 +228,7 @@ mod tests {
             now = now + every;
             let accepted = watch.accepted(now);
             let seen = Instant(now.0.saturating_sub(delay.as_nanos() as u64));
-            watch.ordered(seen, accepted, full);
+            watch.ordered(ClientId(1), seen, accepted, full);
             watch.decided(now + slot, accepted);
             if watch.is_slow(now, LEAST) {
                 return Some(now.since(from));
@@ -227,7 +240,7 @@ mod tests {
     fn opened() -> (OrderWatch, Instant) {
         let mut watch = OrderWatch::default();
         let now = Instant(7_000_000_000);
-        watch.begin_view(now, ms(1000), 5);
+        watch.begin_view(now, ms(1000), ms(100), 5);
         (watch, now)
     }
 
@@ -266,7 +279,7 @@ mod tests {
         for _ in 0..3 {
             verdict(&mut watch, now, [ms(100), ms(100), ms(3)], false);
             now = now + Duration::from_secs(20);
-            watch.begin_view(now, ms(1000), 5);
+            watch.begin_view(now, ms(1000), ms(100), 5);
         }
         let as_before = [ms(100), ms(200), ms(3)];
         assert_eq!(verdict(&mut watch, now, as_before, false), None);
@@ -289,7 +302,7 @@ mod tests {
         }
         watch.earlier.clear();
         now = now + Duration::from_secs(20);
-        watch.delays = Latest::default();
+        watch.delays = OrderDelays::default();
         assert_eq!(verdict(&mut watch, now, steps, false), None, "160 ms");
         for _ in 0..40 {
             watch.stable();
@@ -305,7 +318,7 @@ mod tests {
         for step in 0..20 {
             let at = begun + ms(step);
             let accepted = watch.accepted(at);
-            watch.ordered(now, accepted, false);
+            watch.ordered(ClientId(1), now, accepted, false);
         }
         assert!(!watch.is_slow(begun + ms(20), LEAST));
         assert!(!watch.is_slow(begun + ms(5000), LEAST));

@@ -107,7 +107,10 @@ impl Pbft {
     pub(super) fn watch_primary(&mut self, now: Instant, out: &mut Outbox<Self>) {
         let grace = self.policy.view_change_timeout * 2;
         let n = self.cluster().quorums().n();
-        self.order.begin_view(now, grace, n);
+        // Looked for with each STATUS, and on its way.
+        let passed_on =
+            self.policy.request_timeout / FORWARD_AFTER_PART + 2 * self.policy.status_interval;
+        self.order.begin_view(now, grace, passed_on, n);
         self.watch.heard = now;
         self.watch.gap = Duration::ZERO;
         self.watch.request = None;

@@ -149,6 +149,54 @@ fn a_flipped_bit_in_the_states_write_ahead_log_is_never_accepted_silently() {
     assert!(refused > 30, "{refused}");
 }
 
+/// Pages that hold nothing are read only when something is written to them.
+#[test]
+fn a_state_that_opens_can_be_written_to_whatever_page_was_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    let keys: Vec<String> = (0..600).map(|i| format!("key {i:05}")).collect();
+    let value = "value ".repeat(60);
+    let all = |value: Option<&'static str>| -> Vec<(&str, Option<&str>)> {
+        keys.iter().map(|key| (key.as_str(), value)).collect()
+    };
+    let some: Vec<(&str, Option<&str>)> =
+        keys.iter().map(|k| (k.as_str(), Some(&*value))).collect();
+    storage.state.apply(&delta(5, &some)).unwrap();
+    // Most pages are free now.
+    storage.state.apply(&delta(9, &all(None)[100..])).unwrap();
+    storage.log.close().unwrap();
+    storage.state.close().unwrap();
+    let held = state_in(&mut open(directory.path()).unwrap()).unwrap();
+    let original = copy(directory.path());
+    let file = original.path().join("data/state.db");
+    let pages = usize::try_from(file.metadata().unwrap().len()).unwrap() / 4096;
+    let (mut refused, mut harmless) = (0, 0);
+    for page in 0..pages {
+        let damaged = copy(original.path());
+        let file = damaged.path().join("data/state.db");
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[page * 4096..][..16]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0xa5);
+        fs::write(&file, bytes).unwrap();
+        let Ok(mut storage) = open(damaged.path()) else {
+            refused += 1;
+            continue;
+        };
+        match state_in(&mut storage) {
+            Err(_) => refused += 1,
+            Ok(found) => {
+                assert_eq!(found, held, "page {page}");
+                let grown = storage.state.apply(&delta(13, &some));
+                let emptied = grown.and_then(|()| storage.state.apply(&delta(17, &all(None))));
+                assert!(emptied.is_ok(), "page {page} of {pages}: {emptied:?}");
+                harmless += 1;
+            }
+        }
+    }
+    assert!(refused > 10 && harmless > 10, "{refused} {harmless}");
+}
+
 #[test]
 fn a_lost_write_ahead_log_is_noticed() {
     for name in ["log", "state"] {

@@ -115,6 +115,7 @@ impl Database {
         }
         let owner = check_owner(&connection, &file, kind, identity)?;
         check_anchor(&owner, &anchor).map_err(damaged)?;
+        check_pages(&connection, &file)?;
         Ok(Database {
             connection,
             file,
@@ -421,6 +422,25 @@ pub(super) fn check_owner(
         });
     }
     Ok(owner)
+}
+
+/// Refuses a database whose pages do not hang together. Free ones are read only when something is
+/// written to them: the replica would end there, and again after each start.
+fn check_pages(connection: &Connection, file: &Path) -> Result<(), StorageError> {
+    let found: Result<String, _> =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    let what = match found {
+        Ok(verdict) if verdict == "ok" => return Ok(()),
+        Ok(what) => what.replace('\n', " "),
+        Err(error) => match sql_error(file, &error) {
+            StorageError::Damaged { what, .. } => what,
+            other => return Err(other),
+        },
+    };
+    Err(StorageError::Damaged {
+        file: file.to_owned(),
+        what,
+    })
 }
 
 fn refuse_foreign(

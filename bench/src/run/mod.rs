@@ -12,6 +12,7 @@ mod links;
 mod liveness;
 mod machine;
 mod messages;
+mod page;
 mod read_back;
 mod repeat;
 mod series;
@@ -36,7 +37,7 @@ use crate::record::{
     Environment, Run, RunDirectory, RunStatus, Settings, Summary, check_writable, write_file,
     write_json,
 };
-use crate::report::{REPORT_FILE, RunFiles, report_html, summary_markdown};
+use crate::report::summary_markdown;
 use crate::scenario::schema::{Durability, Engine, ReadMode, Scenario};
 
 use aftermath::Ended;
@@ -193,16 +194,12 @@ fn run_in(
     run.verdict = judgement.verdict;
     run.misses = judgement.misses;
     run.warnings.extend(judgement.notes);
+    // Before run.json, which says that all is there; whatever is wrong with it, the results are not.
+    run.warnings
+        .extend(page::leave_page(&run, &directory.path()).err());
     write_file(
         &directory.join("summary.md"),
         summary_markdown(&run).as_bytes(),
-    )
-    .map_err(io)?;
-    let files = RunFiles::of(&run, &directory.path())
-        .map_err(|error| RunError::new(Exit::Runtime, error.to_string()))?;
-    write_file(
-        &directory.join(REPORT_FILE),
-        report_html(&[files]).as_bytes(),
     )
     .map_err(io)?;
     directory

@@ -82,12 +82,14 @@ impl World<'_> {
             Lookup::Refused(_) => {}
             Lookup::New => {
                 let checks: Vec<_> = request.check(&self.keyring).into_iter().collect();
+                let of_a_rogue = request.id.client.0 >= self.config.clients;
                 match crypto::admit(request, &checks, self.keyring.scheme()) {
                     Ok(request) => {
                         let requests = vec![request];
                         let from = None;
                         self.step(to, Event::Requested { from, requests });
                     }
+                    Err(_) if of_a_rogue => self.stats.rogue_bad_signatures += 1,
                     Err(error) => self.ledger.violation(format!("request: {error}")),
                 }
             }

@@ -1,4 +1,4 @@
-//! Byzantine clients (BC1, BC3, BC5): they hold keys of the cluster like any other, sign well, and lie about everything else.
+//! Byzantine clients (BC1, BC2, BC3, BC5): they hold keys of the cluster like any other, and lie about everything else.
 //!
 //! They attack beside Byzantine members and all other faults, and healing does not make them honest.
 //! Nothing is promised to them: the oracles judge what correct clients get. But what they have executed
@@ -26,6 +26,8 @@ use crate::world::{Phase, World};
 const PACE: Range<Duration> = Duration::from_millis(15)..Duration::from_millis(60);
 /// Requests in one turn of a flood.
 const FLOOD: usize = 12;
+/// Requests in one turn of one that signs badly: so few that it counts as no flood.
+const BADLY_SIGNED: usize = 1;
 /// Turns after which the highest session there is is entered.
 const LAST_SESSION_AFTER: u64 = 40;
 /// The session that they begin with: there are older ones.
@@ -44,13 +46,20 @@ pub enum Trick {
     Equivocate,
     /// BC3: the highest numbers and sessions, older ones, the same again, and gaps.
     Jump,
+    /// BC2: requests whose signatures do not hold for replica 0, the first primary, and do for the others.
+    SignBadly,
     /// BC5: more than it is allowed to have pending, whatever it is told.
     Flood,
 }
 
 /// A few of them, and in half of the cases a pool so small that they could fill it.
 pub(crate) fn drawn_rogues(rng: &mut ChaCha8Rng, config: &mut Config) {
-    let all = [Trick::Equivocate, Trick::Jump, Trick::Flood];
+    let all = [
+        Trick::Equivocate,
+        Trick::Jump,
+        Trick::SignBadly,
+        Trick::Flood,
+    ];
     let count = rng.random_range(1..=ROGUES_MAX);
     config.rogues = (0..count)
         .map(|_| all[rng.random_range(0..all.len())])
@@ -59,6 +68,16 @@ pub(crate) fn drawn_rogues(rng: &mut ChaCha8Rng, config: &mut Config) {
         config.policy.pending_per_client_max = PENDING_PER_CLIENT;
         config.policy.pending_requests_max = PENDING;
     }
+}
+
+/// Who gets what it says.
+#[derive(Clone, Copy)]
+enum Whom {
+    All,
+    /// See [`half`].
+    Half(usize),
+    /// Replica 0, or everybody else.
+    First(bool),
 }
 
 /// One of them.
@@ -85,24 +104,36 @@ impl Rogue {
         }
     }
 
-    /// What it sends now: to one half of the n replicas (see [`half`]), or to all.
-    fn act(&mut self) -> Vec<(Option<usize>, Bytes)> {
+    /// What it sends now.
+    fn act(&mut self) -> Vec<(Whom, Bytes)> {
         let ops = [self.write(0), self.write(1)];
         let turn = self.turn;
         self.turn += 1;
         match self.trick {
             Trick::Equivocate => {
                 let said = equivocate(&mut self.forge, &ops[0], &ops[1]);
-                let each = |(half, request): (usize, &Request)| (Some(half), request.raw().clone());
+                let each = |(half, request): (usize, &Request)| {
+                    let raw = request.raw().clone();
+                    (Whom::Half(half), raw)
+                };
                 said.iter().enumerate().map(each).collect()
             }
             Trick::Jump => {
                 let jump = jump(&mut self.forge, turn, LAST_SESSION_AFTER, &ops[0]);
-                let all = |request: &Request| (None, request.raw().clone());
+                let all = |request: &Request| (Whom::All, request.raw().clone());
                 jump.requests.iter().map(all).collect()
             }
+            Trick::SignBadly => (0..BADLY_SIGNED)
+                .flat_map(|_| {
+                    let good = self.forge.next(&ops[0]).raw().clone();
+                    let mut bad = good.to_vec();
+                    // The signature is at the end.
+                    bad.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+                    [(Whom::First(true), bad.into()), (Whom::First(false), good)]
+                })
+                .collect(),
             Trick::Flood => (0..FLOOD)
-                .map(|_| (None, self.forge.next(&ops[0]).raw().clone()))
+                .map(|_| (Whom::All, self.forge.next(&ops[0]).raw().clone()))
                 .collect(),
         }
     }
@@ -172,7 +203,11 @@ impl World<'_> {
         for (to, raw) in self.rogues[rogue].act() {
             for node in 0..self.nodes.len() {
                 let id = self.nodes[node].id.index();
-                let meant = to.is_none_or(|to| half(id, n, turn) == to);
+                let meant = match to {
+                    Whom::All => true,
+                    Whom::Half(to) => half(id, n, turn) == to,
+                    Whom::First(first) => (id == 0) == first,
+                };
                 if !meant || self.client_message_lost() {
                     continue;
                 }

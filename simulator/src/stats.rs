@@ -175,6 +175,8 @@ counts! {
     rogue_busy,
     /// Those of their requests that will never execute: old ones, and such with a number too far ahead.
     rogue_refused,
+    /// Those whose signatures did not hold where they came in.
+    rogue_bad_signatures,
     /// Reads that n − f replicas answered alike.
     quorum_reads,
     /// Reads that were ordered because their answers did not match.

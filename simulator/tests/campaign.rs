@@ -19,7 +19,7 @@ const SCHEDULES: Range<u64> = if cfg!(debug_assertions) {
 /// Campaigns of at least this many schedules reach every witness; shorter ones prove nothing by it.
 const REACHES_ALL: u64 = 4_000;
 /// What a campaign is for: each of these has to happen.
-const WITNESSES: [&str; 31] = [
+const WITNESSES: [&str; 32] = [
     "slots",
     "fast",
     "slow",
@@ -51,6 +51,7 @@ const WITNESSES: [&str; 31] = [
     "rogue_executed",
     "rogue_busy",
     "rogue_refused",
+    "rogue_bad_signatures",
 ];
 /// Behaviours that few short schedules have room for, or none: real signatures are rare in them.
 const RARE: [&str; 2] = ["lying-transfer", "torsion-votes"];

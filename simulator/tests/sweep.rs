@@ -15,7 +15,7 @@ const SEEDS: Range<u64> = 0..40;
 /// Sweeps of at least this many seeds reach everything that is counted.
 const REACHES_ALL: u64 = 500;
 /// What even the shortest sweep reaches.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 17] = [
     "fast",
     "slow",
     "transferred",
@@ -30,6 +30,7 @@ const COMMON: [&str; 16] = [
     "twin_messages",
     "rogue_executed",
     "rogue_refused",
+    "rogue_bad_signatures",
     "quorum_reads",
     "read_fallbacks",
 ];

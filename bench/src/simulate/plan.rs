@@ -14,7 +14,7 @@ use simulator::{Config, Faults, Signatures, Trick};
 use crate::cluster;
 use crate::emulation::LinkSettings;
 use crate::scenario::schema::{
-    Choice, ClientAttack, Fault, FaultKind, FaultTarget, LoadModel, ReadMode, Scenario,
+    Choice, ClientAttack, Fault, FaultKind, FaultTarget, GoodFor, LoadModel, ReadMode, Scenario,
 };
 
 /// Clients that are simulated at most: more of them only take turns.
@@ -128,6 +128,10 @@ fn rogues(scenario: &Scenario) -> Vec<Trick> {
         let trick = match client.attack {
             ClientAttack::Equivocate { .. } => Trick::Equivocate,
             ClientAttack::TimestampJump { .. } => Trick::Jump,
+            ClientAttack::BadSignature {
+                good_for: GoodFor::Others,
+                ..
+            } => Trick::SignBadly,
             ClientAttack::Flood { .. } => Trick::Flood,
             _ => continue,
         };
@@ -314,6 +318,10 @@ mod tests {
         let of = |name| plan(name, &[]).config(1).rogues;
         assert_eq!(of("attacks/bc01-equivocating-client"), [Trick::Equivocate]);
         assert_eq!(of("attacks/bc03-timestamp-jump"), [Trick::Jump]);
+        assert_eq!(
+            of("attacks/bc02-bad-signatures-at-primary"),
+            [Trick::SignBadly]
+        );
         assert_eq!(
             of("attacks/bc05-flood-by-100"),
             [Trick::Flood; ROGUES_MAX as usize]

@@ -26,7 +26,7 @@ const SLOT_TIMES: u32 = 8;
 const EARLIER_VIEWS: u32 = 3;
 /// W_t: so long the delays must have been too long.
 const PROBATION: Duration = Duration::from_secs(2);
-/// A primary that proposed nothing for so long is not judged by what it proposed before.
+/// A primary that proposed nothing too late for so long is not judged by what was before.
 const STALE: Duration = Duration::from_secs(1);
 /// The bound is never stretched by more than this.
 const STRETCH_MAX: u64 = 64 * STRETCH_UNIT;
@@ -52,8 +52,6 @@ pub(super) struct OrderWatch {
     earlier: VecDeque<Duration>,
     /// When this replica began to watch this view's primary.
     since: Instant,
-    /// When the latest proposal was measured.
-    measured: Instant,
     /// Accepted proposals that are undecided.
     undecided: usize,
     /// When a slot was decided last.
@@ -72,7 +70,6 @@ impl Default for OrderWatch {
             passed_on: Duration::ZERO,
             earlier: VecDeque::new(),
             since: Instant::default(),
-            measured: Instant::default(),
             undecided: 0,
             idle_since: Instant::default(),
             slow_since: None,
@@ -153,14 +150,15 @@ impl OrderWatch {
         // With room in the pipeline, and nothing going on, a full batch is no excuse.
         let excused = full && accepted.idle < delay / 2;
         let delay = if excused { Duration::ZERO } else { delay };
-        self.delays.push(client, delay);
-        self.measured = accepted.at;
+        self.delays.push(client, delay, accepted.at);
     }
 
     /// Has the primary been too slow for too long? `least`: the bound is never below.
     pub(super) fn is_slow(&mut self, now: Instant, least: Duration) -> bool {
-        let judged = self.delays.len() >= ENOUGH && now.since(self.measured) < STALE;
-        if !judged || self.delays.p90(self.passed_on) <= self.bound(least) {
+        let bound = self.bound(least);
+        let last = self.delays.last_above(bound);
+        let judged = self.delays.len() >= ENOUGH && last.is_some_and(|at| now.since(at) < STALE);
+        if !judged || self.delays.p90(self.passed_on) <= bound {
             self.slow_since = None;
             return false;
         }
@@ -309,6 +307,31 @@ mod tests {
         }
         let later = now + Duration::from_secs(20);
         assert!(verdict(&mut watch, later, steps, false).is_some());
+    }
+
+    #[test]
+    fn a_flood_that_is_over_is_not_held_against_the_primary() {
+        let (mut watch, now) = opened();
+        let begun = now + ms(1500);
+        // What a hundred clients still had waiting when their flood ended.
+        for step in 0..100_u32 {
+            let at = begun + ms(5 * u64::from(step));
+            let accepted = watch.accepted(at);
+            let seen = Instant(at.0 - ms(1000).as_nanos() as u64);
+            watch.ordered(ClientId(step % 100), seen.max(now), accepted, false);
+            watch.decided(at + ms(1), accepted);
+            assert!(!watch.is_slow(at, LEAST));
+        }
+        let mut at = begun + ms(500);
+        // A few clients, promptly: it takes them long to push all of that out.
+        for step in 0..60_u32 {
+            at = at + ms(100);
+            let accepted = watch.accepted(at);
+            let seen = Instant(at.0 - ms(2).as_nanos() as u64);
+            watch.ordered(ClientId(step % 8), seen, accepted, false);
+            watch.decided(at + ms(1), accepted);
+            assert!(!watch.is_slow(at, LEAST), "{step}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::ids::ClientId;
+use crate::time::Instant;
 
 /// Order delays that count: the latest.
 const LATEST: usize = 128;
@@ -19,22 +20,37 @@ const DOUBTED_PART: usize = 4;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OrderDelays(VecDeque<(ClientId, Duration)>);
+pub(super) struct OrderDelays(VecDeque<OrderDelay>);
+
+#[derive(Clone, Copy, Debug)]
+struct OrderDelay {
+    client: ClientId,
+    delay: Duration,
+    /// When the proposal came.
+    at: Instant,
+}
 
 impl OrderDelays {
-    /// A request of this client was ordered after so long.
-    pub(super) fn push(&mut self, client: ClientId, delay: Duration) {
-        let clients: BTreeSet<ClientId> = self.0.iter().map(|(whose, _)| *whose).collect();
+    /// A request of this client was ordered after so long, by a proposal that came at this time.
+    pub(super) fn push(&mut self, client: ClientId, delay: Duration, at: Instant) {
+        let clients: BTreeSet<ClientId> = self.0.iter().map(|one| one.client).collect();
         let others = clients.len() - usize::from(clients.contains(&client));
         let share = (LATEST / (others + 1)).max(ENOUGH);
-        let own = self.0.iter().filter(|(whose, _)| *whose == client).count();
+        let own = self.0.iter().filter(|one| one.client == client).count();
         if own >= share {
-            let oldest = self.0.iter().position(|(whose, _)| *whose == client);
+            let oldest = self.0.iter().position(|one| one.client == client);
             oldest.map(|at| self.0.remove(at));
         } else if self.0.len() == LATEST {
             self.0.pop_front();
         }
-        self.0.push_back((client, delay));
+        self.0.push_back(OrderDelay { client, delay, at });
+    }
+
+    /// When the latest one that is longer than this came; one of an attack that is over says
+    /// nothing about the primary now.
+    pub(super) fn last_above(&self, bound: Duration) -> Option<Instant> {
+        let longer = self.0.iter().filter(|one| one.delay > bound);
+        longer.map(|one| one.at).max()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,8 +62,8 @@ impl OrderDelays {
     /// on.
     pub(super) fn p90(&self, passed_on: Duration) -> Duration {
         let mut of: BTreeMap<ClientId, Vec<Duration>> = BTreeMap::new();
-        for (client, delay) in &self.0 {
-            of.entry(*client).or_default().push(*delay);
+        for one in &self.0 {
+            of.entry(one.client).or_default().push(one.delay);
         }
         let mut clients: Vec<Vec<Duration>> = of.into_values().collect();
         let doubted = match clients.len() {
@@ -79,13 +95,14 @@ mod tests {
     }
 
     const PASSED_ON: Duration = ms(200);
+    const NOW: Instant = Instant(1);
 
     /// So many delays of each of these clients, in turn.
     fn delays(rounds: usize, of: &[(u32, u64)]) -> OrderDelays {
         let mut delays = OrderDelays::default();
         for _ in 0..rounds {
             for (client, delay) in of {
-                delays.push(ClientId(*client), ms(*delay));
+                delays.push(ClientId(*client), ms(*delay), NOW);
             }
         }
         delays
@@ -95,7 +112,7 @@ mod tests {
     fn one_client_alone_counts_in_full() {
         let mut one = delays(100, &[(1, 5)]);
         assert_eq!(one.p90(PASSED_ON), ms(5));
-        (0..28).for_each(|_| one.push(ClientId(1), ms(150)));
+        (0..28).for_each(|_| one.push(ClientId(1), ms(150), NOW));
         assert_eq!((one.len(), one.p90(PASSED_ON)), (128, ms(150)));
     }
 
@@ -105,10 +122,10 @@ mod tests {
         let mut all = delays(4, &honest);
         // Many more than the others, and each as late as backups are with passing it on.
         for _ in 0..1000 {
-            all.push(ClientId(8), ms(203));
+            all.push(ClientId(8), ms(203), NOW);
         }
         assert_eq!(all.p90(PASSED_ON), ms(5));
-        let of_the_loud_one = all.0.iter().filter(|(client, _)| client.0 == 8);
+        let of_the_loud_one = all.0.iter().filter(|one| one.client.0 == 8);
         assert_eq!(of_the_loud_one.count(), LATEST / 9);
     }
 

@@ -65,7 +65,7 @@ fn sections(document: &SweepDocument) -> Vec<Section> {
         Tone::Bad,
         document.failures.clone(),
     ));
-    if let [first, second, ..] = &document.cells[..] {
+    if let Some((first, second)) = worth_comparing(&document.cells) {
         let quoted = |cell: &CellDocument| {
             let path = format!("{}/{}", document.directory, cell.directory);
             shlex::try_quote(&path).map_or_else(|_| path.clone(), Into::into)
@@ -85,6 +85,13 @@ fn sections(document: &SweepDocument) -> Vec<Section> {
         });
     }
     all
+}
+
+/// The first cell and another one: of the same load if there is such a variant.
+fn worth_comparing(cells: &[CellDocument]) -> Option<(&CellDocument, &CellDocument)> {
+    let (first, others) = cells.split_first()?;
+    let variant = others.iter().find(|other| other.values == first.values);
+    Some((first, variant.or(others.first())?))
 }
 
 fn row(cell: &CellDocument) -> Vec<String> {
@@ -112,4 +119,42 @@ fn row(cell: &CellDocument) -> Vec<String> {
         }
         .to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn cell(variant: &str, clients: u64) -> CellDocument {
+        CellDocument {
+            name: format!("{variant} clients={clients}"),
+            directory: format!("{variant}_{clients}"),
+            variant: Some(variant.to_owned()),
+            values: Map::from_iter([("load.clients".to_owned(), Value::from(clients))]),
+            rate_ops_s: None,
+            summary: None,
+            runs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_offered_for_comparison_is_another_variant_under_the_same_load() {
+        let named = |cells: &[CellDocument]| {
+            worth_comparing(cells).map(|(one, other)| (one.name.clone(), other.name.clone()))
+        };
+        let cells = [
+            cell("fast", 4),
+            cell("fast", 16),
+            cell("classic", 4),
+            cell("classic", 16),
+        ];
+        let pair = ("fast clients=4".to_owned(), "classic clients=4".to_owned());
+        assert_eq!(named(&cells), Some(pair));
+        let pair = ("fast clients=4".to_owned(), "fast clients=16".to_owned());
+        assert_eq!(named(&cells[..2]), Some(pair), "no variants");
+        assert_eq!(named(&cells[..1]), None);
+    }
 }

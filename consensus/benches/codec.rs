@@ -2,8 +2,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-// Not everything in it is used here.
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "shared by benches and tests; each uses a part of it"
+)]
 mod lockstep;
 
 use std::time::Duration;

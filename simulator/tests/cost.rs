@@ -1,6 +1,9 @@
 //! What a slot costs, counted: messages, records and signatures. Times are measured elsewhere (docs/performance.md).
 
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "shared by benches and tests; each uses a part of it"
+)]
 #[path = "../../consensus/benches/lockstep/mod.rs"]
 mod lockstep;
 

@@ -7,7 +7,10 @@
 //!
 //! Only what happens inside `quintet_measured` counts. Requests are made before it.
 
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "shared by benches and tests; each uses a part of it"
+)]
 #[path = "../../consensus/benches/lockstep/mod.rs"]
 mod lockstep;
 

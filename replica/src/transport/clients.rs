@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use consensus::{ClientId, Keyring, Outcome, ReplicaId, Reply, RequestId, SeqNo, Term};
@@ -34,10 +34,13 @@ use crate::verify::{ClientRequests, Source, VerifyInbox};
 
 mod bans;
 mod outbox;
+mod session;
 mod turned_away;
 use bans::Bans;
 pub use bans::{BAD_REQUESTS_MAX, BAN_MAX, BAN_MIN};
 use outbox::{Leaving, Outbox};
+use session::Session;
+pub(crate) use session::claimed_id;
 use turned_away::TurnedAway;
 
 /// Clients that one connection may speak for.
@@ -51,11 +54,6 @@ pub const CONNECTION_VERIFY_BYTES_MAX: usize = 8 << 20;
 pub const VERIFY_BYTES_MAX: usize = 64 << 20;
 /// Pause suggested to a client whose requests were not even looked at.
 const BUSY_PAUSE_MS: u32 = 100;
-/// Shortest time between two observations on one connection.
-const OBSERVE_INTERVAL_MIN: Duration = Duration::from_millis(5);
-
-/// Observations of one connection that may wait for their turn.
-const OBSERVATIONS_WAITING_MAX: u32 = 16;
 /// Bytes that one wake-up takes from a connection.
 const READ_BYTES_MAX: usize = 1 << 20;
 
@@ -575,44 +573,6 @@ impl Source for Client {
         };
         self.reply(reply, Instant::now());
     }
-}
-
-/// What a connection may do.
-struct Session {
-    speaks_for: BTreeSet<ClientId>,
-    /// When the next observation may be answered.
-    next_observation: Instant,
-    turned_away: TurnedAway,
-}
-
-impl Session {
-    /// How long to wait before answering an observation that arrives now; `None` if too many wait
-    /// already, and it is dropped.
-    fn observe_turn(&mut self, now: Instant) -> Option<Duration> {
-        let turn = self.next_observation.max(now);
-        let wait = turn - now;
-        if wait >= OBSERVE_INTERVAL_MIN * OBSERVATIONS_WAITING_MAX {
-            return None;
-        }
-        self.next_observation = turn + OBSERVE_INTERVAL_MIN;
-        Some(wait)
-    }
-
-    fn owns(&self, raw: &Bytes) -> bool {
-        claimed_id(raw).is_some_and(|id| self.speaks_for.contains(&id.client))
-    }
-}
-
-/// Whose request this claims to be: its first three fields (consensus::request).
-pub(crate) fn claimed_id(raw: &[u8]) -> Option<RequestId> {
-    let (client, rest) = raw.split_first_chunk::<4>()?;
-    let (session, rest) = rest.split_first_chunk::<8>()?;
-    let (number, _) = rest.split_first_chunk::<8>()?;
-    Some(RequestId {
-        client: ClientId(u32::from_le_bytes(*client)),
-        session: u64::from_le_bytes(*session),
-        number: u64::from_le_bytes(*number),
-    })
 }
 
 /// Why a client's connection ended. The client is to blame, or nobody.

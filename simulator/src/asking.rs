@@ -109,8 +109,15 @@ impl World<'_> {
     fn perform_client(&mut self, client: u32, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send { to, raw } => self.client_sends(client, to, &raw),
-                Action::SendRead { to, raw } => self.client_reads(client, to, &raw),
+                Action::Send { to, raw } => {
+                    let request = |to, raw| What::Request { to, raw };
+                    self.client_sends(client, to, "request", &raw, request);
+                }
+                // Once, and nobody passes it on.
+                Action::SendRead { to, raw } => {
+                    let read = |to, raw| What::Read { to, raw };
+                    self.client_sends(client, to, "read", &raw, read);
+                }
                 Action::Completed(completed) => self.client_gets(client, &completed, None),
                 Action::ReadCompleted { completed, path } => {
                     self.client_gets(client, &completed, Some(path));
@@ -174,7 +181,14 @@ impl World<'_> {
         self.schedule(delay, What::Reply { to, from, reply });
     }
 
-    fn client_sends(&mut self, client: u32, to: To, raw: &Bytes) {
+    fn client_sends(
+        &mut self,
+        client: u32,
+        to: To,
+        what: &str,
+        raw: &Bytes,
+        arrives: fn(u32, Bytes) -> What,
+    ) {
         self.chart(|world| {
             let to = match to {
                 To::One(id) => format!("{id:?}"),
@@ -182,7 +196,7 @@ impl World<'_> {
             };
             let id = world.clients[client as usize].id;
             let id = format!("{id:?}");
-            format!("{id:<4} ──▶ {to:<4} request, {} bytes", raw.len())
+            format!("{id:<4} ──▶ {to:<4} {what}, {} bytes", raw.len())
         });
         for node in 0..self.nodes.len() {
             let meant = match to {
@@ -193,14 +207,7 @@ impl World<'_> {
                 continue;
             }
             let after = self.network.delay(&mut self.rng);
-            let raw = raw.clone();
-            self.schedule(
-                after,
-                What::Request {
-                    to: node as u32,
-                    raw,
-                },
-            );
+            self.schedule(after, arrives(node as u32, raw.clone()));
         }
     }
 

@@ -1,40 +1,15 @@
 //! Reads beside the log (docs/protocol.md R14): how they come to replicas, and how results are judged.
 
 use bytes::Bytes;
-use consensus::client::{Completed, ReadPath, To};
+use consensus::client::{Completed, ReadPath};
 use consensus::read::answer;
 use consensus::{Outcome, Read, ResultBody};
 
 use crate::check::Answered;
 use crate::client::{Call, SESSION};
-use crate::queue::What;
 use crate::world::World;
 
 impl World<'_> {
-    /// A client asks replicas to read: once, and nobody passes it on.
-    pub(crate) fn client_reads(&mut self, client: u32, to: To, raw: &Bytes) {
-        self.chart(|world| {
-            let id = world.clients[client as usize].id;
-            format!(
-                "{:<4} ──▶ all  read, {} bytes",
-                format!("{id:?}"),
-                raw.len()
-            )
-        });
-        for node in 0..self.nodes.len() {
-            let meant = match to {
-                To::One(id) => self.nodes[node].id == id,
-                To::All => true,
-            };
-            if !meant || self.client_message_lost() {
-                continue;
-            }
-            let after = self.network.delay(&mut self.rng);
-            let (to, raw) = (node as u32, raw.clone());
-            self.schedule(after, What::Read { to, raw });
-        }
-    }
-
     /// As a replica does: the signature, then the executed state.
     pub(crate) fn deliver_read(&mut self, to: usize, raw: Bytes) {
         let Some(running) = &self.nodes[to].running else {

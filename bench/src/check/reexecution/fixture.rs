@@ -31,6 +31,9 @@ pub(crate) const CHECKPOINT: u64 = 8;
 /// So long that a few of them do not fit into one result.
 const LONG: SizeDistribution = SizeDistribution::Constant { bytes: 12_000 };
 
+/// Scans in a request that asks for more than it may get.
+const SCANS: usize = 24;
+
 /// What a run leaves.
 #[derive(Clone)]
 pub(crate) struct Left {
@@ -126,13 +129,17 @@ fn simple(rng: &mut ChaCha8Rng, unique: &mut u64) -> SimpleOp {
     }
 }
 
+fn scan(rng: &mut ChaCha8Rng) -> Op {
+    Op::Scan {
+        start: blob("k1".to_owned()),
+        end: rng.random_bool(0.5).then(|| blob("k2".to_owned())),
+        limit: rng.random_range(0..9),
+    }
+}
+
 fn op(rng: &mut ChaCha8Rng, unique: &mut u64) -> Op {
     match rng.random_range(0..10) {
-        0 => Op::Scan {
-            start: blob("k1".to_owned()),
-            end: rng.random_bool(0.5).then(|| blob("k2".to_owned())),
-            limit: rng.random_range(0..9),
-        },
+        0 => scan(rng),
         1 => Op::Txn(Txn {
             compare: vec![Compare {
                 key: blob("k3".to_owned()),
@@ -238,9 +245,13 @@ pub(crate) fn run(seed: u64, slots: u64) -> Left {
                 session: 1,
                 number: *number,
             };
-            let ops: Vec<Vec<u8>> = (0..rng.random_range(1..4))
-                .map(|_| op(&mut rng, &mut unique).encode())
-                .collect();
+            // One of so many scans now and then that its results use up what they may have together.
+            let ops: Vec<Vec<u8>> = match rng.random_range(0..16) {
+                0 => (0..SCANS).map(|_| scan(&mut rng).encode()).collect(),
+                few => (0..few % 3 + 1)
+                    .map(|_| op(&mut rng, &mut unique).encode())
+                    .collect(),
+            };
             let request = Request::sign(
                 &key(100 + client),
                 cluster.id(),

@@ -63,7 +63,7 @@ impl Map {
             let before = self.mark();
             let (op, mut result) = match decoded {
                 Ok(op) => {
-                    let result = self.execute(seq, &op);
+                    let result = self.execute(seq, &op, room);
                     (Some(op), result)
                 }
                 Err(error) => (None, OpResult::from(error)),
@@ -85,7 +85,7 @@ impl Map {
         done
     }
 
-    fn execute(&mut self, seq: u64, op: &Op) -> OpResult {
+    fn execute(&mut self, seq: u64, op: &Op, room: usize) -> OpResult {
         let simple = match op.clone() {
             Op::Create { key, value } => SimpleOp::Create { key, value },
             Op::Read { key } => SimpleOp::Read { key },
@@ -93,7 +93,9 @@ impl Map {
             Op::Put { key, value } => SimpleOp::Put { key, value },
             Op::Delete { key } => SimpleOp::Delete { key },
             Op::Cas { key, expect, value } => SimpleOp::Cas { key, expect, value },
-            Op::Scan { start, end, limit } => return self.scan(&start, end.as_deref(), limit),
+            Op::Scan { start, end, limit } => {
+                return self.scan(&start, end.as_deref(), limit, room);
+            }
             Op::Txn(txn) => return self.transact(seq, txn),
         };
         self.simple(seq, simple).into()
@@ -153,15 +155,23 @@ impl Map {
         }
     }
 
-    fn scan(&self, start: &Blob, end: Option<&[u8]>, limit: u32) -> OpResult {
+    /// As many entries as fit, and the key to go on with. One that can never get on is refused.
+    fn scan(&self, start: &Blob, end: Option<&[u8]>, limit: u32, room: usize) -> OpResult {
+        let most = RESULT_MAX.min(room);
         let mut entries = Vec::new();
         let mut bytes = SCAN_FRAME;
+        if bytes > most {
+            return OpResult::OutOfBounds(Bound::ResultBytes);
+        }
         for (key, (value, version)) in self.rows.range(start.0.clone()..) {
             if end.is_some_and(|end| key[..] >= *end) {
                 break;
             }
             bytes += ENTRY_FRAME + key.len() + value.len();
-            if entries.len() == limit as usize || bytes > RESULT_MAX {
+            if entries.len() == limit as usize || bytes > most {
+                if entries.is_empty() && limit > 0 {
+                    return OpResult::OutOfBounds(Bound::ResultBytes);
+                }
                 let next = Some(Blob(key.clone()));
                 return OpResult::Entries { entries, next };
             }

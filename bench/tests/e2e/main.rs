@@ -18,6 +18,7 @@ mod ends;
 mod explained;
 mod faults;
 mod history;
+mod hostile_clients;
 mod local;
 mod outsiders;
 mod refusals;

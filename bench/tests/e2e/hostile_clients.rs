@@ -1,0 +1,74 @@
+//! Every attack of the catalogue of hostile clients against real replicas, one after the other, while correct clients are served.
+
+use serde_json::Value;
+
+use super::command::replicas_in;
+use super::{local, results};
+use bench::scenario::schema::CLIENT_ATTACKS;
+
+/// How long each attack lasts, and the time from one to the next.
+const EACH_MS: usize = 800;
+
+#[test]
+fn clients_try_everything_and_the_others_are_served() {
+    let faults: Vec<String> = CLIENT_ATTACKS
+        .iter()
+        .enumerate()
+        .map(|(index, attack)| {
+            let at = 200 + index * EACH_MS;
+            format!(
+                r#"{{ at = "{at}ms", kind = "client", attack = "{}", until = "{}ms" }}"#,
+                attack.name,
+                at + EACH_MS
+            )
+        })
+        .collect();
+    let (fault, duration) = (
+        format!("fault=[{}]", faults.join(",")),
+        format!("load.duration={}ms", 800 + CLIENT_ATTACKS.len() * EACH_MS),
+    );
+    let directory = local::directory();
+    let ended = local::run(
+        directory.path(),
+        &local::set(&[
+            &fault,
+            &duration,
+            "workload.read_mode=quorum",
+            "check.liveness.after_heal=60s",
+            "expect.lost_operations=0",
+            "expect.unknown_operations=0",
+            "expect.view_changes=0",
+            "expect.rss_max_mib=<= 256",
+        ]),
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    assert_eq!(replicas_in(directory.path()), []);
+    let repeat = &json["repeats"][0];
+    for check in ["linearizable", "exactly_once", "state", "integrity"] {
+        let verdict = &repeat["checks"][check];
+        assert_eq!(verdict["verdict"], "pass", "{check}: {verdict}");
+    }
+    let faults = repeat["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), CLIENT_ATTACKS.len());
+    for (fault, attack) in faults.iter().zip(&CLIENT_ATTACKS) {
+        assert_eq!(fault["attack"], attack.name, "{fault}");
+        assert_eq!(fault.get("failed"), None, "{fault}");
+        let clients = &fault["clients"];
+        assert_eq!(clients["id"], attack.id, "{fault}");
+        assert!(sent(clients, "sent") > 0, "{fault}");
+        // Only one of them reads beside the log.
+        let reads = attack.name == "hot-reads";
+        assert_eq!(sent(clients, "reads_sent") > 0, reads, "{fault}");
+        assert_eq!(sent(clients, "read_answers") > 0, reads, "{fault}");
+    }
+    for id in 0..5 {
+        let log = std::fs::read_to_string(run.join(format!("repeat-1/logs/replica-{id}.log")));
+        assert!(!log.unwrap().contains("panicked"), "replica {id}");
+    }
+}
+
+fn sent(clients: &Value, what: &str) -> u64 {
+    let count = clients[what].as_u64();
+    count.unwrap_or_else(|| panic!("no {what} in {clients}"))
+}

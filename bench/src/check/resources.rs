@@ -1,6 +1,6 @@
 //! Resources: no replica needs more than its bounds, whatever is done to it (R1 to R5 of the attack catalogue).
 //!
-//! Memory and connections are looked at all through the measured phase, disk and log at its end. The slope of the memory over
+//! Memory, connections, open files and threads are looked at all through the measured phase, disk and log at its end. The slope of the memory over
 //! the last half says whether a bound would be reached later; its default bound is wide, since a store that is being filled
 //! grows rightly.
 
@@ -30,6 +30,8 @@ pub fn check_resources(
     };
     let (memory, at_memory) = most(|each| Some(each.rss));
     let (connections, at_connections) = most(|each| Some(each.connections));
+    let (open_files, at_open_files) = most(|each| Some(each.open_files));
+    let (threads, at_threads) = most(|each| Some(each.threads));
     let (data, at_data) = most(|each| each.data);
     let (log, at_log) = most(|each| each.log);
     if memory == 0 {
@@ -62,6 +64,18 @@ pub fn check_resources(
             bounds.connections
         ));
     }
+    if open_files > bounds.open_files {
+        over.push(format!(
+            "replica {at_open_files} had {open_files} files and sockets open, more than {}",
+            bounds.open_files
+        ));
+    }
+    if threads > bounds.threads {
+        over.push(format!(
+            "replica {at_threads} had {threads} threads, more than {}",
+            bounds.threads
+        ));
+    }
     if data > bounds.data.bytes() {
         over.push(format!(
             "replica {at_data} had {} on disk, more than {}",
@@ -86,6 +100,8 @@ pub fn check_resources(
     let result = result
         .with("memory_max_bytes", memory)
         .with("connections_max", connections)
+        .with("open_files_max", open_files)
+        .with("threads_max", threads)
         .with("data_bytes", data)
         .with("log_bytes", log);
     match slope {
@@ -140,6 +156,8 @@ mod tests {
             memory: Size::of(256 << 20),
             memory_slope: Size::of(1 << 20),
             connections: 100,
+            open_files: 64,
+            threads: 32,
             data: Size::of(1 << 30),
             log_per_minute: Size::of(1 << 20),
         }
@@ -157,6 +175,8 @@ mod tests {
                     connections: 8,
                     data: (tenth == 199).then_some(10 << 20),
                     log: (tenth == 199).then_some(500),
+                    open_files: 40,
+                    threads: 14,
                 };
                 if replica == 1 {
                     change(&mut each);
@@ -193,6 +213,12 @@ mod tests {
         });
         exceeds("had 101 connections of clients, more than 100", &|each| {
             each.connections = 101;
+        });
+        exceeds("had 65 files and sockets open, more than 64", &|each| {
+            each.open_files += u64::from(each.t_s == 7.0) * 25;
+        });
+        exceeds("had 33 threads, more than 32", &|each| {
+            each.threads += u64::from(each.t_s == 3.0) * 19;
         });
         exceeds("had 2048.0 MiB on disk, more than 1GiB", &|each| {
             each.data = each.data.map(|_| 2 << 30);

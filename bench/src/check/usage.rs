@@ -9,7 +9,9 @@ use crate::record::{AtomicFile, Thinned};
 
 /// The name of the file in a repeat's directory.
 pub const RESOURCES_FILE: &str = "resources.csv";
-const HEADER: &str = "t_s,replica,rss,connections,data,log";
+const HEADER: &str = "t_s,replica,rss,connections,data,log,open_files,threads";
+/// Of earlier versions' runs: what is missing counts as 0.
+const HEADER_BEFORE: &str = "t_s,replica,rss,connections,data,log";
 /// Looks that are held at most: twenty minutes at five a second, then coarser.
 const LOOKS_MAX: usize = 6_000;
 
@@ -28,6 +30,10 @@ pub struct Usage {
     pub data: Option<u64>,
     /// Bytes that it has logged since the run began; `None` where it was not looked at.
     pub log: Option<u64>,
+    /// Files and sockets that it had open; 0 if the system does not say.
+    pub open_files: u64,
+    /// Its threads; 0 if the system does not say.
+    pub threads: u64,
 }
 
 /// The looks of a measured phase. Of a long one only some are kept, at equal distances, and beside them those at which a
@@ -43,6 +49,8 @@ pub struct UsageSeries {
 struct Peaks {
     memory: Usage,
     connections: Usage,
+    open_files: Usage,
+    threads: Usage,
 }
 
 impl Default for UsageSeries {
@@ -65,12 +73,21 @@ impl UsageSeries {
             let peaks = self.peaks.entry(one.replica).or_insert(Peaks {
                 memory: *one,
                 connections: *one,
+                open_files: *one,
+                threads: *one,
             });
-            if one.rss > peaks.memory.rss {
+            let exceeds = |peak: &Usage, of: fn(&Usage) -> u64| of(one) > of(peak);
+            if exceeds(&peaks.memory, |each| each.rss) {
                 peaks.memory = *one;
             }
-            if one.connections > peaks.connections.connections {
+            if exceeds(&peaks.connections, |each| each.connections) {
                 peaks.connections = *one;
+            }
+            if exceeds(&peaks.open_files, |each| each.open_files) {
+                peaks.open_files = *one;
+            }
+            if exceeds(&peaks.threads, |each| each.threads) {
+                peaks.threads = *one;
             }
         }
         self.looks.push(look);
@@ -82,10 +99,12 @@ impl UsageSeries {
         let mut all: Vec<Usage> = self.looks.iter().flatten().copied().collect();
         let known: BTreeSet<(u64, u32)> = all.iter().map(key).collect();
         let peaks = self.peaks.values();
-        let peaks = peaks.flat_map(|peaks| [peaks.memory, peaks.connections]);
-        let mut missing: Vec<Usage> = peaks.filter(|peak| !known.contains(&key(peak))).collect();
-        missing.dedup();
-        all.extend(missing);
+        let peaks = peaks.flat_map(|of| [of.memory, of.connections, of.open_files, of.threads]);
+        let missing: BTreeMap<(u64, u32), Usage> = peaks
+            .filter(|peak| !known.contains(&key(peak)))
+            .map(|peak| (key(&peak), peak))
+            .collect();
+        all.extend(missing.into_values());
         all.sort_by(|one, other| one.t_s.total_cmp(&other.t_s));
         all
     }
@@ -107,8 +126,8 @@ pub fn write_usage(path: &Path, usage: &[Usage]) -> io::Result<()> {
         let (data, log) = (field(each.data), field(each.log));
         writeln!(
             file,
-            "{:.3},{},{},{},{data},{log}",
-            each.t_s, each.replica, each.rss, each.connections
+            "{:.3},{},{},{},{data},{log},{},{}",
+            each.t_s, each.replica, each.rss, each.connections, each.open_files, each.threads
         )?;
     }
     file.commit()
@@ -125,7 +144,7 @@ pub fn read_usage(path: &Path) -> Result<Vec<Usage>, String> {
     for (number, line) in (1..).zip(BufReader::new(file).lines()) {
         let line = line.map_err(|error| unreadable(&error.to_string()))?;
         match (number, parse(&line)) {
-            (1, _) if line == HEADER => {}
+            (1, _) if [HEADER, HEADER_BEFORE].contains(&line.as_str()) => {}
             (_, Some(each)) => usage.push(each),
             _ => return Err(unreadable(&format!("line {number} is no sample"))),
         }
@@ -135,8 +154,11 @@ pub fn read_usage(path: &Path) -> Result<Vec<Usage>, String> {
 
 fn parse(line: &str) -> Option<Usage> {
     let fields: Vec<&str> = line.split(',').collect();
-    let [t_s, replica, rss, connections, data, log] = fields[..] else {
-        return None;
+    let (&[t_s, replica, rss, connections, data, log], later) = fields.split_first_chunk()?;
+    let (open_files, threads) = match *later {
+        [] => ("0", "0"),
+        [open_files, threads] => (open_files, threads),
+        _ => return None,
     };
     let optional = |field: &str| match field {
         "" => Some(None),
@@ -149,6 +171,8 @@ fn parse(line: &str) -> Option<Usage> {
         connections: connections.parse().ok()?,
         data: optional(data)?,
         log: optional(log)?,
+        open_files: open_files.parse().ok()?,
+        threads: threads.parse().ok()?,
     })
 }
 
@@ -175,8 +199,15 @@ mod tests {
         let mut usage = [look(0.0, 5, 1), look(0.2, 6, 2)].concat();
         usage[3].data = Some(10);
         usage[3].log = Some(7);
+        usage[2].open_files = 33;
+        usage[2].threads = 12;
         write_usage(&path, &usage).unwrap();
         assert_eq!(read_usage(&path).unwrap(), usage);
+        // A run of before, which had fewer columns.
+        std::fs::write(&path, format!("{HEADER_BEFORE}\n0.000,0,5,1,10,7\n")).unwrap();
+        let of_before = read_usage(&path).unwrap();
+        assert_eq!((of_before[0].rss, of_before[0].log), (5, Some(7)));
+        assert_eq!((of_before[0].open_files, of_before[0].threads), (0, 0));
         std::fs::write(&path, "t_s,replica\n").unwrap();
         assert!(
             read_usage(&path)
@@ -193,18 +224,23 @@ mod tests {
             // Neither peak is at a look that is kept for its place.
             let rss = if number == 777 { 900 } else { 100 };
             let connections = if number == 555 { 9 } else { 3 };
-            series.push(look(number as f64 / 5.0, rss, connections));
+            let mut looks = look(number as f64 / 5.0, rss, connections);
+            looks[0].open_files = if number == 333 { 40 } else { 20 };
+            looks[1].threads = if number == 444 { 15 } else { 10 };
+            series.push(looks);
         }
         let usage = series.usage();
-        assert!(usage.len() <= 2 * 10 + 4, "{}", usage.len());
+        assert!(usage.len() <= 2 * 10 + 8, "{}", usage.len());
         assert!(usage.windows(2).all(|two| two[0].t_s <= two[1].t_s));
         let most = |value: fn(&Usage) -> u64| usage.iter().map(value).max();
         assert_eq!(most(|one| one.rss), Some(900));
         assert_eq!(most(|one| one.connections), Some(9));
+        assert_eq!(most(|one| one.open_files), Some(40));
+        assert_eq!(most(|one| one.threads), Some(15));
         let last = usage.last().unwrap();
         assert_eq!(last.t_s, (looks - 1) as f64 / 5.0);
         let of = |replica| usage.iter().filter(move |one| one.replica == replica);
-        assert_eq!(of(0).count(), of(1).count());
+        assert_eq!(of(0).count(), of(1).count(), "two and one more of each");
     }
 
     #[test]

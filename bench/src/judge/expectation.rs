@@ -175,6 +175,7 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
                 format!("{:.2}", facts.batch_ops_mean)
             })
         }),
+        Fact::EvidenceFiles => number(repeat.evidence.len() as u64),
         Fact::Culprits => {
             let mut culprits: Vec<u32> = repeat.evidence.iter().map(|fact| fact.culprit).collect();
             culprits.sort_unstable();

@@ -241,6 +241,7 @@ fn every_fact_is_met_and_missed() {
             "< 2.5 2.5",
         ),
         ("longest_stall_ms", "\"<= 700\"", "\"< 700\"", "< 700 700"),
+        ("evidence_files", "1", "\"> 1\"", "> 1 1"),
         ("culprits", "[3]", "[]", "[] [3]"),
     ];
     let names: Vec<&str> = facts.iter().map(|(name, ..)| *name).collect();

@@ -235,6 +235,8 @@ pub(super) fn usage(snapshot: &Snapshot, time: impl Fn(Instant) -> f64) -> Vec<U
         connections: status.clients.connections,
         data: None,
         log: None,
+        open_files: status.process.open_files,
+        threads: status.process.threads,
     };
     snapshot.heard().map(of).collect()
 }

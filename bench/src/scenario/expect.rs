@@ -147,6 +147,7 @@ facts! {
     OutsiderAccepted "outsider_accepted" Number "What replicas accepted of outsiders and had to refuse."
     OutsiderAmplification "outsider_amplification" Number "The most that an unproven address got back, as a multiple of what it sent."
     LongestStallMs "longest_stall_ms" Number "The longest time without any answer."
+    EvidenceFiles "evidence_files" Number "Signed contradictions kept as proofs, those of all replicas together."
     Culprits "culprits" Replicas "Replicas proven faulty by evidence, and no others."
 }
 

@@ -36,6 +36,10 @@ pub struct ResourceBounds {
     pub memory_slope: Size,
     /// Connections of clients at the same time.
     pub connections: u64,
+    /// Files and sockets open at the same time.
+    pub open_files: u64,
+    /// Threads at the same time.
+    pub threads: u64,
     /// The data directory at the end.
     pub data: Size,
     /// What it logs in a minute.

@@ -117,6 +117,15 @@ fn process(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
             Some(Unit::Bytes),
             [(none(), process.rss_bytes as f64)],
         )?;
+        for (about, value) in [
+            (
+                ("process_open_fds", "Files and sockets open"),
+                process.open_files,
+            ),
+            (("process_threads", "Threads"), process.threads),
+        ] {
+            metrics.gauge(about, None, [(none(), value as f64)])?;
+        }
     }
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_s = since_epoch.map_or(0.0, |time| time.as_secs_f64());

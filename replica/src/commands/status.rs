@@ -127,11 +127,13 @@ fn page(status: &ReplicaStatus) -> String {
         (
             "process",
             format!(
-                "{}, up {:.0} s, {:.1} s of CPU, {} of memory",
+                "{}, up {:.0} s, {:.1} s of CPU, {} of memory, {} threads, {} open files",
                 status.process.pid,
                 status.process.uptime_s,
                 status.process.cpu_s,
-                bytes(status.process.rss_bytes)
+                bytes(status.process.rss_bytes),
+                status.process.threads,
+                status.process.open_files
             ),
         ),
     ];

@@ -15,6 +15,8 @@ pub(super) fn status(started: Instant) -> ProcessStatus {
         cpu_s: cpu_seconds().unwrap_or_default(),
         rss_bytes: memory("VmRSS:").unwrap_or_default(),
         rss_max_bytes: memory("VmHWM:").unwrap_or_default(),
+        open_files: open_files().unwrap_or_default(),
+        threads: number("Threads:").unwrap_or_default(),
     }
 }
 
@@ -30,8 +32,47 @@ fn cpu_seconds() -> Option<f64> {
 }
 
 fn memory(name: &str) -> Option<u64> {
+    Some(number(name)? * 1024)
+}
+
+fn number(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024)
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The descriptor with which they are counted does not count.
+fn open_files() -> Option<u64> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    Some((entries.count() as u64).saturating_sub(1))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn files_that_are_open_and_threads_that_run_are_counted() {
+        // Other tests of this process open files and start threads, too, but hardly as many.
+        const MANY: u64 = 200;
+        let before = status(Instant::now());
+        assert!(before.threads >= 1 && before.open_files >= 1);
+        let files: Vec<std::fs::File> = (0..MANY)
+            .map(|_| std::fs::File::open("/proc/self/status").unwrap())
+            .collect();
+        let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
+        let threads: Vec<_> = (0..MANY)
+            .map(|_| {
+                let stopped = stopped.clone();
+                std::thread::spawn(move || stopped.recv().is_err())
+            })
+            .collect();
+        let now = status(Instant::now());
+        drop(stop);
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+        assert!(now.open_files >= before.open_files + MANY / 2);
+        assert!(now.threads >= before.threads + MANY / 2);
+        drop(files);
+    }
 }

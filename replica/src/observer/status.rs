@@ -81,6 +81,12 @@ pub struct ProcessStatus {
     pub rss_bytes: u64,
     /// The most memory held, in bytes; 0 where the system does not say.
     pub rss_max_bytes: u64,
+    /// Files and sockets that are open; 0 where the system does not say.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Threads; 0 where the system does not say.
+    #[serde(default)]
+    pub threads: u64,
 }
 
 /// Decisions and what led to them.

@@ -147,6 +147,8 @@ fn check(table: &mut Section<'_, '_>) -> Check {
                 memory: table.quantity("memory", Size::of(256 << 20), bounds.clone()),
                 memory_slope: table.quantity("memory_slope", Size::of(1 << 30), bounds.clone()),
                 connections: table.integer("connections", 4096, 1..=u64::from(u32::MAX)),
+                open_files: table.integer("open_files", 256, 1..=u64::from(u32::MAX)),
+                threads: table.integer("threads", 64, 1..=u64::from(u32::MAX)),
                 data: table.quantity("data", Size::of(1 << 30), bounds.clone()),
                 log_per_minute: table.quantity("log_per_minute", Size::of(1 << 20), bounds),
             }

@@ -40,6 +40,7 @@ pub mod saturate;
 pub mod scenario;
 pub mod screen;
 pub mod simulate;
+pub mod statistics;
 pub mod sweep;
 pub mod verify;
 pub mod workload;

@@ -7,7 +7,7 @@ use super::floor::NoiseFloor;
 use super::judge::{MetricComparison, Verdict, judge};
 use super::metric::Metric;
 use super::side::Side;
-use super::statistics::RESAMPLES;
+use crate::statistics::RESAMPLES;
 
 /// What a comparison is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]

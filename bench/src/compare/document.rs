@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::comparison::{Comparison, Pair};
 use super::judge::{MetricComparison, Sample};
 use super::side::Side;
-use super::statistics::{ALPHA, CONFIDENCE, RESAMPLES};
 use super::words::conclusion;
+use crate::statistics::{ALPHA, CONFIDENCE, RESAMPLES};
 
 /// The value of the field `schema`.
 pub const COMPARE_SCHEMA: &str = "bench.compare/v1";

@@ -1,7 +1,7 @@
 //! The verdict on each metric: better, worse, the same, or inconclusive.
 
 use super::metric::{Direction, Metric};
-use super::statistics::{
+use crate::statistics::{
     ALPHA, Effect, PValue, Wanted, cliffs_delta, hodges_lehmann_shift, holm, mann_whitney, median,
     median_interval, ratio_interval, relative_spread, repeats_to_decide,
 };

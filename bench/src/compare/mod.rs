@@ -23,7 +23,6 @@ mod page;
 mod read;
 mod render;
 mod side;
-pub mod statistics;
 mod words;
 
 pub use comparable::Obstacle;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::comparison::{Comparison, Pair};
 use super::judge::{MetricComparison, Verdict};
 use super::side::Side;
-use super::statistics::{REPEATS_FOR_INTERVAL, repeats_for_any_answer};
 use super::words::{MANY_TIMES, conclusion};
 use crate::report::{Paint, Section, Table, Tone, page_markdown, page_text, units};
+use crate::statistics::{REPEATS_FOR_INTERVAL, repeats_for_any_answer};
 
 /// Columns of a value in the table of differences.
 const VALUE_COLUMNS: usize = 36;

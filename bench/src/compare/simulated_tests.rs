@@ -2,7 +2,7 @@
 
 use super::judge::{MetricComparison, Verdict, judge};
 use super::metric::Metric;
-use super::statistics::{SplitMix64, Wanted, repeats_to_decide};
+use crate::statistics::{SplitMix64, Wanted, repeats_to_decide};
 
 const PAIRS: usize = 200;
 const REPEATS: usize = 10;

@@ -5,8 +5,8 @@
 //! is. Both must say so, since with enough windows a trend of no consequence is significant, and with few a large one is luck.
 //! Neither assumes a distribution, and one odd window decides nothing.
 
-use crate::compare::statistics::{median, normal_cdf};
 use crate::record::{BUCKET, Recording, Stationarity, Steadiness, Trend, Window};
+use crate::statistics::{median, normal_cdf};
 
 /// Windows that a phase is cut into.
 const WINDOWS_MAX: usize = 20;
@@ -170,8 +170,8 @@ fn pairs(points: &[(f64, f64)]) -> impl Iterator<Item = Pair> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::statistics::SplitMix64;
     use crate::record::new_histogram;
+    use crate::statistics::SplitMix64;
 
     /// Windows of one second; throughput and latency (in ms) as a function of the window.
     fn windows(of: impl Fn(u64) -> (u64, f64)) -> Vec<Window> {

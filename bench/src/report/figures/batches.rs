@@ -1,9 +1,9 @@
 //! How many operations share a slot.
 
-use crate::compare::statistics::{quantile, sorted};
 use crate::report::figure::{Axis, Colour, Drawing, Figure, Grid, Look, Trace};
 use crate::report::files::{RepeatFiles, batch_sizes};
 use crate::report::units;
+use crate::statistics::{quantile, sorted};
 
 /// Bars that can be told apart.
 const BARS_MAX: u64 = 48;

@@ -2,13 +2,13 @@
 
 use super::faults;
 use super::windows::{self, at, greatest, least, or_dash};
-use crate::compare::statistics::median;
 use crate::record::LatencySummary;
 use crate::report::figure::{Axis, Colour, Dash, Drawing, Figure, Grid, Look, Mark, Trace, nines};
 use crate::report::files::{
     Columns, Percentile, RepeatFiles, RunFiles, WANTED_PERCENTILES, percentile_at,
 };
 use crate::report::units;
+use crate::statistics::median;
 
 /// Buckets of timeseries.csv in a second.
 const BUCKETS_A_SECOND: usize = 10;

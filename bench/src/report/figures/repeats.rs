@@ -1,10 +1,10 @@
 //! How far the repeats of a run agree.
 
 use crate::compare::Metric;
-use crate::compare::statistics::{median, quantile, sorted};
 use crate::report::figure::{Axis, Colour, Drawing, Figure, Grid, Look, Mark, Trace};
 use crate::report::files::RunFiles;
 use crate::report::units;
+use crate::statistics::{median, quantile, sorted};
 
 /// Repeats that the table lists.
 const ROWS_MAX: usize = 100;

@@ -3,12 +3,12 @@
 use super::Group;
 use super::curve::{curve, curves_of_runs};
 use super::windows::or_dash;
-use crate::compare::statistics::median;
 use crate::record::EstimateMethod;
 use crate::report::figure::{Axis, Colour, Dash, Drawing, Figure, Grid, Look, Trace, nines};
 use crate::report::files::{RunFiles, WANTED_PERCENTILES, percentile_at};
 use crate::report::setup::Setup;
 use crate::report::units;
+use crate::statistics::median;
 
 const US_PER_MS: f64 = 1e3;
 

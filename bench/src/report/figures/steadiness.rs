@@ -55,9 +55,7 @@ fn drawing(fact: &Stationarity) -> Result<Drawing, String> {
             continue;
         };
         let known: Vec<f64> = trend.values.iter().flatten().copied().collect();
-        let Some(middle) =
-            crate::compare::statistics::median(&known).filter(|middle| *middle > 0.0)
-        else {
+        let Some(middle) = crate::statistics::median(&known).filter(|middle| *middle > 0.0) else {
             continue;
         };
         let points = trend.values.iter().zip(0_u32..);

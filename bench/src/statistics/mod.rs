@@ -1,4 +1,4 @@
-//! The statistics of a comparison: pure functions of slices, one value for each repeat.
+//! The statistics of repeats and comparisons: pure functions of slices, one value for each repeat.
 //!
 //! Nothing is assumed of the distribution: a machine has moods, and throughputs are skewed. So the
 //! figures are medians, their intervals come from the bootstrap, and the test counts ranks. What is

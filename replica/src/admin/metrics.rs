@@ -1,9 +1,10 @@
 //! What a replica shows Prometheus. Each metric, its unit and what to ask of it: docs/metrics.md.
 
+mod process;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::exposition::{About, Distribution, Labels, Metrics, Page, Unit};
 use crate::observer::Observer;
@@ -25,7 +26,7 @@ impl Page for Replica {
     fn write(&self, metrics: &mut Metrics<'_>) -> fmt::Result {
         let status = self.0.status();
         identity(metrics, &status)?;
-        process(metrics, &status)?;
+        process::write(metrics, &status.process)?;
         standing(metrics, &status)?;
         slots(metrics, &status)?;
         trouble(metrics, &status)?;
@@ -100,43 +101,6 @@ fn identity(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
         ("durability", status.storage.durability.clone()),
     ];
     metrics.info(("quintet_replica", "Which replica this is"), &labels)
-}
-
-/// By the names that all exporters use. What the system does not say is left out: it speaks of both or of neither, and a
-/// young process has not yet used a whole tick of processor time, which is a figure all the same.
-fn process(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
-    let process = &status.process;
-    if process.rss_bytes > 0 {
-        metrics.counter(
-            ("process_cpu", "Processor time used, user and system"),
-            Some(Unit::Seconds),
-            [(none(), process.cpu_s)],
-        )?;
-        metrics.gauge(
-            ("process_resident_memory", "Memory held now"),
-            Some(Unit::Bytes),
-            [(none(), process.rss_bytes as f64)],
-        )?;
-        for (about, value) in [
-            (
-                ("process_open_fds", "Files and sockets open"),
-                process.open_files,
-            ),
-            (("process_threads", "Threads"), process.threads),
-        ] {
-            metrics.gauge(about, None, [(none(), value as f64)])?;
-        }
-    }
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now_s = since_epoch.map_or(0.0, |time| time.as_secs_f64());
-    metrics.gauge(
-        (
-            "process_start_time",
-            "When the process started, since the epoch",
-        ),
-        Some(Unit::Seconds),
-        [(none(), now_s - process.uptime_s)],
-    )
 }
 
 fn standing(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
@@ -573,32 +537,5 @@ fn sizes(summary: &Summary) -> Distribution {
         buckets: buckets
             .map(|(digits, count)| (((1u64 << digits) - 1) as f64, *count))
             .collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::admin::exposition;
-
-    /// Only the lines about the process.
-    #[derive(Clone)]
-    struct Process(ReplicaStatus);
-
-    impl Page for Process {
-        fn write(&self, metrics: &mut Metrics<'_>) -> fmt::Result {
-            process(metrics, &self.0)
-        }
-    }
-
-    #[test]
-    fn a_process_younger_than_a_tick_shows_its_processor_time_and_an_unknown_one_shows_none() {
-        let mut status = ReplicaStatus::default();
-        let unknown = exposition::text(&Process(status.clone())).unwrap();
-        assert!(!unknown.contains("process_cpu"), "{unknown}");
-        status.process.rss_bytes = 4096;
-        let young = exposition::text(&Process(status)).unwrap();
-        assert!(young.contains("process_cpu_seconds_total 0.0\n"), "{young}");
     }
 }

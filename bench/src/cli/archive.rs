@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::arguments::{ListArgs, ShowArgs};
-use super::output::{self, Output};
+use super::output::Output;
 use crate::archive::{Found, find, find_run, list_runs, listing_text, read_run, reproduce};
 use crate::campaign::Kind;
 use crate::exit::Exit;
@@ -31,8 +31,8 @@ pub(super) fn list(arguments: &ListArgs, output: &Output) -> Exit {
             }
             output.end(Exit::Ok)
         }
-        Err(message) => refuse(
-            output,
+        Err(message) => output.fail(
+            Exit::Usage,
             &format!("{message}; choose another place with --results DIR"),
         ),
     }
@@ -44,11 +44,11 @@ pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
     let directory = match found {
         Ok(Found::Run(directory)) => directory,
         Ok(Found::Several(directory, kind)) => return several(arguments, output, &directory, kind),
-        Err(message) => return refuse(output, &message),
+        Err(message) => return output.fail(Exit::Usage, &message),
     };
     let run = match read_run(&directory) {
         Ok(run) => run,
-        Err(message) => return refuse(output, &message),
+        Err(message) => return output.fail(Exit::Usage, &message),
     };
     if arguments.reproduce {
         return match reproduce(&run, &directory) {
@@ -60,7 +60,7 @@ pub(super) fn show(arguments: &ShowArgs, output: &Output) -> Exit {
                 }
                 output.end(Exit::Ok)
             }
-            Err(message) => refuse(output, &message),
+            Err(message) => output.fail(Exit::Usage, &message),
         };
     }
     if output.json {
@@ -93,7 +93,7 @@ fn several(arguments: &ShowArgs, output: &Output, directory: &Path, kind: Kind) 
             Err(why) => why,
             Ok(run) => run.display().to_string(),
         };
-        return refuse(output, &format!("{part} is of one run, and {why}"));
+        return output.fail(Exit::Usage, &format!("{part} is of one run, and {why}"));
     }
     let file = match output.json {
         true => kind.document,
@@ -104,8 +104,8 @@ fn several(arguments: &ShowArgs, output: &Output, directory: &Path, kind: Kind) 
             output.text(&text);
             output.end(Exit::Ok)
         }
-        Err(error) => refuse(
-            output,
+        Err(error) => output.fail(
+            Exit::Usage,
             &format!("{}: {error}", directory.join(file).display()),
         ),
     }
@@ -120,12 +120,4 @@ fn faults(run: &Run) -> Value {
         json!({ "repeat": number, "seed": repeat.seed, "faults": repeat.faults })
     });
     json!({ "schema": FAULTS_SCHEMA, "run": run.id, "repeats": repeats.collect::<Value>() })
-}
-
-fn refuse(output: &Output, message: &str) -> Exit {
-    output.complain(message);
-    if output.json {
-        output.document(&output::failure(Exit::Usage, message));
-    }
-    output.end(Exit::Usage)
 }

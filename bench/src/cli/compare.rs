@@ -1,7 +1,7 @@
 //! `bench compare`.
 
 use super::arguments::{CompareArgs, CompareFormat, FailOn};
-use super::output::{self, Output};
+use super::output::Output;
 use crate::compare::{
     CompareError, Comparison, NoiseFloor, Options, Side, Verdict, compare, comparison_html,
     comparison_markdown, comparison_text, conclusion, document, read_sides,
@@ -34,7 +34,7 @@ pub(super) fn execute(arguments: &CompareArgs, output: &Output) -> Exit {
                 CompareError::Unreadable { .. } => Exit::Runtime,
                 _ => Exit::Usage,
             };
-            return refuse(output, exit, &error.to_string());
+            return output.fail(exit, &error.to_string());
         }
     };
     if let Some(file) = &arguments.out {
@@ -43,7 +43,7 @@ pub(super) fn execute(arguments: &CompareArgs, output: &Output) -> Exit {
             let message = format!(
                 "cannot write the comparison: {error}; choose another file with --out FILE"
             );
-            return refuse(output, Exit::Runtime, &message);
+            return output.fail(Exit::Runtime, &message);
         }
     }
     if output.json {
@@ -102,14 +102,6 @@ fn judged(comparison: &Comparison, fail_on: FailOn) -> Exit {
         FailOn::Any => found(&[Verdict::Worse, Verdict::Better]),
     };
     if failed { Exit::Regression } else { Exit::Ok }
-}
-
-fn refuse(output: &Output, exit: Exit, message: &str) -> Exit {
-    output.complain(message);
-    if output.json {
-        output.document(&output::failure(exit, message));
-    }
-    output.end(exit)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::arguments::DoctorArgs;
-use super::output::{self, Output};
+use super::output::Output;
 use crate::doctor::{
     DOCTOR_SCHEMA, Diagnosis, Noise, NoiseOptions, diagnosis_text, examine, measure_noise,
     read_noise,
@@ -27,7 +27,7 @@ pub(super) fn execute(
             error.path.display(),
             error.source
         );
-        return refuse(output, Exit::Environment, &message);
+        return output.fail(Exit::Environment, &message);
     }
     // A diagnosis is of no cluster.
     let environment = Environment::gather(Settings {
@@ -42,7 +42,7 @@ pub(super) fn execute(
     };
     let noise_floor = match noise {
         Ok(noise) => noise,
-        Err(error) => return refuse(output, error.exit, &error.message),
+        Err(error) => return output.fail(error.exit, &error.message),
     };
     let diagnosis = Diagnosis {
         schema: DOCTOR_SCHEMA,
@@ -91,12 +91,4 @@ fn earlier(arguments: &DoctorArgs, output: &Output, environment: &Environment) -
             None
         }
     }
-}
-
-fn refuse(output: &Output, exit: Exit, message: &str) -> Exit {
-    output.complain(message);
-    if output.json {
-        output.document(&output::failure(exit, message));
-    }
-    output.end(exit)
 }

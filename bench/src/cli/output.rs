@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::arguments::Global;
 use crate::campaign::leave_page;
 use crate::exit::Exit;
-use crate::options::Display;
+use crate::options::{Display, RunError};
 use crate::report::Paint;
 use crate::scenario::{Problem, ScenarioError, render};
 
@@ -127,6 +127,45 @@ impl Output {
         message_line(error.render(self.message_paint.style()).trim_end());
     }
 
+    /// There is no result: says why, on stderr and as the one JSON document. Returns the exit code.
+    pub(super) fn fail(&self, exit: Exit, message: &str) -> Exit {
+        self.complain(message);
+        if self.json {
+            self.document(&failure(exit, message));
+        }
+        self.end(exit)
+    }
+
+    /// The same for a scenario that is wrong.
+    pub(super) fn turn_down(&self, error: &ScenarioError) -> Exit {
+        self.refuse(error);
+        if self.json {
+            self.document(&refusal(error));
+        }
+        self.end(Exit::Usage)
+    }
+
+    /// How a campaign ended: its page, and its document as JSON or `text` of it with the page's place.
+    pub(super) fn campaign<D: Serialize>(
+        &self,
+        ended: Result<(D, Exit), RunError>,
+        directory: impl Fn(&D) -> &str,
+        text: impl Fn(&D, Option<&Path>, Paint) -> String,
+    ) -> Exit {
+        match ended {
+            Ok((document, exit)) => {
+                let page = self.leave_page(Path::new(directory(&document)));
+                if self.json {
+                    self.document(&document);
+                } else {
+                    self.text(&text(&document, page.as_deref(), self.paint));
+                }
+                self.end(exit)
+            }
+            Err(error) => self.fail(error.exit, &error.message),
+        }
+    }
+
     /// What is going on, on stderr.
     pub(super) fn say(&self, message: &str) {
         if !self.quiet {
@@ -135,7 +174,7 @@ impl Output {
     }
 
     /// Writes the page of a campaign. That there is none is no reason to lose what was measured, and is said.
-    pub(super) fn leave_page(&self, directory: &Path) -> Option<PathBuf> {
+    fn leave_page(&self, directory: &Path) -> Option<PathBuf> {
         leave_page(directory)
             .map_err(|why| self.complain(&format!("warning: {why}")))
             .ok()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::arguments::{ReportArgs, ReportFormat};
-use super::output::{self, Output};
+use super::output::Output;
 use crate::archive::{Found, find, find_run};
 use crate::exit::Exit;
 use crate::record::write_file;
@@ -21,13 +21,7 @@ const RESULTS_OPTION: &str = "--results";
 pub(super) fn execute(arguments: &ReportArgs, output: &Output) -> Exit {
     match report(arguments, output) {
         Ok(()) => output.end(Exit::Ok),
-        Err((exit, message)) => {
-            output.complain(&message);
-            if output.json {
-                output.document(&output::failure(exit, &message));
-            }
-            output.end(exit)
-        }
+        Err((exit, message)) => output.fail(exit, &message),
     }
 }
 

@@ -43,11 +43,7 @@ pub(super) fn execute(
     let serving = match arguments.prom.map(LoadMetrics::serve).transpose() {
         Ok(serving) => serving,
         Err(error) => {
-            output.complain(&error.to_string());
-            if output.json {
-                output.document(&output::failure(error.exit, &error.message));
-            }
-            return output.end(error.exit);
+            return output.fail(error.exit, &error.message);
         }
     };
     let mut gravest = Exit::Ok;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::arguments::SaturateArgs;
-use super::output::{self, Output};
+use super::output::Output;
 use crate::campaign::Program;
 use crate::exit::Exit;
 use crate::options::{Finished, RunError, RunOptions};
@@ -22,14 +22,10 @@ pub(super) fn execute(
     let base = match read(arguments) {
         Ok(base) => base,
         Err(Refused::Scenario(refused)) => {
-            output.refuse(&refused);
-            if output.json {
-                output.document(&output::refusal(&refused));
-            }
-            return output.end(Exit::Usage);
+            return output.turn_down(&refused);
         }
         Err(Refused::Expression(message)) => {
-            return refuse(output, &RunError::new(Exit::Usage, message));
+            return output.fail(Exit::Usage, &message);
         }
     };
     let options = prepare(arguments, base);
@@ -48,18 +44,7 @@ pub(super) fn execute(
         let say = |words: &str| output.say(words);
         saturate(&options, &campaign, one, || began.elapsed(), say)
     });
-    match ended {
-        Ok((document, exit)) => {
-            let page = output.leave_page(Path::new(&document.directory));
-            if output.json {
-                output.document(&document);
-            } else {
-                output.text(&saturate_text(&document, page.as_deref(), output.paint));
-            }
-            output.end(exit)
-        }
-        Err(error) => refuse(output, &error),
-    }
+    output.campaign(ended, |document| &document.directory, saturate_text)
 }
 
 enum Refused {
@@ -112,14 +97,6 @@ fn prepare(arguments: &SaturateArgs, base: Loaded) -> SaturateOptions {
         probes_max: arguments.max_probes as usize,
         time_max: arguments.max_time,
     }
-}
-
-fn refuse(output: &Output, error: &RunError) -> Exit {
-    output.complain(&error.message);
-    if output.json {
-        output.document(&output::failure(error.exit, &error.message));
-    }
-    output.end(error.exit)
 }
 
 #[cfg(test)]

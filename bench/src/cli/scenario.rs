@@ -31,16 +31,10 @@ pub(super) fn execute(arguments: &ScenarioArgs, output: &Output) -> Exit {
             Ok(())
         }
     };
-    output.end(match done {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            output.refuse(&error);
-            if output.json {
-                output.document(&output::refusal(&error));
-            }
-            Exit::Usage
-        }
-    })
+    match done {
+        Ok(()) => output.end(Exit::Ok),
+        Err(error) => output.turn_down(&error),
+    }
 }
 
 fn list(output: &Output) {

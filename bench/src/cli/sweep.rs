@@ -24,13 +24,7 @@ pub(super) fn execute(
     match varied(arguments) {
         None => scorecard(arguments, output, run),
         Some(Ok(base)) => experiment(arguments, output, base, run),
-        Some(Err(refused)) => {
-            output.refuse(&refused);
-            if output.json {
-                output.document(&output::refusal(&refused));
-            }
-            output.end(Exit::Usage)
-        }
+        Some(Err(refused)) => output.turn_down(&refused),
     }
 }
 
@@ -59,10 +53,7 @@ fn experiment(
 ) -> Exit {
     let cells = match base.cells() {
         Ok(cells) => cells,
-        Err(refused) => {
-            output.refuse(&refused);
-            return output.end(Exit::Usage);
-        }
+        Err(refused) => return output.turn_down(&refused),
     };
     output.warn(&base.warnings);
     let experiment = Experiment {
@@ -91,24 +82,7 @@ fn experiment(
         }
         run_experiment(&experiment, &opened, one, progress)
     });
-    match ended {
-        Ok((document, exit)) => {
-            let page = output.leave_page(Path::new(&document.directory));
-            if output.json {
-                output.document(&document);
-            } else {
-                output.text(&sweep_text(&document, page.as_deref(), output.paint));
-            }
-            output.end(exit)
-        }
-        Err(error) => {
-            output.complain(&error.message);
-            if output.json {
-                output.document(&output::failure(error.exit, &error.message));
-            }
-            output.end(error.exit)
-        }
-    }
+    output.campaign(ended, |document| &document.directory, sweep_text)
 }
 
 /// Runs everything and leaves the scorecard beside the runs.
@@ -136,11 +110,7 @@ fn scorecard(
     };
     // Said once, and not by every run.
     if let Err(error) = check_writable(&arguments.out) {
-        output.complain(&error.to_string());
-        if output.json {
-            output.document(&output::failure(Exit::Environment, &error.to_string()));
-        }
-        return output.end(Exit::Environment);
+        return output.fail(Exit::Environment, &error.to_string());
     }
     // Each sweep has a folder of its own, so that its runs stay together.
     let folder = format!("{}_sweep", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));

@@ -1,7 +1,7 @@
 //! `bench verify`.
 
 use super::arguments::VerifyArgs;
-use super::output::{self, Output};
+use super::output::Output;
 use crate::archive::find_run;
 use crate::check::Verdict;
 use crate::exit::Exit;
@@ -24,13 +24,7 @@ pub(super) fn execute(arguments: &VerifyArgs, output: &Output) -> Exit {
             }
             output.end(verified.exit())
         }
-        Err(message) => {
-            output.complain(&message);
-            if output.json {
-                output.document(&output::failure(Exit::Usage, &message));
-            }
-            output.end(Exit::Usage)
-        }
+        Err(message) => output.fail(Exit::Usage, &message),
     }
 }
 

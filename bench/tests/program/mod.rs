@@ -13,9 +13,16 @@ pub(crate) struct Ended {
 
 /// Runs `bench` in a directory.
 pub(crate) fn bench_in(directory: &Path, arguments: &[&str]) -> Ended {
+    let path = std::env::var("PATH").unwrap_or_default();
+    bench_with(directory, arguments, &path)
+}
+
+/// The same with another `PATH`.
+pub(crate) fn bench_with(directory: &Path, arguments: &[&str], path: &str) -> Ended {
     let output = Command::cargo_bin("bench")
         .unwrap()
         .current_dir(directory)
+        .env("PATH", path)
         .args(arguments)
         .output()
         .unwrap();

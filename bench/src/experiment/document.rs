@@ -122,7 +122,7 @@ pub fn document(experiment: &Experiment, opened: &Opened, outcome: &Outcome) -> 
                     variant: cell.variant.clone(),
                     values: object(&cell.values),
                     rate_ops_s: planned_rate(&cell.loaded.scenario),
-                    summary: summary(&runs, scenario.seed),
+                    summary: summary(&runs),
                     runs,
                 }
             })
@@ -139,10 +139,10 @@ fn object(settings: &Settings) -> Map<String, Value> {
     settings.0.iter().filter_map(entry).collect()
 }
 
-fn summary(runs: &[Row], seed: u64) -> Option<CellSummary> {
+fn summary(runs: &[Row]) -> Option<CellSummary> {
     let over = |value: fn(&Row) -> Option<f64>| {
         let values: Vec<f64> = runs.iter().filter_map(value).collect();
-        (!values.is_empty()).then(|| Estimate::of(&values, seed))
+        (!values.is_empty()).then(|| Estimate::of(&values))
     };
     (!runs.is_empty()).then(|| CellSummary {
         offered_ops_s: over(|row| row.offered_ops_s),

@@ -41,7 +41,7 @@ fn sections(document: &SweepDocument) -> Vec<Section> {
     let mut all = vec![Section {
         heading: "Cells",
         remark: format!(
-            "medians of {repeats} that took turns; durability {}",
+            "medians of {repeats} that took turns, from three on with 95 % intervals; durability {}",
             document.environment.durability
         ),
         table: Some(Table {
@@ -96,9 +96,13 @@ fn worth_comparing(cells: &[CellDocument]) -> Option<(&CellDocument, &CellDocume
 
 fn row(cell: &CellDocument) -> Vec<String> {
     let summary = cell.summary.as_ref();
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let shown = |value: Option<Option<Estimate>>, unit: fn(f64) -> String| {
-        let median = value.flatten().map(|estimate| estimate.median);
-        median.map_or_else(|| "-".to_owned(), unit)
+        or_dash(
+            value
+                .flatten()
+                .map(|estimate| units::with_interval(&estimate, unit)),
+        )
     };
     let worst = cell.runs.iter().map(|run| run.verdict).max();
     vec![
@@ -108,7 +112,12 @@ fn row(cell: &CellDocument) -> Vec<String> {
         shown(summary.map(|one| one.throughput_ops_s), units::rate),
         shown(summary.map(|one| one.p50_us), units::time),
         shown(summary.map(|one| one.p99_us), units::time),
-        shown(summary.map(|one| one.fast_path_share), units::share),
+        // A share is in per cent itself.
+        or_dash(
+            summary
+                .and_then(|one| one.fast_path_share)
+                .map(|of| units::share(of.median)),
+        ),
         shown(summary.map(|one| one.cpu_us_per_op), units::time),
         match worst {
             None => "-",

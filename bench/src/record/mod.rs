@@ -79,6 +79,6 @@ pub use run_json::{Checks, HistoryFacts, RUN_SCHEMA, Repeat, Run, RunStatus, Run
 pub use slot_facts::{FallbackFacts, MissingVotes, PhaseFacts, ReplicaFallbacks, ReplicaPhases};
 pub use sparse::{LATENCY_NS_MAX, new_histogram};
 pub(crate) use summary::median;
-pub use summary::{Estimate, EstimateMethod, RESAMPLES};
+pub use summary::{Estimate, EstimateMethod};
 pub use thinned::Thinned;
 pub use timeseries::{BUCKET, ClusterSample, TIME_BUCKETS_MAX, write_timeseries};

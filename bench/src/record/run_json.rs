@@ -304,11 +304,11 @@ impl Repeat {
 }
 
 impl Summary {
-    /// Medians over `repeats`; `seed` makes their intervals repeatable.
+    /// Medians over `repeats`.
     #[must_use]
-    pub fn of(repeats: &[Repeat], seed: u64) -> Self {
+    pub fn of(repeats: &[Repeat]) -> Self {
         let over = |value: &dyn Fn(&Repeat) -> f64| {
-            Estimate::of(&repeats.iter().map(value).collect::<Vec<_>>(), seed)
+            Estimate::of(&repeats.iter().map(value).collect::<Vec<_>>())
         };
         let latency = |repeat: &Repeat| repeat.latency_us.get("all").copied().unwrap_or_default();
         Self {

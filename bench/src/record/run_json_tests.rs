@@ -132,7 +132,7 @@ fn a_summary_is_the_median_of_its_repeats() {
         throughput_ops_s,
         ..Repeat::default()
     };
-    let summary = Summary::of(&[repeat(10.0), repeat(30.0), repeat(20.0)], 7);
+    let summary = Summary::of(&[repeat(10.0), repeat(30.0), repeat(20.0)]);
     assert_eq!(
         (
             summary.throughput_ops_s.median,

@@ -1,11 +1,8 @@
 //! Medians over repeats, with an honest interval.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Resamples of the bootstrap.
-pub const RESAMPLES: usize = 10_000;
+use crate::statistics::{RESAMPLES, median_interval};
 
 /// How an interval was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +11,12 @@ pub enum EstimateMethod {
     /// One repeat or none: the interval is the value itself and claims nothing about other runs.
     #[default]
     SingleRun,
-    /// 2.5 % and 97.5 % quantiles of the medians of [`RESAMPLES`] seeded resamples. With few repeats such intervals are too narrow rather than too wide.
+    /// Two repeats: the lesser and the greater of them, which claims nothing about other runs either.
+    Range,
+    /// Quantiles of the medians of resamples, as earlier versions wrote them: too narrow with few repeats.
     PercentileBootstrap,
+    /// The bootstrap, bias-corrected and accelerated ([`median_interval`]).
+    Bca,
 }
 
 /// A median over repeats with its 95 % interval.
@@ -23,7 +24,7 @@ pub enum EstimateMethod {
 pub struct Estimate {
     /// Median of the repeats.
     pub median: f64,
-    /// The interval, low and high.
+    /// The interval, low and high; what it is worth, `method` says.
     pub ci95: [f64; 2],
     /// Repeats it rests on.
     pub repeats: u64,
@@ -32,39 +33,30 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The median of `values`, one from each repeat; the same seed gives the same interval. Without values all is zero.
+    /// The median of `values`, one from each repeat; the same values give the same interval. Without values all is zero.
     #[must_use]
-    pub fn of(values: &[f64], seed: u64) -> Self {
-        let repeats = values.len() as u64;
-        let mut sample = values.to_vec();
-        let median = median(&mut sample);
-        if values.len() < 2 {
-            return Self {
-                median,
-                ci95: [median, median],
-                repeats,
-                method: EstimateMethod::SingleRun,
-            };
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut medians: Vec<f64> = (0..RESAMPLES)
-            .map(|_| {
-                sample
-                    .iter_mut()
-                    .for_each(|slot| *slot = values[random.random_range(0..values.len())]);
-                self::median(&mut sample)
-            })
-            .collect();
-        medians.sort_unstable_by(f64::total_cmp);
-        let ci95 = [
-            medians[RESAMPLES * 25 / 1000],
-            medians[RESAMPLES * 975 / 1000 - 1],
-        ];
+    pub fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        let median = median(&mut sorted);
+        let (ci95, method) = match (median_interval(values, RESAMPLES), &sorted[..]) {
+            (Some(interval), _) => (interval, EstimateMethod::Bca),
+            (None, [low, high]) => ([*low, *high], EstimateMethod::Range),
+            (None, _) => ([median, median], EstimateMethod::SingleRun),
+        };
         Self {
             median,
             ci95,
-            repeats,
-            method: EstimateMethod::PercentileBootstrap,
+            repeats: values.len() as u64,
+            method,
+        }
+    }
+
+    /// The interval, if there are enough repeats for one.
+    #[must_use]
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        match self.method {
+            EstimateMethod::SingleRun | EstimateMethod::Range => None,
+            EstimateMethod::PercentileBootstrap | EstimateMethod::Bca => Some(self.ci95),
         }
     }
 }
@@ -85,40 +77,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_repeat_claims_nothing_beyond_itself() {
-        let estimate = Estimate::of(&[5.0], 7);
+    fn one_repeat_or_two_claim_nothing_beyond_themselves() {
+        let estimate = Estimate::of(&[5.0]);
         assert_eq!(
             (estimate.median, estimate.ci95, estimate.repeats),
             (5.0, [5.0, 5.0], 1)
         );
         assert_eq!(estimate.method, EstimateMethod::SingleRun);
-        assert_eq!(Estimate::of(&[], 7), Estimate::default());
+        assert_eq!(Estimate::of(&[]), Estimate::default());
+        let two = Estimate::of(&[7.0, 5.0]);
+        assert_eq!((two.median, two.ci95), (6.0, [5.0, 7.0]));
+        assert_eq!(two.method, EstimateMethod::Range);
+        assert_eq!([estimate.interval(), two.interval()], [None, None]);
     }
 
     #[test]
-    fn an_interval_holds_the_median_and_repeats_with_its_seed() {
+    fn an_interval_is_that_of_the_bootstrap_and_holds_the_median() {
         let values = [10.0, 12.0, 11.0, 30.0, 9.0];
-        let estimate = Estimate::of(&values, 7);
+        let estimate = Estimate::of(&values);
         assert_eq!(estimate.median.to_bits(), 11.0_f64.to_bits());
-        assert!(
-            estimate.ci95[0] <= 11.0
-                && estimate.ci95[1] >= 11.0
-                && estimate.ci95[0] < estimate.ci95[1]
-        );
-        assert!(estimate.ci95[0] >= 9.0 && estimate.ci95[1] <= 30.0);
-        assert_eq!(estimate, Estimate::of(&values, 7));
+        assert_eq!(estimate.interval(), median_interval(&values, RESAMPLES));
+        let [low, high] = estimate.ci95;
+        assert!((9.0..11.0).contains(&low) && high > 11.0 && high <= 30.0);
+        assert_eq!(estimate, Estimate::of(&values));
     }
 
     #[test]
-    fn most_intervals_of_many_experiments_cover_the_truth() {
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let covered = (0..40)
-            .filter(|experiment| {
-                let values: Vec<f64> = (0..15).map(|_| random.random::<f64>()).collect();
-                let [low, high] = Estimate::of(&values, *experiment).ci95;
-                low <= 0.5 && 0.5 <= high
-            })
-            .count();
-        assert!((34..=40).contains(&covered), "{covered} of 40");
+    fn what_earlier_versions_wrote_is_an_interval() {
+        let text = r#"{"median": 2.0, "ci95": [1.0, 3.0], "repeats": 5, "method": "percentile-bootstrap"}"#;
+        let estimate: Option<Estimate> = serde_json::from_str(text).ok();
+        assert_eq!(estimate.and_then(|of| of.interval()), Some([1.0, 3.0]));
     }
 }

@@ -5,7 +5,7 @@ use super::html::Tile;
 use super::summary::{named_checks, outcome};
 use super::units;
 use crate::check::Verdict;
-use crate::record::{Counters, EstimateMethod, Repeat, Run, median};
+use crate::record::{Counters, Repeat, Run, median};
 
 /// The tiles, the verdict first.
 pub(super) fn tiles(run: &Run) -> Vec<Tile> {
@@ -23,12 +23,13 @@ pub(super) fn tiles(run: &Run) -> Vec<Tile> {
     tiles.push(Tile {
         name: "throughput",
         value: units::rate(rate.median),
-        remark: match rate.method {
-            EstimateMethod::SingleRun => "one repeat: no interval".to_owned(),
-            EstimateMethod::PercentileBootstrap => {
-                let [low, high] = rate.ci95.map(units::rate);
+        remark: match (rate.interval(), rate.repeats) {
+            (Some(interval), _) => {
+                let [low, high] = interval.map(units::rate);
                 format!("95 % interval {low} to {high}")
             }
+            (None, 0 | 1) => "one repeat: no interval".to_owned(),
+            (None, several) => format!("{several} repeats: too few for an interval"),
         },
         tone: if rate.median > 0.0 {
             Tone::Neutral

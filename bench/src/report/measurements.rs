@@ -6,9 +6,7 @@ use super::document::{Section, Table, Tone};
 use super::setup::Setup;
 use super::units;
 use crate::judge::why_nothing_succeeded;
-use crate::record::{
-    Bounds, Counters, Estimate, EstimateMethod, LatencySummary, Repeat, ReplicaResources, Run,
-};
+use crate::record::{Bounds, Counters, Estimate, LatencySummary, Repeat, ReplicaResources, Run};
 use crate::scenario::schema::OpKind;
 
 pub(super) fn throughput(run: &Run) -> Section {
@@ -86,7 +84,8 @@ pub(super) fn latency(run: &Run) -> Option<Section> {
             .filter(|latency| latency.count > 0)
             .collect();
         let time = |point: fn(&LatencySummary) -> f64| {
-            units::time(median(of.iter().map(|latency| point(latency))))
+            let values: Vec<f64> = of.iter().map(|latency| point(latency)).collect();
+            units::with_interval(&Estimate::of(&values), units::time)
         };
         let count = of.iter().map(|latency| latency.count).sum();
         (!of.is_empty()).then(|| {
@@ -119,7 +118,7 @@ pub(super) fn latency(run: &Run) -> Option<Section> {
     facts.extend(hop_bound(run));
     let mut remark = "from the intended start".to_owned();
     if run.repeats.len() > 1 {
-        remark.push_str("; medians over the repeats, count is the sum");
+        remark.push_str("; medians over the repeats with 95 % intervals, count is the sum");
     }
     (!rows.is_empty()).then(|| Section {
         heading: "Latency",
@@ -231,11 +230,14 @@ pub(super) fn cost(run: &Run) -> Option<Section> {
             });
             units::share(share)
         };
-        let cpu = run.summary.cpu_us_per_op.median;
-        if ok > 0.0 && cpu > 0.0 {
+        let cpu = &run.summary.cpu_us_per_op;
+        if ok > 0.0 && cpu.median > 0.0 {
             facts.push((
                 "CPU",
-                format!("{} an operation over all replicas", units::time(cpu)),
+                format!(
+                    "{} an operation over all replicas",
+                    units::with_interval(cpu, units::time)
+                ),
             ));
         }
         facts.push((
@@ -322,15 +324,13 @@ fn why_nothing(run: &Run) -> Option<String> {
 }
 
 fn interval(estimate: &Estimate, show: fn(f64) -> String) -> String {
-    match estimate.method {
-        EstimateMethod::SingleRun => "one run: no interval".to_owned(),
-        EstimateMethod::PercentileBootstrap => {
-            let [low, high] = estimate.ci95.map(show);
-            format!(
-                "median of {} repeats, 95 % interval {low} to {high}",
-                estimate.repeats
-            )
+    match (estimate.interval(), estimate.repeats) {
+        (Some(interval), repeats) => {
+            let [low, high] = interval.map(show);
+            format!("median of {repeats} repeats, 95 % interval {low} to {high}")
         }
+        (None, 0 | 1) => "one run: no interval".to_owned(),
+        (None, repeats) => format!("median of {repeats} repeats: too few for an interval"),
     }
 }
 

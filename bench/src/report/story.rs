@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::units;
 use crate::check::{CheckResult, Verdict};
 use crate::judge::why_nothing_succeeded;
-use crate::record::{EstimateMethod, FaultFact, LatencySummary, Repeat, Run, RunStatus, median};
+use crate::record::{FaultFact, LatencySummary, Repeat, Run, RunStatus, median};
 
 /// Faults that are told one by one.
 const FAULTS_MAX: usize = 2;
@@ -39,16 +39,14 @@ fn service(run: &Run) -> String {
         return format!("{who} answered nothing: {why}.");
     }
     let seconds = middle(run, |repeat| Some(repeat.duration_s)).unwrap_or_default();
-    let spread = match rate.method {
-        EstimateMethod::SingleRun => {
-            "in one run, so nobody knows how much of that is chance".to_owned()
-        }
-        EstimateMethod::PercentileBootstrap => format!(
-            "(median of {} repeats, 95 % interval {} to {})",
-            rate.repeats,
-            units::rate(rate.ci95[0]),
-            units::rate(rate.ci95[1])
+    let spread = match (rate.interval(), rate.repeats) {
+        (Some([low, high]), repeats) => format!(
+            "(median of {repeats} repeats, 95 % interval {} to {})",
+            units::rate(low),
+            units::rate(high)
         ),
+        (None, 0 | 1) => "in one run, so nobody knows how much of that is chance".to_owned(),
+        (None, repeats) => format!("(median of {repeats} repeats, too few for an interval)"),
     };
     format!(
         "{who} answered {} operations a second for {seconds:.1} s {spread}, durability {}.",

@@ -113,7 +113,7 @@ fn run() -> Run {
             authentication: "Ed25519, mutual TLS 1.3".to_owned(),
             ..Environment::default()
         },
-        summary: Summary::of(&repeats, 7),
+        summary: Summary::of(&repeats),
         repeats,
         ..Run::default()
     }
@@ -229,7 +229,7 @@ fn nothing_is_never_shown_without_its_diagnosis() {
     idle.repeats[0].throughput_ops_s = 0.0;
     idle.repeats[0].latency_us.clear();
     idle.repeats[0].consensus = ConsensusFacts::default();
-    idle.summary = Summary::of(&idle.repeats, 7);
+    idle.summary = Summary::of(&idle.repeats);
     let text = plain(idle);
     assert!(
         text.contains("0/s: 64 operations were sent and no slot was decided"),
@@ -265,7 +265,7 @@ fn several_repeats_have_an_interval_and_a_line_each() {
             ..several.repeats[0].clone()
         });
     }
-    several.summary = Summary::of(&several.repeats, 7);
+    several.summary = Summary::of(&several.repeats);
     several.repeats[1].checks.liveness = CheckResult::fail("stood still for 7.2 s");
     let text = plain(several);
     assert!(

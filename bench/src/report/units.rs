@@ -1,5 +1,7 @@
 //! Numbers as a person reads them: three significant digits and a unit.
 
+use crate::record::Estimate;
+
 const US_PER_MS: f64 = 1e3;
 const US_PER_S: f64 = 1e6;
 
@@ -54,6 +56,19 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// A median with the ends of its 95 % interval, as what has to be added to it: `12.1 ms -3/+5 %`. Fewer repeats than an
+/// interval needs give the median alone.
+pub(crate) fn with_interval(estimate: &Estimate, show: fn(f64) -> String) -> String {
+    let median = show(estimate.median);
+    match estimate.interval() {
+        Some(ends) if estimate.median > 0.0 => {
+            let [low, high] = ends.map(|end| (end / estimate.median - 1.0) * 100.0);
+            format!("{median} -{:.0}/+{:.0} %", low.abs(), high.abs())
+        }
+        _ => median,
+    }
+}
+
 /// A part of a whole, such as `99.8 %`. Neither everything nor nothing comes from rounding.
 pub(crate) fn share(fraction: f64) -> String {
     let percent = fraction * 100.0;
@@ -87,6 +102,14 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_shows_how_far_its_interval_reaches() {
+        let of = |values: &[f64]| with_interval(&Estimate::of(values), time);
+        assert_eq!(of(&[1_000.0, 900.0, 1_050.0]), "1.00 ms -10/+5 %");
+        assert_eq!(of(&[1_000.0, 900.0]), "950 us");
+        assert_eq!(of(&[0.0, 0.0, 0.0]), "0 us");
+    }
 
     #[test]
     fn three_significant_digits_and_the_fitting_unit() {

@@ -189,7 +189,7 @@ fn run_in(
             }
         }
     }
-    run.summary = Summary::of(&run.repeats, scenario.seed);
+    run.summary = Summary::of(&run.repeats);
     let judgement = judge(scenario, &run.repeats);
     run.verdict = judgement.verdict;
     run.misses = judgement.misses;

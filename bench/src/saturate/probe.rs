@@ -170,7 +170,7 @@ impl Probe {
     ) -> Self {
         let over = |value: fn(&ProbeRun) -> Option<f64>| {
             let values: Vec<f64> = repeats.iter().filter_map(value).collect();
-            (!values.is_empty()).then(|| Estimate::of(&values, number as u64))
+            (!values.is_empty()).then(|| Estimate::of(&values))
         };
         let missed = || repeats.iter().filter(|run| !run.met);
         let behind = missed().filter(|run| run.generator_behind).count();

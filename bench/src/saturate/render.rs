@@ -53,7 +53,7 @@ fn sections(document: &SaturateDocument) -> Vec<Section> {
             heading: "Rates",
             tone,
             remark: format!(
-                "by rate; medians of their runs, most of which decide; durability {}",
+                "by rate; medians of their runs, from three on with 95 % intervals, and most of them decide; durability {}",
                 document.environment.durability
             ),
             table: Some(Table {
@@ -88,8 +88,8 @@ fn sections(document: &SaturateDocument) -> Vec<Section> {
 
 fn row(probe: &Probe) -> Vec<String> {
     let shown = |value: &Option<Estimate>, unit: fn(f64) -> String| {
-        let median = value.as_ref().map(|estimate| estimate.median);
-        median.map_or_else(|| "-".to_owned(), unit)
+        let with_interval = |estimate| units::with_interval(estimate, unit);
+        value.as_ref().map_or_else(|| "-".to_owned(), with_interval)
     };
     let tried = match (probe.stage, probe.share) {
         (Stage::Share, Some(share)) => format!(

@@ -3,7 +3,6 @@
 use super::Group;
 use super::curve::{curve, curves_of_runs};
 use super::windows::or_dash;
-use crate::record::EstimateMethod;
 use crate::report::figure::{Axis, Colour, Dash, Drawing, Figure, Grid, Look, Trace, nines};
 use crate::report::files::{RunFiles, WANTED_PERCENTILES, percentile_at};
 use crate::report::setup::Setup;
@@ -55,16 +54,10 @@ fn throughputs(runs: &[RunFiles]) -> Figure {
             named(number, run),
             Setup::of(&run.run).load(),
             units::rate(rate.median),
-            match rate.method {
-                EstimateMethod::SingleRun => "-".to_owned(),
-                EstimateMethod::PercentileBootstrap => {
-                    format!(
-                        "{} to {}",
-                        units::rate(rate.ci95[0]),
-                        units::rate(rate.ci95[1])
-                    )
-                }
-            },
+            rate.interval().map_or_else(
+                || "-".to_owned(),
+                |[low, high]| format!("{} to {}", units::rate(low), units::rate(high)),
+            ),
             rate.repeats.to_string(),
             known(summary.p50_us.median),
             known(summary.p99_us.median),
@@ -72,12 +65,12 @@ fn throughputs(runs: &[RunFiles]) -> Figure {
     }
     let whiskers = runs
         .iter()
-        .all(|run| run.run.summary.throughput_ops_s.method != EstimateMethod::SingleRun);
+        .all(|run| run.run.summary.throughput_ops_s.interval().is_some());
     let rates = || runs.iter().map(|run| &run.run.summary.throughput_ops_s);
     Figure::new(
         "throughputs",
         "Throughput of each run",
-        "Median over the repeats of each run; whiskers are 95 % intervals, if every run has several repeats.",
+        "Median over the repeats of each run; whiskers are 95 % intervals, if every run has three repeats or more.",
         Ok(Drawing {
             traces: vec![Trace {
                 name: "throughput".to_owned(),

@@ -7,6 +7,7 @@
 //!   files of a run ─► figures ─► page (report.html), markdown, csv, bench.report/v1
 //! ```
 
+mod cells;
 mod document;
 mod doubts;
 mod faults;

@@ -7,8 +7,9 @@ use maud::html;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::cells::{self, CellFigures, Measured};
 use super::document::{Section, Table, Tone};
-use super::figure::{Axis, Colour, Drawing, Figure, Grid, Look, Mark, Trace};
+use super::figure::{Figure, Mark};
 use super::figures::{Curve, CurvePoint, Group, curve};
 use super::files::ReportError;
 use super::rendered::REPORT_FILE;
@@ -50,7 +51,7 @@ struct Cell {
     variant: Option<String>,
     values: Map<String, Value>,
     rate_ops_s: Option<f64>,
-    summary: Option<Figures>,
+    summary: Option<Measured>,
     runs: Vec<Value>,
 }
 
@@ -63,16 +64,7 @@ struct Probe {
     met: Option<bool>,
     why: Vec<String>,
     #[serde(flatten)]
-    figures: Figures,
-}
-
-/// Medians over the repeats of one load.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Figures {
-    throughput_ops_s: Option<Estimate>,
-    p50_us: Option<Estimate>,
-    p99_us: Option<Estimate>,
+    figures: Measured,
 }
 
 impl SweepFiles {
@@ -133,7 +125,14 @@ pub fn sweep_html(files: &SweepFiles) -> String {
     }
     let mut figures = vec![curve];
     if !sweep.cells.is_empty() {
-        figures.push(cells(sweep));
+        let known = sweep.cells.iter().filter_map(|cell| {
+            Some(CellFigures {
+                name: &cell.name,
+                measured: cell.summary.as_ref()?,
+                repeats: cell.runs.len(),
+            })
+        });
+        figures.extend(cells::figures(&known.collect::<Vec<_>>()));
     }
     let groups = [Group {
         title: "Load",
@@ -201,7 +200,7 @@ fn curves(sweep: &Sweep) -> Vec<Curve> {
         .collect()
 }
 
-fn point(figures: &Figures, name: String, load: f64) -> Option<CurvePoint> {
+fn point(figures: &Measured, name: String, load: f64) -> Option<CurvePoint> {
     Some(CurvePoint {
         name,
         load,
@@ -218,75 +217,12 @@ fn plain(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn cells(sweep: &Sweep) -> Figure {
-    let known: Vec<(&Cell, Estimate)> = sweep
-        .cells
-        .iter()
-        .filter_map(|cell| Some((cell, cell.summary.as_ref()?.throughput_ops_s?)))
-        .collect();
-    let mut table = Grid::new(&[
-        "cell",
-        "throughput",
-        "95 % interval",
-        "p50",
-        "p99",
-        "repeats",
-    ]);
-    let time =
-        |us: Option<Estimate>| us.map_or_else(|| "-".to_owned(), |us| units::time(us.median));
-    for (cell, rate) in &known {
-        let summary = cell.summary.as_ref();
-        table.push([
-            cell.name.clone(),
-            units::rate(rate.median),
-            format!(
-                "{} to {}",
-                units::rate(rate.ci95[0]),
-                units::rate(rate.ci95[1])
-            ),
-            time(summary.and_then(|of| of.p50_us)),
-            time(summary.and_then(|of| of.p99_us)),
-            cell.runs.len().to_string(),
-        ]);
-    }
-    let body = match known.is_empty() {
-        true => Err("Nothing was measured yet.".to_owned()),
-        false => Ok(Drawing {
-            traces: vec![Trace {
-                name: "throughput".to_owned(),
-                look: Look::Bars,
-                points: (0_u32..)
-                    .zip(&known)
-                    .map(|(place, (_, rate))| (f64::from(place), Some(rate.median)))
-                    .collect(),
-                intervals: known
-                    .iter()
-                    .map(|(_, rate)| (rate.ci95[0], rate.ci95[1]))
-                    .collect(),
-                colour: Colour::Blue,
-                unit: "/s",
-                ..Trace::default()
-            }],
-            x: Axis::names("", known.iter().map(|(cell, _)| cell.name.clone())),
-            y: Axis::from_zero("operations / s"),
-            wide: true,
-            table,
-            ..Drawing::default()
-        }),
-    };
-    Figure::new(
-        "cells",
-        "Throughput of each cell",
-        "Median over the repeats, which took turns; whiskers are 95 % intervals. Whether two cells differ by more than chance is what `bench compare` answers.",
-        body,
-    )
-}
-
 fn sections(sweep: &Sweep) -> Vec<Section> {
     let mut all = Vec::new();
     if !sweep.probes.is_empty() {
-        let time =
-            |us: Option<Estimate>| us.map_or_else(|| "-".to_owned(), |us| units::time(us.median));
+        let shown = |of: Option<Estimate>, unit: fn(f64) -> String| {
+            of.map_or_else(|| "-".to_owned(), |of| units::with_interval(&of, unit))
+        };
         let row = |probe: &Probe| {
             vec![
                 units::rate(probe.rate_ops_s),
@@ -296,12 +232,9 @@ fn sections(sweep: &Sweep) -> Vec<Section> {
                     Some(false) => format!("missed: {}", probe.why.join("; ")),
                     None => "-".to_owned(),
                 },
-                probe
-                    .figures
-                    .throughput_ops_s
-                    .map_or_else(|| "-".to_owned(), |rate| units::rate(rate.median)),
-                time(probe.figures.p50_us),
-                time(probe.figures.p99_us),
+                shown(probe.figures.throughput_ops_s, units::rate),
+                shown(probe.figures.p50_us, units::time),
+                shown(probe.figures.p99_us, units::time),
             ]
         };
         all.push(Section {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::command::report;
+use crate::command::{CELL_FIGURES, report, search, sweep};
 use crate::fixture::Fixture;
 use crate::page::FIGURES;
 
@@ -182,6 +182,22 @@ fn a_violation_and_several_runs_are_drawn_too() {
         .unwrap();
     assert!(ended.status.success(), "{ended:?}");
     assert_drawn(&page, &["changes", "repeats"]);
+}
+
+#[test]
+#[ignore = "needs chromium; .ci/run has it"]
+fn sweeps_and_searches_are_drawn_too() {
+    let directory = tempfile::tempdir().unwrap();
+    for (place, figures) in [
+        (search(directory.path()), vec!["curve"]),
+        (
+            sweep(directory.path()),
+            [&["curve"], &CELL_FIGURES[..]].concat(),
+        ),
+    ] {
+        assert_eq!(report(directory.path(), &[place.to_str().unwrap()]).code, 0);
+        assert_drawn(&place.join("report.html"), &figures);
+    }
 }
 
 #[test]

@@ -2,41 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
 use serde_json::Value;
 
 use crate::fixture::Fixture;
-
-pub(crate) struct Ended {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
+use crate::program::{Ended, bench_in, bench_with};
 
 pub(crate) fn report(directory: &Path, arguments: &[&str]) -> Ended {
-    report_with(
-        directory,
-        arguments,
-        &std::env::var("PATH").unwrap_or_default(),
-    )
-}
-
-fn report_with(directory: &Path, arguments: &[&str], path: &str) -> Ended {
-    let output = Command::cargo_bin("bench")
-        .unwrap()
-        .current_dir(directory)
-        .env("PATH", path)
-        .arg("report")
-        .args(arguments)
-        .output()
-        .unwrap();
-    Ended {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    bench_in(directory, &[&["report"], arguments].concat())
 }
 
 const FIRST: &str = "20260101T000000Z_kill-primary_0001";
@@ -230,7 +204,7 @@ fn open_hands_the_page_to_the_desktop() {
     .unwrap();
     fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", bin.display());
-    let ended = report_with(results.path(), &["@1", "--open"], &path);
+    let ended = bench_with(results.path(), &["report", "@1", "--open"], &path);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let told = (0..1_000).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -239,12 +213,12 @@ fn open_hands_the_page_to_the_desktop() {
     assert!(told.is_some_and(|told| told.trim().ends_with("report.html")));
 }
 
-#[test]
-fn a_sweep_has_a_page_of_its_own() {
-    let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().join("results/20260101T000000Z_rate_0001");
-    fs::create_dir_all(&place).unwrap();
-    let estimate = |median: f64| serde_json::json!({"median": median, "ci95": [median, median], "repeats": 1, "method": "single-run"});
+fn estimate(median: f64) -> Value {
+    serde_json::json!({"median": median, "ci95": [median * 0.9, median * 1.1], "repeats": 3, "method": "bca"})
+}
+
+/// A finished search for saturation.
+pub(crate) fn search(results: &Path) -> PathBuf {
     let probe = |rate: f64, met: bool| {
         serde_json::json!({"number": 1, "stage": "doubling", "rate_ops_s": rate, "met": met, "why": ["p99 was 61 ms"],
             "throughput_ops_s": estimate(rate), "p50_us": estimate(2000.0), "p99_us": estimate(9000.0)})
@@ -252,12 +226,48 @@ fn a_sweep_has_a_page_of_its_own() {
     let document = serde_json::json!({"schema": "bench.saturate/v1", "id": "x", "name": "rate", "status": "completed",
         "conclusion": "the cluster takes 500/s", "limit_ops_s": 500.0, "limited_by": "cluster", "objectives": ["p99 < 50ms"],
         "probes": [probe(250.0, true), probe(500.0, true), probe(1000.0, false)]});
-    fs::write(place.join("saturate.json"), document.to_string()).unwrap();
+    leave(
+        results,
+        "20260101T000000Z_rate_0001",
+        "saturate.json",
+        &document,
+    )
+}
+
+/// A finished sweep over something that is no load.
+pub(crate) fn sweep(results: &Path) -> PathBuf {
+    let cell = |name: &str, rate: f64| {
+        serde_json::json!({"name": name, "values": {"cluster.f": 1}, "rate_ops_s": null, "runs": [{}, {}, {}],
+            "summary": {"throughput_ops_s": estimate(rate), "p50_us": estimate(2000.0), "p99_us": estimate(9000.0),
+                "cpu_us_per_op": estimate(160.0), "fast_path_share": estimate(0.9)}})
+    };
+    let document = serde_json::json!({"schema": "bench.sweep/v1", "id": "y", "name": "path", "status": "completed",
+        "cells": [cell("fast", 900.0), cell("classic", 600.0)]});
+    leave(
+        results,
+        "20260102T000000Z_path_0002",
+        "sweep.json",
+        &document,
+    )
+}
+
+fn leave(results: &Path, id: &str, file: &str, document: &Value) -> PathBuf {
+    let place = results.join(id);
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join(file), document.to_string()).unwrap();
+    place
+}
+
+#[test]
+fn a_search_has_a_page_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = search(&directory.path().join("results"));
     let ended = report(directory.path(), &["20260101T000000Z_rate_0001"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let page = fs::read_to_string(place.join("report.html")).unwrap();
     assert!(page.contains("the cluster takes 500/s") && page.contains("missed: p99 was 61 ms"));
     assert!(page.contains("data-figure=\"curve\""));
+    assert!(page.contains("2.00 ms -10/+10 %"), "intervals are shown");
     let refused = report(
         directory.path(),
         &["20260101T000000Z_rate_0001", "--format", "csv"],
@@ -269,3 +279,23 @@ fn a_sweep_has_a_page_of_its_own() {
         refused.stderr
     );
 }
+
+#[test]
+fn a_sweep_has_a_page_with_a_figure_for_each_of_its_questions() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = sweep(&directory.path().join("results"));
+    let ended = report(directory.path(), &["20260102T000000Z_path_0002"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let page = fs::read_to_string(place.join("report.html")).unwrap();
+    for figure in CELL_FIGURES {
+        assert!(
+            page.contains(&format!("data-figure=\"{figure}\"")),
+            "{figure}"
+        );
+    }
+    assert!(page.contains("810/s to 990/s"), "intervals are shown");
+}
+
+/// What the page of a sweep shows beside its curve.
+pub(crate) const CELL_FIGURES: [&str; 4] =
+    ["cells", "cells-latency", "cells-cost", "cells-fast-path"];

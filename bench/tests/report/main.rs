@@ -6,3 +6,5 @@ mod browser;
 mod command;
 mod fixture;
 mod page;
+#[path = "../program/mod.rs"]
+mod program;

@@ -11,22 +11,8 @@ const EACH_MS: usize = 800;
 
 #[test]
 fn clients_try_everything_and_the_others_are_served() {
-    let faults: Vec<String> = CLIENT_ATTACKS
-        .iter()
-        .enumerate()
-        .map(|(index, attack)| {
-            let at = 200 + index * EACH_MS;
-            format!(
-                r#"{{ at = "{at}ms", kind = "client", attack = "{}", until = "{}ms" }}"#,
-                attack.name,
-                at + EACH_MS
-            )
-        })
-        .collect();
-    let (fault, duration) = (
-        format!("fault=[{}]", faults.join(",")),
-        format!("load.duration={}ms", 800 + CLIENT_ATTACKS.len() * EACH_MS),
-    );
+    let names = CLIENT_ATTACKS.each_ref().map(|attack| attack.name);
+    let [fault, duration] = local::in_turns("client", &names, EACH_MS, "");
     let directory = local::directory();
     let ended = local::run(
         directory.path(),

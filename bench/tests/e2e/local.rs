@@ -60,6 +60,23 @@ pub(crate) fn set<'a>(values: &[&'a str]) -> Vec<&'a str> {
     values.iter().flat_map(|value| ["--set", value]).collect()
 }
 
+/// Attacks one after the other, each for so long, as a list of faults and the duration that it takes. `more`: keys that each
+/// of them has besides.
+pub(crate) fn in_turns(kind: &str, attacks: &[&str], each_ms: usize, more: &str) -> [String; 2] {
+    let fault = |(index, attack): (usize, &&str)| {
+        let at = 200 + index * each_ms;
+        let until = at + each_ms;
+        format!(
+            r#"{{ at = "{at}ms", until = "{until}ms", kind = "{kind}", attack = "{attack}"{more} }}"#
+        )
+    };
+    let faults: Vec<String> = attacks.iter().enumerate().map(fault).collect();
+    [
+        format!("fault=[{}]", faults.join(",")),
+        format!("load.duration={}ms", 800 + attacks.len() * each_ms),
+    ]
+}
+
 /// The directory of the newest finished run.
 pub(crate) fn latest(directory: &Path) -> PathBuf {
     let latest = fs::canonicalize(directory.join("results/latest"));

@@ -12,22 +12,8 @@ const RSS_MAX: u64 = 256 << 20;
 #[test]
 fn outsiders_try_everything_and_get_nothing() {
     let attacks = OutsiderAttack::ALL;
-    let faults: Vec<String> = attacks
-        .iter()
-        .enumerate()
-        .map(|(index, attack)| {
-            let at = 200 + index * EACH_MS;
-            format!(
-                r#"{{ at = "{at}ms", kind = "outsider", attack = "{}", target = "all", until = "{}ms" }}"#,
-                attack.name(),
-                at + EACH_MS
-            )
-        })
-        .collect();
-    let (fault, duration) = (
-        format!("fault=[{}]", faults.join(",")),
-        format!("load.duration={}ms", 800 + attacks.len() * EACH_MS),
-    );
+    let names: Vec<&str> = attacks.iter().map(|attack| attack.name()).collect();
+    let [fault, duration] = local::in_turns("outsider", &names, EACH_MS, r#", target = "all""#);
     let directory = local::directory();
     let ended = local::run(
         directory.path(),

@@ -5,6 +5,9 @@
 //! scenario with faults is paired with its *reference*: the same cluster, workload and load with
 //! nothing going wrong. Scenarios whose references are the same share one, and it is run again
 //! after every few attacks, so that a machine which changes in between shows.
+//!
+//! Where a replica lies while another one is killed, most of the cost is that of the kill. Such a
+//! scenario has an *honest twin* beside its reference: the same faults, and nobody lies.
 
 mod plan;
 mod render;
@@ -12,13 +15,13 @@ mod score;
 
 pub use plan::{Entry, Plan, PlanError, Targets};
 pub use render::{card_html, card_markdown, card_text};
-pub use score::{Card, Reference, Row, SCORECARD_SCHEMA};
+pub use score::{Card, Reference, Row, SCORECARD_SCHEMA, Twin};
 
 use crate::exit::Exit;
 use crate::options::{Finished, RunError};
 use score::Series;
 
-/// Runs of a reference are repeated after this many attacks.
+/// Runs of a reference or a twin are repeated after this many attacks.
 const ATTACKS_PER_REFERENCE: usize = 8;
 
 /// Runs everything in the plan's order and scores it. `run` does one scenario; `progress` hears of
@@ -30,26 +33,42 @@ pub fn sweep(
 ) -> (Card, Exit) {
     let mut card = Card::default();
     let mut gravest = Exit::Ok;
-    let mut since = vec![ATTACKS_PER_REFERENCE; plan.references.len()];
+    let mut since_reference = vec![ATTACKS_PER_REFERENCE; plan.references.len()];
+    let mut since_twin = vec![ATTACKS_PER_REFERENCE; plan.twins.len()];
     let total = plan.entries.len();
     for (number, entry) in plan.entries.iter().enumerate() {
-        if let Some(reference) = entry.reference
-            && since[reference] >= ATTACKS_PER_REFERENCE
-        {
-            since[reference] = 0;
-            let loaded = &plan.references[reference];
-            progress(number, total, &format!("reference of {}", entry.name));
+        let companions = [
+            entry.reference.map(Companion::Reference),
+            entry.twin.map(Companion::Twin),
+        ];
+        for companion in companions.into_iter().flatten() {
+            let (loaded, since) = match companion {
+                Companion::Reference(at) => (&plan.references[at], &mut since_reference[at]),
+                Companion::Twin(at) => (&plan.twins[at], &mut since_twin[at]),
+            };
+            if *since < ATTACKS_PER_REFERENCE {
+                *since += 1;
+                continue;
+            }
+            *since = 1;
+            let what = companion.of(&entry.name);
+            progress(number, total, &what);
             match run(loaded) {
                 Ok(finished) => {
                     let exit = finished.exit();
-                    card.add_reference(reference, &finished);
+                    match companion {
+                        Companion::Reference(at) => card.add_reference(at, &finished),
+                        Companion::Twin(at) => {
+                            card.add_twin(at, &finished, Series::read(&finished.directory));
+                        }
+                    }
                     if exit == Exit::Interrupted {
                         return (card, exit);
                     }
                     gravest = gravest.max(exit);
                 }
                 Err(error) => {
-                    card.failed(&format!("reference of {}", entry.name), &error);
+                    card.failed(&what, &error);
                     gravest = gravest.max(error.exit);
                 }
             }
@@ -60,7 +79,8 @@ pub fn sweep(
                 let exit = finished.exit();
                 let series = Series::read(&finished.directory);
                 let reference = entry.reference.and_then(|index| card.reference(index));
-                let row = Row::new(entry, &finished, &series, reference);
+                let twin = entry.twin.and_then(|index| card.twin(index));
+                let row = Row::new(entry, &finished, &series, reference, twin);
                 card.rows.push(row);
                 gravest = gravest.max(exit);
                 if exit == Exit::Interrupted {
@@ -72,11 +92,26 @@ pub fn sweep(
                 gravest = gravest.max(error.exit);
             }
         }
-        if let Some(reference) = entry.reference {
-            since[reference] += 1;
-        }
     }
     (card, gravest)
+}
+
+/// What is run before a scenario, to be compared with it.
+#[derive(Clone, Copy)]
+enum Companion {
+    /// By place in [`Plan::references`].
+    Reference(usize),
+    /// By place in [`Plan::twins`].
+    Twin(usize),
+}
+
+impl Companion {
+    fn of(self, name: &str) -> String {
+        match self {
+            Companion::Reference(_) => format!("reference of {name}"),
+            Companion::Twin(_) => format!("honest twin of {name}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +133,7 @@ mod tests {
             loaded: loaded(&name),
             name,
             reference,
+            twin: None,
         };
         let mut entries = vec![entry("calm".to_owned(), None)];
         entries.extend((0..attacks).map(|number| entry(format!("a{number}"), Some(0))));
@@ -135,6 +171,18 @@ mod tests {
             (order[0].as_str(), card.rows.len(), exit),
             ("calm", 18, Exit::Ok)
         );
+    }
+
+    #[test]
+    fn an_honest_twin_runs_directly_before_the_first_scenario_that_needs_it() {
+        let mut plan = plan(3);
+        plan.twins = vec![loaded("honest")];
+        for needs in [2, 3] {
+            plan.entries[needs].twin = Some(0);
+        }
+        let (order, card, _) = swept(&plan, |_| Ok(Run::default()));
+        assert_eq!(order, ["calm", "reference", "a0", "honest", "a1", "a2"]);
+        assert_eq!((card.references.len(), card.twins.len()), (1, 1));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
+use crate::scenario::schema::Scenario;
 use crate::scenario::{Loaded, Problem, ScenarioError, Source, embedded_below, load};
 
 /// Scenarios of a sweep at most: each takes seconds.
@@ -18,7 +21,7 @@ pub struct Targets {
     pub over: Vec<String>,
     /// `key=value` for all.
     pub set: Vec<String>,
-    /// No references.
+    /// No references and no honest twins.
     pub alone: bool,
 }
 
@@ -31,6 +34,8 @@ pub struct Entry {
     pub loaded: Loaded,
     /// Its reference, by place in [`Plan::references`]; none if nothing goes wrong in it.
     pub reference: Option<usize>,
+    /// Its honest twin, by place in [`Plan::twins`]; none unless it has liars and other faults, too.
+    pub twin: Option<usize>,
 }
 
 /// A sweep.
@@ -40,7 +45,10 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// The same without faults, each once.
     pub references: Vec<Loaded>,
-    keys: Vec<String>,
+    /// The same with their faults, but without liars, each once.
+    pub twins: Vec<Loaded>,
+    reference_keys: Vec<String>,
+    twin_keys: Vec<String>,
 }
 
 /// Why a sweep cannot begin: all that is wrong with its scenarios.
@@ -106,50 +114,73 @@ impl Plan {
             name.push_str(&format!(" {value}"));
         }
         let faulty = !scenario.faults.is_empty() || !scenario.byzantine.is_empty();
-        let reference = if faulty && !alone {
-            self.reference_of(source, &loaded, set)
-        } else {
-            None
+        let both = !scenario.faults.is_empty() && !scenario.byzantine.is_empty();
+        let reference = match faulty && !alone {
+            true => self.reference_of(source, &loaded, set),
+            false => None,
+        };
+        let twin = match both && !alone {
+            true => self.twin_of(source, &loaded, set),
+            false => None,
         };
         self.entries.push(Entry {
             name,
             loaded,
             reference,
+            twin,
         });
     }
 
     /// The same scenario with nothing going wrong, and nothing expected of it.
     fn reference_of(&mut self, source: &Source, loaded: &Loaded, set: &[String]) -> Option<usize> {
-        let scenario = &loaded.scenario;
-        let parts = (
-            &scenario.cluster,
-            &scenario.workload,
-            &scenario.load,
-            &scenario.network,
-        );
-        let key = serde_json::to_string(&parts).ok()?;
-        if let Some(at) = self.keys.iter().position(|known| *known == key) {
+        let key = serde_json::to_string(&usual(&loaded.scenario)).ok()?;
+        if let Some(at) = self.reference_keys.iter().position(|known| *known == key) {
             return Some(at);
         }
-        let without = [
-            "fault=[]",
-            "byzantine=[]",
-            "expect={}",
-            "slo={}",
-            "repeat=1",
-        ];
-        let name = format!("name=reference-{}", self.references.len() + 1);
-        let set: Vec<String> = set
-            .iter()
-            .cloned()
-            .chain(without.map(str::to_owned))
-            .chain([name])
-            .collect();
-        let reference = load(std::slice::from_ref(source), &set).ok()?;
-        self.keys.push(key);
+        let without = ["fault=[]", "byzantine=[]"];
+        let name = format!("reference-{}", self.references.len() + 1);
+        let reference = load_without(source, set, &without, &name)?;
+        self.reference_keys.push(key);
         self.references.push(reference);
         Some(self.references.len() - 1)
     }
+
+    /// The same scenario with its faults, but nobody lying. None where a fault makes no sense without the liar.
+    fn twin_of(&mut self, source: &Source, loaded: &Loaded, set: &[String]) -> Option<usize> {
+        let scenario = &loaded.scenario;
+        let key = serde_json::to_string(&(usual(scenario), &scenario.faults)).ok()?;
+        if let Some(at) = self.twin_keys.iter().position(|known| *known == key) {
+            return Some(at);
+        }
+        let name = format!("honest-{}", self.twins.len() + 1);
+        let twin = load_without(source, set, &["byzantine=[]"], &name)?;
+        self.twin_keys.push(key);
+        self.twins.push(twin);
+        Some(self.twins.len() - 1)
+    }
+}
+
+/// What has to be equal for two runs to be compared, faults aside.
+fn usual(scenario: &Scenario) -> impl Serialize + '_ {
+    (
+        &scenario.cluster,
+        &scenario.workload,
+        &scenario.load,
+        &scenario.network,
+    )
+}
+
+/// The scenario without some of it, once, and nothing expected of it.
+fn load_without(source: &Source, set: &[String], without: &[&str], name: &str) -> Option<Loaded> {
+    let nothing_expected = ["expect={}", "slo={}", "repeat=1"];
+    let set: Vec<String> = set
+        .iter()
+        .cloned()
+        .chain(without.iter().map(|key| (*key).to_owned()))
+        .chain(nothing_expected.map(str::to_owned))
+        .chain([format!("name={name}")])
+        .collect();
+    load(std::slice::from_ref(source), &set).ok()
 }
 
 /// A scenario that varies something is a table of its own.
@@ -258,6 +289,40 @@ mod tests {
             entry.unwrap().reference
         };
         assert_eq!(of("bp01-equivocate"), of("bb01-double-vote"));
+    }
+
+    #[test]
+    fn a_liar_beside_a_kill_has_a_twin_with_the_kill_and_without_the_liar() {
+        let plan = Plan::new(&targets(&["attacks"], &[])).unwrap();
+        let twin = |name: &str| {
+            let entry = plan.entries.iter().find(|entry| entry.name == name);
+            entry.unwrap().twin
+        };
+        let at = twin("bb05-bogus-view-change").unwrap();
+        let honest = &plan.twins[at].scenario;
+        assert!(honest.byzantine.is_empty() && honest.expect.expectations.is_empty());
+        assert_eq!(honest.faults.len(), 1, "the primary is killed there, too");
+        assert_eq!(
+            twin("bb07-forged-new-view"),
+            Some(at),
+            "the same kill in the same cluster"
+        );
+        assert_ne!(twin("bb09-lying-transfer"), Some(at));
+        assert_eq!(twin("bp01-equivocate"), None, "a lie and nothing else");
+        assert_eq!(twin("p01-kill-primary"), None, "no lie");
+        let both = |entry: &&Entry| {
+            let scenario = &entry.loaded.scenario;
+            !scenario.faults.is_empty() && !scenario.byzantine.is_empty()
+        };
+        assert!(
+            plan.entries
+                .iter()
+                .filter(both)
+                .all(|one| one.twin.is_some())
+        );
+        let mut alone = targets(&["attacks"], &[]);
+        alone.alone = true;
+        assert!(Plan::new(&alone).unwrap().twins.is_empty());
     }
 
     #[test]

@@ -7,10 +7,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::score::{Card, Row};
 use crate::record::RunVerdict;
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "attack",
     "verdict",
     "kept",
+    "of honest",
     "10 s on",
     "worst 1 s",
     "p99",
@@ -22,6 +23,7 @@ const HEADER: [&str; 11] = [
 ];
 
 const LEGEND: &str = "kept: throughput while the fault lasts, of the same load without faults in the same session; \
+of honest: of what the same faults leave in the same seconds while nobody lies; \
 10 s on: from 10 s after its beginning; worst 1 s: the worst second of it; p99: of the whole run, by that without faults; \
 first: to the first answer to an operation sent after the fault; 95 %: back to that much of the throughput before; \
 views: entered; culprit: convicted by signed proofs; memory: the largest replica.";
@@ -126,7 +128,7 @@ th small,td small{display:block;font-weight:normal;opacity:.7;max-width:34rem}\
 tr.pass td:nth-child(2){color:var(--pass)}tr.missed td:nth-child(2){color:var(--missed)}tr.violation td:nth-child(2){color:var(--bad);font-weight:bold}\
 @media print{body{max-width:none;font-size:10px}thead th{position:static}}";
 
-fn cells(row: &Row) -> [String; 11] {
+fn cells(row: &Row) -> [String; 12] {
     let share =
         |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{:.0} %", v * 100.0));
     let time = |value: Option<f64>| match value {
@@ -145,6 +147,7 @@ fn cells(row: &Row) -> [String; 11] {
         row.name.clone(),
         verdict.to_owned(),
         share(row.kept),
+        share(row.kept_of_honest),
         share(row.kept_after_10_s),
         share(row.kept_worst_second),
         row.p99_ratio
@@ -226,6 +229,7 @@ mod tests {
             name: "bp01-equivocate".to_owned(),
             question: "does <it> hold | or \"not\"?".to_owned(),
             kept: Some(0.876),
+            kept_of_honest: Some(0.994),
             p99_ratio: Some(3.21),
             recovered_ms: Some(1234.0),
             culprits: vec![0, 3],
@@ -248,7 +252,9 @@ mod tests {
     #[test]
     fn a_row_says_what_the_attack_cost_and_who_it_was() {
         let text = card_text(&card());
-        for word in ["88 %", "x 3.2", "1.2 s", "r0 r3", "100 MiB", "missed"] {
+        for word in [
+            "88 %", "99 %", "x 3.2", "1.2 s", "r0 r3", "100 MiB", "missed",
+        ] {
             assert!(text.contains(word), "{word} in\n{text}");
         }
         assert!(text.contains("2 scenarios: 1 passed, 1 missed an expectation"));
@@ -260,6 +266,9 @@ mod tests {
         let page = card_html(&card());
         assert!(page.contains("does &lt;it&gt; hold | or &quot;not&quot;?"));
         assert!(!page.contains("http"), "nothing from elsewhere");
-        assert!(card_markdown(&card()).contains("| bp01-equivocate | pass | 88 %"));
+        assert!(card_markdown(&card()).contains("| bp01-equivocate | pass | 88 % | 99 % |"));
+        assert!(card_markdown(&card()).contains("| bb02 | missed | - | - |"));
+        assert!(page.contains("<td class=\"number\">99 %</td>"));
+        assert!(page.contains("of honest: of what the same faults leave"));
     }
 }

@@ -24,6 +24,9 @@ pub struct Card {
     pub environment: serde_json::Value,
     /// Runs without faults, in the order of their first use.
     pub references: Vec<Reference>,
+    /// Runs with the faults of a scenario but without its liars, in the order of their first use.
+    #[serde(default)]
+    pub twins: Vec<Twin>,
     /// One a scenario.
     pub rows: Vec<Row>,
     /// What could not be run, and why.
@@ -36,6 +39,7 @@ impl Default for Card {
             schema: SCORECARD_SCHEMA.to_owned(),
             environment: serde_json::Value::Null,
             references: Vec::new(),
+            twins: Vec::new(),
             rows: Vec::new(),
             failures: Vec::new(),
         }
@@ -73,6 +77,27 @@ impl Reference {
     }
 }
 
+/// What the same faults cost while nobody lies.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Twin {
+    index: usize,
+    /// The directories of its runs.
+    pub runs: Vec<String>,
+    /// Throughput of each run as a whole, operations a second.
+    pub throughputs: Vec<f64>,
+    #[serde(skip)]
+    series: Vec<Series>,
+}
+
+impl Twin {
+    /// Median throughput from `from` to `to`, seconds; `None` if none of its runs is as long.
+    fn throughput(&self, (from, to): (f64, f64)) -> Option<f64> {
+        let means = self.series.iter().filter_map(|run| run.mean(from, to));
+        let means: Vec<f64> = means.collect();
+        (!means.is_empty()).then(|| median(&means))
+    }
+}
+
 impl Card {
     pub(super) fn add_reference(&mut self, index: usize, finished: &Finished) {
         self.note_environment(finished);
@@ -94,6 +119,27 @@ impl Card {
 
     pub(super) fn reference(&self, index: usize) -> Option<&Reference> {
         self.references.iter().find(|held| held.index == index)
+    }
+
+    pub(super) fn add_twin(&mut self, index: usize, finished: &Finished, series: Vec<Series>) {
+        self.note_environment(finished);
+        let at = self.twins.iter().position(|held| held.index == index);
+        let at = at.unwrap_or_else(|| {
+            self.twins.push(Twin {
+                index,
+                ..Twin::default()
+            });
+            self.twins.len() - 1
+        });
+        let twin = &mut self.twins[at];
+        twin.runs.push(finished.run.id.clone());
+        let throughputs = finished.run.repeats.iter().map(|one| one.throughput_ops_s);
+        twin.throughputs.extend(throughputs);
+        twin.series.extend(series);
+    }
+
+    pub(super) fn twin(&self, index: usize) -> Option<&Twin> {
+        self.twins.iter().find(|held| held.index == index)
     }
 
     pub(super) fn failed(&mut self, name: &str, error: &RunError) {
@@ -122,7 +168,10 @@ pub struct Row {
     pub misses: Vec<String>,
     /// Throughput while the faults last, as a share of the reference; `None` without reference.
     pub kept: Option<f64>,
-    /// The same from 10 s after the first fault began; `None` if the run is not as long.
+    /// As a share of the honest twin's throughput in the same seconds: what the lie itself leaves. `None` without twin.
+    #[serde(default)]
+    pub kept_of_honest: Option<f64>,
+    /// As `kept`, from 10 s after the first fault began; `None` if the run is not as long.
     pub kept_after_10_s: Option<f64>,
     /// The worst whole second while the faults last, as a share of the reference.
     pub kept_worst_second: Option<f64>,
@@ -151,6 +200,7 @@ impl Row {
         finished: &Finished,
         series: &[Series],
         reference: Option<&Reference>,
+        twin: Option<&Twin>,
     ) -> Self {
         let run = &finished.run;
         let window = |repeat: &Repeat| faulty(repeat);
@@ -166,6 +216,16 @@ impl Row {
                 .collect();
             (!each.is_empty()).then(|| median(&each))
         };
+        let of_honest: Vec<f64> = run
+            .repeats
+            .iter()
+            .zip(series)
+            .filter_map(|(repeat, series)| {
+                let window = window(repeat)?;
+                let usual = twin?.throughput(window).filter(|usual| *usual > 0.0)?;
+                Some(series.mean(window.0, window.1)? / usual)
+            })
+            .collect();
         let worst = |pick: &dyn Fn(&crate::record::FaultFact) -> Option<f64>| {
             let faults = run.repeats.iter().flat_map(|repeat| &repeat.faults);
             faults.filter_map(pick).fold(None, |most: Option<f64>, ms| {
@@ -192,6 +252,7 @@ impl Row {
             verdict: run.verdict,
             misses: run.misses.iter().map(ToString::to_string).collect(),
             kept: shares(&|series, (from, to)| series.mean(from, to)),
+            kept_of_honest: (!of_honest.is_empty()).then(|| median(&of_honest)),
             kept_after_10_s: shares(&|series, (from, to)| series.mean(from + SETTLED_S, to)),
             kept_worst_second: shares(&|series, (from, to)| series.worst_second(from, to)),
             p99_ratio: reference
@@ -304,11 +365,19 @@ mod tests {
     use crate::record::{FaultFact, Run};
     use crate::scenario::{Source, load};
 
-    /// 100 operations in each 100 ms but for the tenth to the thirtieth, with 20.
     fn series() -> Series {
+        series_with(20)
+    }
+
+    /// 100 operations in each 100 ms but for the tenth to the thirtieth, with as many.
+    fn series_with(meanwhile: u32) -> Series {
         let mut text = "t_s,offered,ok\n".to_owned();
         for bucket in 0..60 {
-            let ok = if (10..30).contains(&bucket) { 20 } else { 100 };
+            let ok = if (10..30).contains(&bucket) {
+                meanwhile
+            } else {
+                100
+            };
             text.push_str(&format!("{},100,{ok}\n", f64::from(bucket) / 10.0));
         }
         Series::parse(&text)
@@ -343,15 +412,72 @@ mod tests {
             name: "x".to_owned(),
             loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
             reference: Some(0),
+            twin: None,
         };
-        let row = Row::new(&entry, &finished, &[series()], Some(&reference));
+        let row = Row::new(&entry, &finished, &[series()], Some(&reference), None);
         assert_eq!(row.kept, Some(0.2));
         assert_eq!(row.kept_worst_second, Some(0.2));
         assert_eq!(row.kept_after_10_s, None, "the run is not as long");
         assert_eq!(row.recovered_ms, Some(700.0));
         assert!((reference.spread() - 0.2).abs() < 1e-9);
-        let alone = Row::new(&entry, &finished, &[series()], None);
+        let alone = Row::new(&entry, &finished, &[series()], None, None);
         assert_eq!((alone.kept, alone.p99_ratio), (None, None));
+    }
+
+    #[test]
+    fn what_a_lie_leaves_is_a_share_of_the_same_seconds_of_its_honest_twins_runs() {
+        let during = |start_s, end_s| Repeat {
+            duration_s: 6.0,
+            throughput_ops_s: 900.0,
+            faults: vec![FaultFact {
+                start_s,
+                end_s: Some(end_s),
+                ..FaultFact::default()
+            }],
+            ..Repeat::default()
+        };
+        let finished = |repeats| Finished {
+            run: Run {
+                repeats,
+                ..Run::default()
+            },
+            directory: "none".into(),
+        };
+        let mut card = Card::default();
+        // The kill alone leaves 400 and 600 a second, and is over sooner than the lie.
+        for (index, meanwhile) in [(0, 40), (1, 90), (0, 60)] {
+            let run = finished(vec![during(1.0, 2.0)]);
+            card.add_twin(index, &run, vec![series_with(meanwhile)]);
+        }
+        let reference = Reference {
+            throughputs: vec![1000.0],
+            ..Reference::default()
+        };
+        let entry = Entry {
+            name: "x".to_owned(),
+            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
+            reference: Some(0),
+            twin: Some(0),
+        };
+        let run = finished(vec![during(1.0, 3.0)]);
+        let row = |twin| Row::new(&entry, &run, &[series()], Some(&reference), twin);
+        let with = row(card.twin(0));
+        assert_eq!((with.kept, with.kept_of_honest), (Some(0.2), Some(0.4)));
+        assert_eq!(row(None).kept_of_honest, None);
+        assert_eq!(row(card.twin(2)).kept_of_honest, None, "it has not run");
+        assert_eq!((card.twins.len(), card.twins[0].throughputs.len()), (2, 2));
+    }
+
+    #[test]
+    fn scorecards_of_before_there_were_twins_are_read() {
+        for text in [
+            include_str!("../../../results/reference/scorecard/scorecard.json"),
+            include_str!("../../../results/reference/scorecard-93e32d0/scorecard.json"),
+        ] {
+            let card: Card = serde_json::from_str(text).unwrap();
+            assert!(card.rows.len() > 100 && card.twins.is_empty());
+            assert!(card.rows.iter().all(|row| row.kept_of_honest.is_none()));
+        }
     }
 
     #[test]
@@ -407,8 +533,9 @@ mod tests {
             name: "x".to_owned(),
             loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
             reference: Some(0),
+            twin: None,
         };
-        let row = Row::new(&entry, &finished, &[], Some(&reference));
+        let row = Row::new(&entry, &finished, &[], Some(&reference), None);
         assert_eq!(row.p99_ratio, Some(2.0), "4 ms by 2 ms");
         assert_eq!(row.first_answer_ms, Some(90.0));
         assert_eq!(row.recovered_ms, Some(400.0));

@@ -11,6 +11,7 @@
 //! | `evidence` | `evidence/`, `cluster.toml` | did a correct replica sign two contents? Is anybody accused without proof? |
 
 mod agreement;
+mod burden;
 mod committed;
 mod evidence;
 mod executed;
@@ -28,6 +29,7 @@ mod usage;
 mod verdict;
 
 pub use agreement::{AgreementReport, check_agreement};
+pub use burden::{Burden, SIGNATURES_FILE, Source, read_burdens, write_burdens};
 pub use committed::{
     Checkpoint, CommitPath, CommittedEntry, CommittedError, CommittedLog, parse_committed,
 };

@@ -4,7 +4,8 @@
 //! the last half says whether a bound would be reached later; its default bound is wide, since a store that is being filled
 //! grows rightly.
 
-use super::{CheckResult, Usage};
+use super::burden::{Fairness, fairness};
+use super::{Burden, CheckResult, Usage};
 use crate::scenario::Quantity as _;
 use crate::scenario::schema::ResourceBounds;
 
@@ -14,10 +15,12 @@ const SLOPE_SAMPLES_MIN: usize = 5;
 /// Seconds of samples below which no slope is given: what a process takes as it starts is not what it takes every minute.
 const SLOPE_SPAN_MIN_S: f64 = 4.0;
 
-/// Judges what `correct` replicas used; what others do to themselves is their affair.
+/// Judges what `correct` replicas used, and for whom they checked signatures if the run says so; what others do to themselves is
+/// their affair.
 #[must_use]
 pub fn check_resources(
     usage: &[Usage],
+    burdens: Option<&[Burden]>,
     bounds: &ResourceBounds,
     correct: impl Fn(u32) -> bool,
 ) -> CheckResult {
@@ -89,6 +92,8 @@ pub fn check_resources(
             bounds.log_per_minute.render()
         ));
     }
+    let fair = burdens.map(|burdens| fairness(burdens, bounds, &correct));
+    over.extend(fair.iter().flat_map(|fair| fair.over.iter().cloned()));
     let result = match over.is_empty() {
         true => CheckResult::pass(format!(
             "at most {} of memory, {} on disk, {connections} connections of clients and {log} bytes of log in one replica",
@@ -104,8 +109,14 @@ pub fn check_resources(
         .with("threads_max", threads)
         .with("data_bytes", data)
         .with("log_bytes", log);
-    match slope {
+    let result = match slope {
         Some((slope, _)) => result.with("memory_slope_bytes_per_min", slope.round()),
+        None => result,
+    };
+    match fair {
+        Some(Fairness { bad, lead, .. }) => result
+            .with("bad_signatures_per_s_max", bad.round())
+            .with("peer_lead_per_s_max", lead.round()),
         None => result,
     }
 }
@@ -148,8 +159,9 @@ fn mib(bytes: u64) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::check::Source;
     use crate::check::Verdict;
-    use crate::scenario::schema::Size;
+    use crate::scenario::schema::{Rate, Size};
 
     fn bounds() -> ResourceBounds {
         ResourceBounds {
@@ -160,6 +172,8 @@ mod tests {
             threads: 32,
             data: Size::of(1 << 30),
             log_per_minute: Size::of(1 << 20),
+            bad_signatures: Rate::of(1_000.0),
+            peer_lead: Rate::of(1_000.0),
         }
     }
 
@@ -188,7 +202,7 @@ mod tests {
     }
 
     fn judged(usage: &[Usage]) -> (Verdict, String) {
-        let result = check_resources(usage, &bounds(), |_| true);
+        let result = check_resources(usage, None, &bounds(), |_| true);
         (result.verdict, result.detail)
     }
 
@@ -241,12 +255,39 @@ mod tests {
     }
 
     #[test]
+    fn a_source_of_too_many_bad_signatures_is_a_resource_that_is_exceeded() {
+        let burden = |bad| Burden {
+            replica: 1,
+            seconds: 20.0,
+            executed: 0,
+            source: Source::Client(7),
+            checks: None,
+            bad,
+        };
+        let judged = |bad| {
+            let burdens = [burden(bad)];
+            check_resources(&run(|_| {}), Some(&burdens), &bounds(), |_| true)
+        };
+        let enough = judged(20_000);
+        assert_eq!(enough.verdict, Verdict::Pass, "{}", enough.detail);
+        assert_eq!(enough.facts["bad_signatures_per_s_max"], 1_000.0);
+        let many = judged(20_100);
+        assert_eq!(many.verdict, Verdict::Fail);
+        assert!(
+            many.detail
+                .contains("replica 1 checked 1005 bad signatures of client 7 a second"),
+            "{}",
+            many.detail
+        );
+    }
+
+    #[test]
     fn what_a_byzantine_replica_needs_is_not_judged() {
         let usage = run(|each| each.rss = 1 << 30);
-        let result = check_resources(&usage, &bounds(), |id| id == 0);
+        let result = check_resources(&usage, None, &bounds(), |id| id == 0);
         assert_eq!(result.verdict, Verdict::Pass);
         assert_eq!(
-            check_resources(&[], &bounds(), |_| true).verdict,
+            check_resources(&[], None, &bounds(), |_| true).verdict,
             Verdict::Skipped
         );
     }

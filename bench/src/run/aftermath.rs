@@ -11,8 +11,9 @@ use super::{checks, facts, faults};
 use replica::observer::status::ReplicaStatus;
 
 use crate::check::{
-    CheckResult, CommittedLog, EXECUTED_FILE, ExecutedLog, Kept, RESOURCES_FILE, Remains, Usage,
-    check_resources, keep_evidence, parse_committed, write_usage,
+    CheckResult, CommittedLog, EXECUTED_FILE, ExecutedLog, Kept, RESOURCES_FILE, Remains,
+    SIGNATURES_FILE, Usage, check_resources, keep_evidence, parse_committed, write_burdens,
+    write_usage,
 };
 use crate::exit::Exit;
 use crate::load::WorkerReport;
@@ -270,6 +271,9 @@ impl Running<'_> {
 
     /// What the replicas needed, disk and log included, written and judged.
     fn resources(&self, measured: &Measured) -> Result<CheckResult, RunError> {
+        let burdens = measured.burdens.totals();
+        write_burdens(&self.directory.join(SIGNATURES_FILE), &burdens)
+            .map_err(|error| self.unwritable(&error))?;
         let mut usage = measured.usage.usage();
         if let Target::Local(local) = &self.target {
             let t_s = measured.duration.as_secs_f64();
@@ -290,6 +294,7 @@ impl Running<'_> {
         let correct = correct(self.scenario);
         Ok(check_resources(
             &usage,
+            Some(&burdens),
             &self.scenario.check.resources,
             |id| correct.contains(&id),
         ))

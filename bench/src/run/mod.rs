@@ -3,6 +3,7 @@
 
 mod aftermath;
 mod bounds;
+mod burdens;
 pub(crate) mod checks;
 mod facts;
 mod faults;

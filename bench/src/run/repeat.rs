@@ -16,6 +16,7 @@ use network::genesis::CLUSTER_FILE;
 use self::events::EarlyEvent;
 use super::aftermath::RepeatOutcome;
 use super::bounds::Yardstick;
+use super::burdens::Burdens;
 use super::facts::{self, Ends};
 use super::faults::{Injected, OutsidersWorld, Progressed, Timeline, TimelinePlan};
 use super::links::Network;
@@ -69,6 +70,8 @@ pub(super) struct Measured {
     pub(super) samples: Vec<ClusterSample>,
     /// What each replica needed at each look in the measured phase.
     pub(super) usage: UsageSeries,
+    /// Whose signatures each replica checked.
+    pub(super) burdens: Burdens,
     /// Where each replica stood at each look.
     pub(super) follow: Follow,
     /// What the machine did.
@@ -116,6 +119,8 @@ pub(super) struct Running<'r> {
     pub(super) network: Option<Arc<Network>>,
     /// What each replica needed so far in the measured phase.
     usage: UsageSeries,
+    /// Whose signatures each replica checked so far in the measured phase.
+    burdens: Burdens,
     /// Where each replica stood so far in the measured phase.
     follow: Follow,
     /// Since the measured phase began.
@@ -252,6 +257,7 @@ impl<'r> Running<'r> {
             timeline: None,
             network: scenario.mesh().map(Network::new).map(Arc::new),
             usage: UsageSeries::default(),
+            burdens: Burdens::default(),
             follow: Follow::default(),
             machine: None,
             file: file.clone(),
@@ -416,6 +422,7 @@ impl<'r> Running<'r> {
             ends: Ends { first, last },
             samples: samples.into_vec(),
             usage: std::mem::take(&mut self.usage),
+            burdens: std::mem::take(&mut self.burdens),
             follow: std::mem::take(&mut self.follow),
             machine: self.machine.take(),
             generator,

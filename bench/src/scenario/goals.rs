@@ -44,6 +44,10 @@ pub struct ResourceBounds {
     pub data: Size,
     /// What it logs in a minute.
     pub log_per_minute: Size,
+    /// Bad signatures of one client or one other replica that it checks, on average over the measured phase.
+    pub bad_signatures: Rate,
+    /// Signatures of one other replica that it checks beyond those of the next one and beyond the requests that it executes.
+    pub peer_lead: Rate,
 }
 
 /// How much of the history is kept and checked for linearizability.

@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use crate::check::{
     CheckResult, CommittedLog, EXECUTED_FILE, ExecutedLog, Kept, RESOURCES_FILE, Remains,
-    Signatures, Verdict, check_resources, parse_committed, read_exhibits, read_usage,
+    SIGNATURES_FILE, Signatures, Verdict, check_resources, parse_committed, read_burdens,
+    read_exhibits, read_usage,
 };
 use crate::exit::Exit;
 use crate::record::{HistoryMode, Repeat, Run, read_history};
@@ -311,11 +312,20 @@ impl Left<'_> {
                 "the run has no {RESOURCES_FILE}: an older version made it"
             ));
         }
+        // Earlier versions did not count signatures by source.
+        let signatures = self.folder.join(SIGNATURES_FILE);
+        let burdens = match signatures.exists().then(|| read_burdens(&signatures)) {
+            Some(Err(why)) => return CheckResult::skipped(why),
+            burdens => burdens.and_then(Result::ok),
+        };
         let correct = correct(self.scenario);
         match read_usage(&path) {
-            Ok(usage) => check_resources(&usage, &self.scenario.check.resources, |id| {
-                correct.contains(&id)
-            }),
+            Ok(usage) => check_resources(
+                &usage,
+                burdens.as_deref(),
+                &self.scenario.check.resources,
+                |id| correct.contains(&id),
+            ),
             Err(why) => CheckResult::skipped(why),
         }
     }

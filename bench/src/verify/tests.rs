@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::check::reexecution::fixture::{CLIENTS, Left as Honest, cluster_file, run};
-use crate::check::{Usage, write_usage};
+use crate::check::{Burden, Source as Sender, Usage, write_burdens, write_usage};
 use crate::record::{HistoryFacts, Run};
 
 const REPEAT: &str = "repeat-1";
@@ -48,6 +48,15 @@ fn honest() -> TempDir {
         })
         .collect();
     write_usage(&repeat.join(RESOURCES_FILE), &usage).unwrap();
+    let burden = Burden {
+        replica: 1,
+        seconds: 2.0,
+        executed: 64,
+        source: Sender::Client(3),
+        checks: None,
+        bad: 777,
+    };
+    write_burdens(&repeat.join(SIGNATURES_FILE), &[burden]).unwrap();
 
     let requests = left.again().requests;
     let facts = HistoryFacts {
@@ -212,6 +221,23 @@ fn a_replica_that_needed_too_much_misses_an_objective() {
         (exit, failed(&checks)),
         (Exit::Missed, vec![Named::Resources])
     );
+}
+
+#[test]
+fn a_client_that_had_too_many_bad_signatures_checked_misses_an_objective() {
+    let (exit, checks) = found(SIGNATURES_FILE, |text| text.replace("777", "777777"));
+    assert_eq!(
+        (exit, failed(&checks)),
+        (Exit::Missed, vec![Named::Resources])
+    );
+    let (exit, checks) = found(SIGNATURES_FILE, |text| text.replace("client", "guest"));
+    assert_eq!((exit, failed(&checks)), (Exit::Ok, vec![]));
+    assert_eq!(checks[&Named::Resources].verdict, Verdict::Skipped);
+    // Earlier versions left no such file.
+    let folder = honest();
+    fs::remove_file(folder.path().join(REPEAT).join(SIGNATURES_FILE)).unwrap();
+    let (_, checks) = judged(&folder);
+    assert_eq!(checks[&Named::Resources].verdict, Verdict::Pass);
 }
 
 #[test]

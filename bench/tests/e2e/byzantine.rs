@@ -92,3 +92,17 @@ fn a_liar_that_finds_no_occasion_is_no_attack() {
         ended.stdout
     );
 }
+
+#[test]
+fn a_flood_of_bad_signatures_is_counted_and_ends_long_before_its_share_is_used_up() {
+    let repeat = attacked(
+        r#"[{ replica = 4, behavior = "signature-flood", when = { from = "200ms", to = "1500ms" }, args = { per_second = 20_000 } }]"#,
+        "2s",
+        &["expect.culprits=[]"],
+    );
+    let resources = &repeat["checks"]["resources"];
+    assert_eq!(resources["verdict"], "pass", "{resources}");
+    // Sixteen are let pass before a peer is cut off for the first time.
+    let rate = resources["bad_signatures_per_s_max"].as_f64();
+    assert!(rate >= Some(8.0), "{resources}");
+}

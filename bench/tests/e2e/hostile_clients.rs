@@ -48,6 +48,10 @@ fn clients_try_everything_and_the_others_are_served() {
         assert_eq!(sent(clients, "reads_sent") > 0, reads, "{fault}");
         assert_eq!(sent(clients, "read_answers") > 0, reads, "{fault}");
     }
+    // Some of them sign badly, and each replica says who had the most of that.
+    let counted = std::fs::read_to_string(run.join("repeat-1/signatures.csv")).unwrap();
+    let bad = |line: &str| line.contains(",client,") && !line.ends_with(",,0");
+    assert!(counted.lines().any(bad), "{counted}");
     for id in 0..5 {
         let log = std::fs::read_to_string(run.join(format!("repeat-1/logs/replica-{id}.log")));
         assert!(!log.unwrap().contains("panicked"), "replica {id}");

@@ -48,8 +48,26 @@ fn what_was_altered_in_the_files_of_a_run_is_found_afterwards() {
         "{checks}"
     );
 
+    assert_eq!(checks["resources"]["bad_signatures_per_s_max"], 0.0);
+    let counted = fs::read_to_string(run.join("repeat-1/signatures.csv")).unwrap();
+    let peers: Vec<Vec<&str>> = counted
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(peers.len(), 5 * 4, "each for each other one: {counted}");
+    for peer in &peers {
+        assert_eq!((peer[3], peer[6]), ("peer", "0"), "{counted}");
+        assert!(peer[5].parse::<u64>().unwrap() > 0, "{counted}");
+    }
+
     let (code, honest) = verify(directory.path(), &[]);
     assert_eq!(code, Some(0), "{honest:#}");
+    let again = &honest["repeats"][0]["checks"]["resources"];
+    assert_eq!(
+        again["peer_lead_per_s_max"],
+        checks["resources"]["peer_lead_per_s_max"]
+    );
     let checks = honest["repeats"][0]["checks"].as_object().unwrap();
     assert_eq!(checks.len(), 9);
     for (name, check) in checks {

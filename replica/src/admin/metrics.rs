@@ -316,6 +316,20 @@ fn clients(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
             clients.bad_requests,
         ),
         (
+            (
+                "quintet_client_checked_signatures",
+                "Signatures of clients' requests and reads that were checked",
+            ),
+            clients.checks,
+        ),
+        (
+            (
+                "quintet_client_bad_signatures",
+                "Signatures of clients that were bad",
+            ),
+            clients.bad_checks,
+        ),
+        (
             ("quintet_reads", "Reads answered beside the log"),
             clients.reads,
         ),
@@ -407,6 +421,20 @@ fn peers(metrics: &mut Metrics<'_>, peers: &[PeerStatus]) -> fmt::Result {
                 "Times that this peer was cut off for a while",
             ),
             |peer| peer.bans,
+        ),
+        (
+            (
+                "quintet_peer_checked_signatures",
+                "Signatures in this peer's messages that were checked",
+            ),
+            |peer| peer.checks,
+        ),
+        (
+            (
+                "quintet_peer_bad_signatures",
+                "Signatures in this peer's messages that were bad",
+            ),
+            |peer| peer.bad_checks,
         ),
         (
             (

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::signatures::Signatures;
+
 /// A number that grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -133,6 +135,8 @@ pub struct PeerCounters {
     pub offences: Counter,
     /// Times that it was cut off because of them.
     pub bans: Counter,
+    /// Signatures in its messages, whoever made them: each of a certificate and of each request counts.
+    pub signatures: Signatures,
 }
 
 /// Everything that is counted of a replica.

@@ -11,6 +11,7 @@ mod overload;
 pub mod phases;
 mod process;
 pub mod settled;
+pub mod signatures;
 pub mod status;
 
 use std::path::Path as FilePath;
@@ -29,6 +30,7 @@ use executed::ExecutedFile;
 use messages::Messages;
 use phases::{Phase, Phases};
 use settled::Settled;
+use signatures::OfClients;
 use status::{
     ClientStatus, ConsensusStatus, PeerStatus, PhaseStatus, QueueStatus, ReplicaStatus,
     STATUS_SCHEMA, StorageStatus, TrafficStatus,
@@ -49,6 +51,8 @@ pub struct Observer {
     pub messages: Messages,
     /// Slots whose votes are no longer needed.
     pub settled: Settled,
+    /// Signatures of clients, by client.
+    pub of_clients: OfClients,
     me: ReplicaId,
     cluster: Arc<Cluster>,
     started: Instant,
@@ -99,6 +103,7 @@ impl Observer {
             phases: Phases::new(started),
             messages: Messages::new(kinds),
             settled: Settled::default(),
+            of_clients: OfClients::new(cluster.client_keys().len()),
             me,
             started,
             peers: cluster.members().map(|_| PeerCounters::default()).collect(),
@@ -452,12 +457,16 @@ impl Observer {
     }
 
     fn client_status(&self) -> ClientStatus {
-        let counters = &self.counters;
+        let (counters, of_clients) = (&self.counters, &self.of_clients);
         ClientStatus {
             connections: counters.client_connections.value(),
             busy: counters.busy.total(),
             busy_unread: counters.busy_unread.total(),
             bad_requests: counters.bad_requests.total(),
+            checks: of_clients.total(|each| &each.checks),
+            bad_checks: of_clients.total(|each| &each.bad),
+            most: of_clients.most(|each| &each.checks),
+            most_bad: of_clients.most(|each| &each.bad),
             reads: counters.reads.total(),
             reads_refused: counters.reads_refused.total(),
             expelled: counters.clients_expelled.total(),
@@ -484,6 +493,8 @@ impl Observer {
                     rtt_us: peer.rtt_us.value(),
                     rtt_min_us: peer.rtt_min_us.value(),
                     bans: peer.bans.total(),
+                    checks: peer.signatures.checks.total(),
+                    bad_checks: peer.signatures.bad.total(),
                 }
             })
             .collect()

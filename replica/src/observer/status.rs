@@ -147,6 +147,18 @@ pub struct ClientStatus {
     pub busy_unread: u64,
     /// Requests with a bad form or signature.
     pub bad_requests: u64,
+    /// Signatures of requests and reads that came from clients and were checked.
+    #[serde(default)]
+    pub checks: u64,
+    /// Those of them that were bad.
+    #[serde(default)]
+    pub bad_checks: u64,
+    /// The client for which the most were checked.
+    #[serde(default)]
+    pub most: Option<ClientChecks>,
+    /// The client with the most bad ones, and how many.
+    #[serde(default)]
+    pub most_bad: Option<ClientChecks>,
     /// Reads answered beside the log (R14).
     #[serde(default)]
     pub reads: u64,
@@ -167,6 +179,15 @@ pub struct ClientStatus {
     pub replies_dropped: u64,
     /// Replies held in the session table at the last checkpoint.
     pub replies_held: u64,
+}
+
+/// Signatures of one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientChecks {
+    /// Its number.
+    pub client: u32,
+    /// How many were checked.
+    pub checks: u64,
 }
 
 /// One peer.
@@ -194,6 +215,12 @@ pub struct PeerStatus {
     /// Times that it was cut off for a while because of them.
     #[serde(default)]
     pub bans: u64,
+    /// Signatures in its messages that were checked, whoever made them.
+    #[serde(default)]
+    pub checks: u64,
+    /// Those of them that were bad.
+    #[serde(default)]
+    pub bad_checks: u64,
 }
 
 /// A phase of slots or requests (`Phase`), in microseconds. Percentiles are exact to 1 %.

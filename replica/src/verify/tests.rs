@@ -12,9 +12,11 @@ use consensus::pbft::message::{Prepare, Wire};
 use consensus::protocol::Horizon;
 use consensus::report::{Path, Report};
 use consensus::{ByteList, Cluster, Epoch, FastQuorum, Limits, SeqNo, View};
+use crypto::codec::Blob;
 use crypto::{Check, ClusterId, Digest, Ed25519, Scheme, SecretKey, Signature};
 
 use super::*;
+use crate::observer::status::ClientChecks;
 use crate::pbft_ports::QuicNetwork;
 
 /// Counts what is verified one by one and what in batches.
@@ -98,22 +100,25 @@ impl Stage {
     }
 
     fn push(&mut self, client: u8, numbers: std::ops::RangeInclusive<u64>, good: bool) {
-        let request = |number| {
-            let id = RequestId {
-                client: ClientId(u32::from(client)),
-                session: 1,
-                number,
-            };
-            let signer = key(if good { 10 + client } else { 99 });
-            let ops = ByteList::from_iter([b"op"]);
-            let request = Request::sign(&signer, &self.cluster, id, 0, false, &ops);
-            request.raw().clone()
-        };
         self.lanes.push(ClientRequests {
             source: Arc::<Charged>::clone(&self.source),
-            requests: numbers.map(request).collect(),
+            requests: numbers
+                .map(|number| self.request(client, number, good))
+                .collect(),
             permits: [None, None],
         });
+    }
+
+    fn request(&self, client: u8, number: u64, good: bool) -> Bytes {
+        let id = RequestId {
+            client: ClientId(u32::from(client)),
+            session: 1,
+            number,
+        };
+        let signer = key(if good { 10 + client } else { 99 });
+        let ops = ByteList::from_iter([b"op"]);
+        let request = Request::sign(&signer, &self.cluster, id, 0, false, &ops);
+        request.raw().clone()
     }
 
     /// One round; what passed.
@@ -165,21 +170,74 @@ fn a_flood_costs_another_client_at_most_one_request_in_two() {
     assert_eq!((of(2), of(3)), (ROUND_REQUESTS_MAX - 100, 100));
 }
 
+#[test]
+fn signatures_count_for_the_client_that_sends_them() {
+    let mut stage = Stage::new();
+    stage.push(0, 1..=40, true);
+    stage.push(3, 1..=30, false);
+    stage.round();
+    stage.push(3, 31..=90, false);
+    stage.round();
+    let clients = stage.worker.observer.status().clients;
+    let bad = 30 + ROUND_SUSPECTS_MAX as u64;
+    assert_eq!((clients.checks, clients.bad_checks), (40 + bad, bad));
+    let most = |client, checks| Some(ClientChecks { client, checks });
+    assert_eq!(clients.most, most(0, 40));
+    assert_eq!(clients.most_bad, most(3, bad));
+}
+
+#[test]
+fn signatures_count_for_the_peer_whose_message_they_are_in() {
+    let stage = Stage::new();
+    let worker = Worker::<Message> {
+        keyring: stage.worker.keyring.clone(),
+        core: Arc::default(),
+        witness: None,
+        observer: Arc::clone(&stage.worker.observer),
+    };
+    let forwarded = |good| Blob(stage.request(1, 7, good));
+    let wires = vec![
+        (ReplicaId(1), Wire::Prepare(prepare(5, Digest::default()))),
+        (ReplicaId(2), Wire::Forward(vec![forwarded(true)])),
+        // The peer that passes them on is no offender, and yet it is its work.
+        (
+            ReplicaId(3),
+            Wire::Forward(vec![forwarded(true), forwarded(false), forwarded(false)]),
+        ),
+        // Nothing is checked in another's name.
+        (ReplicaId(3), Wire::Prepare(prepare(5, Digest::default()))),
+    ];
+    let permits = Vec::new();
+    let round = peers::Round { wires, permits };
+    assert!(worker.admit::<Pbft>(round).is_ok());
+    let peers = stage.worker.observer.status().peers;
+    let counted: Vec<_> = peers
+        .iter()
+        .map(|peer| (peer.replica, peer.checks, peer.bad_checks))
+        .collect();
+    assert_eq!(counted, [(1, 1, 1), (2, 1, 0), (3, 3, 2)]);
+    let refused: Vec<u64> = peers.iter().map(|peer| peer.misbehaviour).collect();
+    assert_eq!(refused, [1, 0, 1]);
+}
+
 /// A PREPARE of replica 1 in view 0; its signature is nobody's.
-fn vote(seq: u64, digest: Digest) -> Bytes {
+fn prepare(seq: u64, digest: Digest) -> Prepare {
     let statement = Statement {
         view: View(0),
         seq: SeqNo(seq),
         digest,
     };
-    let vote = Prepare {
+    Prepare {
         epoch: Epoch(0),
         statement,
         replica: ReplicaId(1),
         signature: Signature([0; 64]),
         header_signature: Signature([0; 64]),
-    };
-    Bytes::from(crypto::encode(&Wire::Prepare(vote)))
+    }
+}
+
+fn vote(seq: u64, digest: Digest) -> Bytes {
+    Bytes::from(crypto::encode(&Wire::Prepare(prepare(seq, digest))))
 }
 
 /// How many of these votes a worker that reports to `observer` is left with to verify.

@@ -76,6 +76,7 @@ impl Running<'_> {
                     let (clock, measured_ns) = (self.clock, self.measured_ns);
                     let time = |at| clock.at_ns(at).saturating_sub(measured_ns) as f64 / NS;
                     self.follow.look(&snapshot, time, &liars);
+                    self.burdens.look(&snapshot, time);
                     self.usage.push(facts::usage(&snapshot, time));
                 }
                 if let Some(machine) = self.machine.as_mut().filter(|_| last.is_none()) {

@@ -26,13 +26,20 @@ use super::refusal::{Refusal, Words, integer};
 use super::schema::{SCHEMA_VERSION, Scenario};
 use super::section::Section;
 use super::tree::{Table, Value};
-use super::units::Size;
+use super::units::{Rate, Size};
 
 /// Characters of a scenario's name at most: it is part of a directory's name.
 const NAME_MAX: usize = 64;
 
 /// Independent runs of one scenario at most.
 const REPEAT_MAX: u32 = 1_000;
+
+/// Bad signatures of one source, a second: suspects have 1,000 requests and 1,000 reads of them at a replica
+/// (`replica::verify::SUSPECT_PACE`), and as many again are for what is under way when a peer is cut off.
+const BAD_SIGNATURES_PER_S: f64 = 4_000.0;
+/// Signatures of one peer beyond the next one's and the requests, a second: an eighth of a core, enough for a replica that
+/// catches up from one source.
+const PEER_LEAD_PER_S: f64 = 5_000.0;
 
 /// Reads the whole scenario; its problems are in `reading`, and the value counts only if there are none.
 pub(super) fn scenario(reading: &mut Reading<'_>, table: Table) -> Scenario {
@@ -143,6 +150,7 @@ fn check(table: &mut Section<'_, '_>) -> Check {
         }),
         resources: table.table("resources", |table| {
             let bounds = Size::of(1)..=Size::of(1 << 40);
+            let rates = Rate::of(1.0)..=Rate::of(1e9);
             ResourceBounds {
                 memory: table.quantity("memory", Size::of(256 << 20), bounds.clone()),
                 memory_slope: table.quantity("memory_slope", Size::of(1 << 30), bounds.clone()),
@@ -151,6 +159,12 @@ fn check(table: &mut Section<'_, '_>) -> Check {
                 threads: table.integer("threads", 64, 1..=u64::from(u32::MAX)),
                 data: table.quantity("data", Size::of(1 << 30), bounds.clone()),
                 log_per_minute: table.quantity("log_per_minute", Size::of(1 << 20), bounds),
+                bad_signatures: table.quantity(
+                    "bad_signatures",
+                    Rate::of(BAD_SIGNATURES_PER_S),
+                    rates.clone(),
+                ),
+                peer_lead: table.quantity("peer_lead", Rate::of(PEER_LEAD_PER_S), rates),
             }
         }),
     }

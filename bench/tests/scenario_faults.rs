@@ -68,6 +68,10 @@ fn every_kind_and_target_is_read_as_it_is_written() {
             again: None
         }
     );
+    let upgrade = only("at = \"5s\"\nkind = \"upgrade\"\ntarget = 1\nrestart_at = \"8s\"\n");
+    let restart_at = Some(s(8));
+    assert_eq!(upgrade.kind, FaultKind::Upgrade { restart_at });
+    assert_eq!(upgrade.back_at(), restart_at);
     let pause = only("at = \"5s\"\nkind = \"pause\"\ntarget = [2, 1]\n");
     assert_eq!(pause.kind, FaultKind::Pause { resume_at: None });
     assert_eq!(pause.target, FaultTarget::Replicas(vec![1, 2]));
@@ -106,7 +110,7 @@ fn a_wrong_fault_is_named_with_its_place_and_remedy() {
         ),
         (
             "at = \"5s\"\nkind = \"kil\"\ntarget = 0\n",
-            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, partition, link, memory, disk, rebind, client, outsider)",
+            "7:8 \"kil\": `fault.0.kind`: \"kil\" is unknown (it is one of kill, pause, restart, upgrade, partition, link, memory, disk, rebind, client, outsider)",
         ),
         (
             "at = \"5s\"\nkind = \"kill\"\ntarget = 0\nrestat_at = \"6s\"\n",

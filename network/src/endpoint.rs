@@ -19,8 +19,8 @@ use rustls::pki_types::CertificateDer;
 
 use crate::socket::SocketWrap;
 use crate::transport::{
-    self, ALPN_CLIENT, ALPN_PEER, Class, End, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL, INCOMING_MAX,
-    Path, UDP_PAYLOAD_MAX,
+    self, Class, End, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL, INCOMING_MAX, Path, UDP_PAYLOAD_MAX,
+    Version, Way,
 };
 use crate::{reset, socket};
 
@@ -144,7 +144,7 @@ pub fn listen_over<I>(
 where
     I: Copy + Debug + Send + Sync + 'static,
 {
-    let server = server_config(identity, accepted, class, wrap.path(address.ip()))?;
+    let server = server_config(identity, accepted, class, wrap.way(address.ip()))?;
     let config = endpoint_config(&identity.derived_secret("stateless reset"));
     endpoint_over(wrap, address, config, Some(server))
 }
@@ -204,7 +204,7 @@ pub async fn dial(
     class: Class,
 ) -> Result<Connection, DialError> {
     dial_over(
-        Path::of(remote.ip()),
+        Way::of(remote.ip()),
         endpoint,
         remote,
         identity,
@@ -214,19 +214,19 @@ pub async fn dial(
     .await
 }
 
-/// As [`dial`], over a path that the address does not tell.
+/// As [`dial`], in a way that the address does not tell.
 ///
 /// # Errors
 /// As [`dial`].
 pub async fn dial_over(
-    path: Path,
+    way: Way,
     endpoint: &Endpoint,
     remote: SocketAddr,
     identity: &Identity,
     expected: &PublicKey,
     class: Class,
 ) -> Result<Connection, DialError> {
-    let config = client_config(identity, expected, class, path)?;
+    let config = client_config_over(way, identity, expected, class)?;
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|source| DialError::Connect { remote, source })?;
@@ -249,9 +249,20 @@ pub fn client_config(
     class: Class,
     path: Path,
 ) -> Result<quinn::ClientConfig, EndpointError> {
-    let tls = crypto::tls::client_config(identity, *expected, alpn(class))?;
+    let version = Version::PRESENT;
+    client_config_over(Way { path, version }, identity, expected, class)
+}
+
+fn client_config_over(
+    way: Way,
+    identity: &Identity,
+    expected: &PublicKey,
+    class: Class,
+) -> Result<quinn::ClientConfig, EndpointError> {
+    let protocol = transport::alpn(class, way.version);
+    let tls = crypto::tls::client_config(identity, *expected, &protocol)?;
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport::transport(class, path, End::Dialing));
+    config.transport_config(transport::transport(class, way.path, End::Dialing));
     Ok(config)
 }
 
@@ -259,15 +270,16 @@ fn server_config<I>(
     identity: &Identity,
     accepted: Arc<PinnedPeers<I>>,
     class: Class,
-    path: Path,
+    way: Way,
 ) -> Result<ServerConfig, EndpointError>
 where
     I: Copy + Debug + Send + Sync + 'static,
 {
-    let tls = crypto::tls::server_config(identity, accepted, alpn(class))?;
+    let protocol = transport::alpn(class, way.version);
+    let tls = crypto::tls::server_config(identity, accepted, &protocol)?;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config
-        .transport_config(transport::transport(class, path, End::Listening))
+        .transport_config(transport::transport(class, way.path, End::Listening))
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BUFFER)
         .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL)
@@ -289,13 +301,6 @@ fn limit_datagrams(config: &mut EndpointConfig) {
         .supported_versions(vec![QUIC_V1])
         .max_udp_payload_size(UDP_PAYLOAD_MAX)
         .expect("the largest UDP payload is within QUIC's range");
-}
-
-fn alpn(class: Class) -> &'static [u8] {
-    match class {
-        Class::Peer => ALPN_PEER,
-        Class::Client => ALPN_CLIENT,
-    }
 }
 
 /// The key that the other end of `connection` has proved to hold.

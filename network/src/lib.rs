@@ -31,5 +31,5 @@ pub use endpoint::{
 pub use frame::{FrameError, FrameReader, FrameWriter, StreamKind};
 pub use genesis::{Addresses, Genesis, GenesisError, Keys};
 pub use socket::SocketWrap;
-pub use transport::{Class, Path};
+pub use transport::{Class, Path, Version, Way};
 pub use wire_client::{CommittedEntry, Observation, ToClient, ToReplica};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use quinn::{AsyncUdpSocket, Runtime as _, TokioRuntime};
 
-use crate::transport::Path;
+use crate::transport::{Path, Version, Way};
 
 /// Asked of the kernel in each direction, which gives what its own limit allows
 /// (`net.core.rmem_max`, `net.core.wmem_max` on Linux). Half a second of 64 Mbit/s, or a full
@@ -24,6 +24,7 @@ type Wrapping = dyn FnOnce(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + S
 pub struct SocketWrap {
     wrapping: Box<Wrapping>,
     path: Option<Path>,
+    version: Version,
 }
 
 impl SocketWrap {
@@ -34,6 +35,7 @@ impl SocketWrap {
         SocketWrap {
             wrapping: Box::new(wrapping),
             path: None,
+            version: Version::PRESENT,
         }
     }
 
@@ -45,9 +47,18 @@ impl SocketWrap {
         }
     }
 
-    /// What lies between the socket and whoever is reached at `address`.
-    pub fn path(&self, address: IpAddr) -> Path {
-        self.path.unwrap_or_else(|| Path::of(address))
+    /// Lets the endpoint speak another version of the protocol, as a program of before or after this one does: nobody of this
+    /// version understands it (docs/network.md, Versions).
+    pub fn speaking(self, version: Version) -> Self {
+        SocketWrap { version, ..self }
+    }
+
+    /// How whoever is at `address` is reached.
+    pub fn way(&self, address: IpAddr) -> Way {
+        Way {
+            path: self.path.unwrap_or_else(|| Path::of(address)),
+            version: self.version,
+        }
     }
 
     pub(crate) fn around(self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {

@@ -42,10 +42,47 @@ impl Path {
     }
 }
 
+/// Version of what is spoken on connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub u32);
+
+impl Version {
+    /// The one that this program speaks. An endpoint that is said to speak another one finds nobody who does.
+    pub const PRESENT: Version = Version(1);
+}
+
+/// How an endpoint reaches the other ends, and what it speaks with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// What lies in between.
+    pub path: Path,
+    /// What is named in the handshake.
+    pub version: Version,
+}
+
+impl Way {
+    /// The usual one to or from this address.
+    pub fn of(address: IpAddr) -> Self {
+        Way {
+            path: Path::of(address),
+            version: Version::PRESENT,
+        }
+    }
+}
+
 /// Names the protocol and its version in the handshake; another version is refused there.
 pub const ALPN_PEER: &[u8] = b"quintet-peer/1";
 /// See [`ALPN_PEER`].
 pub const ALPN_CLIENT: &[u8] = b"quintet-client/1";
+
+/// The name of the protocol in this version.
+pub(crate) fn alpn(class: Class, Version(version): Version) -> Vec<u8> {
+    let name = match class {
+        Class::Peer => "quintet-peer",
+        Class::Client => "quintet-client",
+    };
+    format!("{name}/{version}").into_bytes()
+}
 
 /// Does the handshake fail because the two ends have no protocol in common: another version of it, or the other class's port?
 /// Whichever end finds out tells the other (RFC 7301 3.2, RFC 9001 8.1).
@@ -208,6 +245,12 @@ const _: () = assert!(CLIENT_STREAM_WINDOW < CLIENT_RECEIVE_WINDOW);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_present_version_has_the_names_that_are_documented() {
+        assert_eq!(alpn(Class::Peer, Version::PRESENT), ALPN_PEER);
+        assert_eq!(alpn(Class::Client, Version::PRESENT), ALPN_CLIENT);
+    }
 
     #[test]
     fn only_this_machines_addresses_are_loopback() {

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use common::{ANY_PORT, accepts, identity, key, pair, secret};
 use consensus::{ClientId, Cluster, FastQuorum, Keyring, Limits};
-use network::{Acceptor, Caps, Class, DialError, EndpointError, Rejection, ToReplica};
-use network::{dial, dial_endpoint, listen, remote_key};
+use network::{
+    Acceptor, Caps, Class, DialError, EndpointError, Rejection, SocketWrap, ToReplica, Version, Way,
+};
+use network::{dial, dial_endpoint, dial_over, listen, listen_over, remote_key};
 use quinn::ConnectionError;
 
 /// Longer than anything on loopback takes, shorter than a test runner's patience.
@@ -181,6 +183,32 @@ async fn who_dials_a_member_of_another_version_learns_it() {
         matches!(error, DialError::OtherProtocol { remote } if remote == address),
         "{error}"
     );
+}
+
+/// An endpoint that is told to speak another version does so in both directions, and with nobody else.
+#[tokio::test]
+async fn an_endpoint_of_another_version_is_understood_by_its_like_alone() {
+    let newer = || SocketWrap::default().speaking(Version(2));
+    let me = identity(0);
+    let listener = listen_over(newer(), ANY_PORT, &me, accepts(&[1]), Class::Peer).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut acceptor = Acceptor::new(listener, Caps::of(Class::Peer, 2));
+    let dialer = dial_endpoint(ANY_PORT).unwrap();
+    for (version, understood) in [(Version::PRESENT, false), (Version(2), true)] {
+        let way = Way {
+            version,
+            ..newer().way(address.ip())
+        };
+        let (me, listens) = (identity(1), key(0));
+        let (accepted, dialed) = tokio::join!(
+            acceptor.next(),
+            dial_over(way, &dialer, address, &me, &listens, Class::Peer)
+        );
+        assert_eq!(
+            (accepted.unwrap().is_ok(), dialed.is_ok()),
+            (understood, understood)
+        );
+    }
 }
 
 #[tokio::test]

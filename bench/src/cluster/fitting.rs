@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use consensus::pbft::Pbft;
-use network::{Class, SocketWrap};
+use network::{Class, SocketWrap, Version};
 use replica::config::Membership;
 use replica::driver::core_loop::Clock;
 use replica::fitting::{Control, Fitting, QuicNetwork};
@@ -58,9 +58,13 @@ impl Surroundings {
 
     /// The socket under an endpoint.
     pub(super) fn socket(&self, who: &Membership, class: Class) -> SocketWrap {
-        match &self.network {
+        let socket = match &self.network {
             Some(network) => network.socket(class, &who.peer_addresses),
             None => SocketWrap::default(),
+        };
+        match self.member.speaks {
+            Some(version) => socket.speaking(Version(version)),
+            None => socket,
         }
     }
 

@@ -118,6 +118,7 @@ impl Local {
                     links: mesh.of(id),
                 }),
                 restarted: false,
+                speaks: None,
                 byzantine: options.scenario.byzantine_plan(id as u32, options.seed),
                 told: Vec::new(),
             };

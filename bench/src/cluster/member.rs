@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use network::Version;
+
 use super::child::Arguments;
 use super::control::{ControlLine, Deeds};
 use super::member_file::MemberFile;
@@ -207,7 +209,16 @@ impl Members {
             lose(&home, Extent::Everything)
                 .map_err(|error| format!("cannot wipe {}: {error}", home.display()))?;
         }
-        let (_, ready) = self.launch(id)?;
+        let (_, ready) = self.launch(id, None)?;
+        ready.map_err(|failed| failed.message)
+    }
+
+    /// Starts a replica that is away as a program that speaks the next version of the protocol; returns when it listens.
+    ///
+    /// # Errors
+    /// If it does not come back: with the end of its log.
+    pub fn start_upgraded(&self, id: usize) -> Result<(), Failed> {
+        let (_, ready) = self.launch(id, Some(Version::PRESENT.0 + 1))?;
         ready.map_err(|failed| failed.message)
     }
 
@@ -216,7 +227,7 @@ impl Members {
     /// # Errors
     /// If it does neither, or ends without saying why.
     pub fn try_start(&self, id: usize) -> Result<Started, Failed> {
-        let (said, ready) = self.launch(id)?;
+        let (said, ready) = self.launch(id, None)?;
         match (ready, last_words(&said)) {
             (Ok(()), _) => Ok(Started::Up {
                 learner: said.contains(LEARNER_SAYS),
@@ -227,7 +238,11 @@ impl Members {
     }
 
     /// What the new process said, and whether it listens.
-    fn launch(&self, id: usize) -> Result<(String, Result<(), NotReady>), Failed> {
+    fn launch(
+        &self,
+        id: usize,
+        speaks: Option<u32>,
+    ) -> Result<(String, Result<(), NotReady>), Failed> {
         let (arguments, file, log) = {
             let mut member = self.member(id);
             if !matches!(member.state, State::Away) {
@@ -236,7 +251,11 @@ impl Members {
             member.lives += 1;
             member.may_end = false;
             let arguments = member.arguments_of(member.lives);
-            (arguments, member.file_now(), member.log.clone())
+            let file = MemberFile {
+                speaks,
+                ..member.file_now()
+            };
+            (arguments, file, member.log.clone())
         };
         let spawned = Instant::now();
         let mut process = Process::start(id, &arguments, &file, &log)

@@ -20,6 +20,9 @@ pub(super) struct MemberFile {
     /// Whether it was started before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) restarted: bool,
+    /// The version of the protocol that it speaks, if not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) speaks: Option<u32>,
     /// What it does, if it is Byzantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byzantine: Option<Plan>,
@@ -62,6 +65,7 @@ mod tests {
             seed: 7,
             network: None,
             restarted: true,
+            speaks: Some(2),
             byzantine: Some(Plan::default()),
             told: vec![ControlLine::Begin { ago_ms: 3 }],
         };

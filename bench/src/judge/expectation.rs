@@ -66,6 +66,7 @@ pub(super) fn look(expectation: &Expectation, repeat: &Repeat) -> Met {
         Fact::FinalView => report(facts.final_view),
         Fact::Checkpoints => report(facts.checkpoints),
         Fact::StateTransfers => report(facts.state_transfers),
+        Fact::OtherProtocol => report(facts.other_protocol),
         Fact::Faults => {
             // A fault of several links has no single target, but says which ones.
             let struck = repeat.faults.iter().filter(|fault| {

@@ -63,6 +63,7 @@ fn good() -> Repeat {
             final_view: 2,
             checkpoints: 3,
             state_transfers: 4,
+            other_protocol: 8,
             final_epoch: 1,
             batch_ops_mean: 9.6,
             ..ConsensusFacts::default()
@@ -217,6 +218,7 @@ fn every_fact_is_met_and_missed() {
         ("final_view", "2", "0", "= 0 2"),
         ("checkpoints", "3", "\"> 3\"", "> 3 3"),
         ("state_transfers", "4", "0", "= 0 4"),
+        ("other_protocol", "8", "0", "= 0 8"),
         ("faults", "2", "0", "= 0 2"),
         ("first_commit_ms", "\"<= 650\"", "\"< 650\"", "< 650 650.0"),
         ("recovered_95_ms", "\"<= 900\"", "\"< 900\"", "< 900 900.0"),

@@ -24,6 +24,9 @@ pub struct ConsensusFacts {
     pub checkpoints: u64,
     /// States that replicas fetched from others.
     pub state_transfers: u64,
+    /// Connections between replicas that failed because the two ends speak different versions of the protocol, as often as any
+    /// replica noticed.
+    pub other_protocol: u64,
     /// Operations per slot, on average (the same number as `batch.mean`).
     pub batch_ops_mean: f64,
     /// Operations per slot.

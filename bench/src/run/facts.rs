@@ -109,6 +109,13 @@ impl Ends {
                 .pairs()
                 .map(|(first, last)| transfers(first, last))
                 .sum(),
+            other_protocol: self
+                .spans()
+                .map(|span| {
+                    let of = |status: &ReplicaStatus| status.consensus.other_protocol;
+                    of(span.last).saturating_sub(of(&span.first))
+                })
+                .sum(),
             checkpoints: diff(|status| status.stable) / checkpoint_interval.max(1),
             ..ConsensusFacts::default()
         }

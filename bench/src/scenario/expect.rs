@@ -128,6 +128,7 @@ facts! {
     FinalView "final_view" Number "The highest view at the end."
     Checkpoints "checkpoints" Number "Checkpoints that became stable."
     StateTransfers "state_transfers" Number "Times a replica fetched state from others."
+    OtherProtocol "other_protocol" Number "Connections between replicas that failed because the two ends speak different versions of the protocol, as often as any replica noticed."
     Faults "faults" Number "Faults that struck: one for each replica that was hit, and one for each that was laid over several links."
     FirstCommitMs "first_commit_ms" Number "The longest time from a fault to the first answer to an operation that was sent at or after it."
     Recovered95Ms "recovered_95_ms" Number "The longest time from a fault until the throughput was back at 95 % of that before it."

@@ -57,6 +57,12 @@ pub enum FaultKind {
         /// Whether its disk is lost in between.
         wipe: bool,
     },
+    /// SIGTERM; it is started again at once as a program that speaks another version of the protocol.
+    Upgrade {
+        /// When it is started once more, with the version of the others; `None`: never.
+        #[serde(serialize_with = "optional", skip_serializing_if = "Option::is_none")]
+        restart_at: Option<Duration>,
+    },
     /// Links on which nothing gets through.
     Partition(Partition),
     /// Links that are slow, lossy or narrow.
@@ -136,6 +142,7 @@ impl FaultKind {
             Self::Kill { .. } => "kill",
             Self::Pause { .. } => "pause",
             Self::Restart { .. } => "restart",
+            Self::Upgrade { .. } => "upgrade",
             Self::Partition(_) => "partition",
             Self::Link(_) => "link",
             Self::Outsider(_) => "outsider",
@@ -207,7 +214,7 @@ impl Fault {
             FaultKind::Client(ref client) => Some(client.until),
             FaultKind::Partition(Partition { heal_at, .. })
             | FaultKind::Link(LinkFault { heal_at, .. }) => heal_at,
-            FaultKind::Memory { restart_at, .. } => restart_at,
+            FaultKind::Upgrade { restart_at } | FaultKind::Memory { restart_at, .. } => restart_at,
             FaultKind::Disk {
                 ref attack,
                 heal_at,
@@ -283,7 +290,9 @@ impl JsonSchema for Fault {
         };
         let (at, restart_at, resume_at, heal_at, cut_at, delay, every, until) = (
             time("When it strikes (first), from the beginning of the measured phase."),
-            time("kill, restart, memory: when the replica is started again."),
+            time(
+                "kill, restart, memory: when the replica is started again. upgrade: when it speaks the version of the others again.",
+            ),
             time("pause: when the replica goes on."),
             time(
                 "partition, link: when the network is as before. disk: when the disk is well again, and a replica that stopped is started again.",
@@ -305,7 +314,7 @@ impl JsonSchema for Fault {
             "description": "Something that happens to replicas, or is done by hostile clients, while the scenario runs.",
             "properties": {
                 "at": at,
-                "kind": { "enum": ["kill", "pause", "restart", "partition", "link", "rebind", "memory", "disk", "client", "outsider"] },
+                "kind": { "enum": ["kill", "pause", "restart", "upgrade", "partition", "link", "rebind", "memory", "disk", "client", "outsider"] },
                 "target": { "anyOf": [
                     { "type": "integer", "minimum": 0 },
                     { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1 },

@@ -194,9 +194,11 @@ fn faults(scenario: &Scenario, none: Faults) -> Faults {
         match fault.kind {
             FaultKind::Pause { .. } => faults.pauses = true,
             FaultKind::Kill { .. } | FaultKind::Restart { .. } if all => faults.power_cuts = true,
-            FaultKind::Kill { .. } | FaultKind::Restart { .. } | FaultKind::Memory { .. } => {
-                faults.crashes = true;
-            }
+            // Who speaks another version is as good as down.
+            FaultKind::Kill { .. }
+            | FaultKind::Restart { .. }
+            | FaultKind::Upgrade { .. }
+            | FaultKind::Memory { .. } => faults.crashes = true,
             FaultKind::Partition(_) => faults.partitions = true,
             // For as long as anything goes wrong (`network`).
             FaultKind::Link(_) | FaultKind::Outsider(_) => continue,

@@ -234,3 +234,39 @@ fn a_backup_that_lost_its_disk_comes_back_as_a_learner_and_gets_its_vote_again()
     assert!(!events(&run, "epoch", 0).is_empty(), "the epoch ended");
     results::assert_nothing_secret_left(directory.path());
 }
+
+#[test]
+fn a_replica_of_another_version_is_refused_by_name_and_takes_part_again_with_the_right_one() {
+    let directory = local::directory();
+    let ended = run(
+        directory.path(),
+        "5s",
+        r#"[{ at = "500ms", kind = "upgrade", target = 3, restart_at = "2500ms" }]"#,
+        &[
+            "expect.lost_operations=0",
+            "expect.view_changes=0",
+            "expect.faults=1",
+            "expect.other_protocol=\">= 1\"",
+            "expect.caught_up_ms=\">= 0\"",
+            "expect.culprits=[]",
+        ],
+    );
+    let run = local::latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    let repeat = &json["repeats"][0];
+    let fault = &repeat["faults"][0];
+    assert_eq!(fault["kind"], "upgrade");
+    assert!(number(&fault["end_s"]) >= 2.5, "{fault}");
+    // It dials those below it, and the one above it dials it: both sides know why.
+    for id in [0, 3, 4] {
+        let log = run.join(format!("repeat-1/logs/replica-{id}.log"));
+        let said = std::fs::read_to_string(log).unwrap();
+        assert!(
+            said.contains("speaks another version"),
+            "replica {id}: {said}"
+        );
+    }
+    for check in ["agreement", "state", "linearizable", "exactly_once"] {
+        assert_eq!(repeat["checks"][check]["verdict"], "pass", "{check}");
+    }
+}

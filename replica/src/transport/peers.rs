@@ -18,7 +18,7 @@ use crypto::tls::Identity;
 use network::acceptor::{Acceptor, Caps, Rejection};
 use network::frame::{BULK_FRAME_DEADLINE, FRAME_MAX, PEER_FRAME_DEADLINE, PEER_FRAME_MAX};
 use network::{
-    Class, DialError, FrameError, FrameReader, FrameWriter, Path, SocketWrap, StreamKind, silence,
+    Class, DialError, FrameError, FrameReader, FrameWriter, SocketWrap, StreamKind, Way, silence,
 };
 use quinn::Connection;
 use tokio::sync::Semaphore;
@@ -104,18 +104,18 @@ pub fn start(
     };
     let accepted = network::pinned_replicas(&config.cluster, config.me);
     let (listen, identity) = (config.listen, config.identity.clone());
-    let path = socket.path(listen.ip());
+    let way = socket.way(listen.ip());
     let endpoint = Endpoint::start(
         "net-peers",
         move || network::listen_over(socket, listen, &identity, accepted, Class::Peer),
-        move |endpoint| serve(endpoint, path, config, handover, verify, observer),
+        move |endpoint| serve(endpoint, way, config, handover, verify, observer),
     )?;
     Ok((endpoint, sender))
 }
 
 async fn serve(
     endpoint: quinn::Endpoint,
-    path: Path,
+    way: Way,
     config: PeersConfig,
     handover: Arc<Handover<Vec<Outgoing>>>,
     verify: Arc<VerifyInbox>,
@@ -138,7 +138,7 @@ async fn serve(
             && let Some(link) = links.get(&id)
         {
             let (endpoint, identity) = (endpoint.clone(), config.identity.clone());
-            tokio::spawn(Arc::clone(link).keep_dialling(path, endpoint, *address, identity, *key));
+            tokio::spawn(Arc::clone(link).keep_dialling(way, endpoint, *address, identity, *key));
         }
     }
     tokio::select! {
@@ -271,7 +271,7 @@ impl Link {
     /// Dials whenever there is no connection.
     async fn keep_dialling(
         self: Arc<Self>,
-        path: Path,
+        way: Way,
         endpoint: quinn::Endpoint,
         address: SocketAddr,
         identity: Identity,
@@ -279,8 +279,7 @@ impl Link {
     ) {
         let mut pause = BACKOFF_MIN;
         let attempt = || async {
-            let dialled =
-                network::dial_over(path, &endpoint, address, &identity, &key, Class::Peer);
+            let dialled = network::dial_over(way, &endpoint, address, &identity, &key, Class::Peer);
             match tokio::time::timeout(ATTEMPT_MAX, dialled).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => {

@@ -163,7 +163,11 @@ fn away(repeat: &RepeatFiles<'_>, duration: f64) -> Trace {
         .faults
         .iter()
         .filter(|fault| {
-            fault.stopped.is_some() || matches!(fault.kind.as_str(), "kill" | "pause" | "restart")
+            fault.stopped.is_some()
+                || matches!(
+                    fault.kind.as_str(),
+                    "kill" | "pause" | "restart" | "upgrade"
+                )
         })
         .filter_map(|fault| {
             let end = fault.end_s.unwrap_or(duration).min(duration);

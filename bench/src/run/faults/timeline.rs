@@ -343,6 +343,7 @@ impl Faults {
             FaultKind::Memory { cap, .. } => {
                 self.cap_memory(id, strike, cap.bytes(), &mut injected)
             }
+            FaultKind::Upgrade { .. } => self.strike_version(id, strike, &mut injected),
             FaultKind::Kill { .. } | FaultKind::Pause { .. } | FaultKind::Restart { .. } => {
                 self.strike_process(id, strike, kind, &mut injected)
             }
@@ -439,6 +440,26 @@ impl Faults {
             injected.end = Some(self.now());
         }
         struck.and(back)
+    }
+
+    /// A replica of another version for a while.
+    fn strike_version(
+        &self,
+        id: usize,
+        strike: &Strike,
+        injected: &mut Injected,
+    ) -> Result<(), Failed> {
+        let members = &self.plan.members;
+        members.stop(id)?;
+        members.start_upgraded(id)?;
+        if let Some(back_at) = strike.back_at
+            && self.sleep_until(back_at)
+        {
+            members.stop(id)?;
+            members.start(id, false)?;
+            injected.end = Some(self.now());
+        }
+        Ok(())
     }
 
     fn skip(&self, injected: Injected, why: String) {

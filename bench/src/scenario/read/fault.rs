@@ -130,6 +130,7 @@ enum Word {
     Kill,
     Pause,
     Restart,
+    Upgrade,
     Partition,
     Link,
     Memory,
@@ -168,6 +169,7 @@ fn kind(table: &mut Section<'_, '_>) -> Option<Word> {
             ("kill", Word::Kill),
             ("pause", Word::Pause),
             ("restart", Word::Restart),
+            ("upgrade", Word::Upgrade),
             ("partition", Word::Partition),
             ("link", Word::Link),
             ("memory", Word::Memory),
@@ -214,6 +216,9 @@ fn of_kind(table: &mut Section<'_, '_>, word: Word) -> Option<FaultKind> {
                 resume_at: time(table, "resume_at"),
             }
         }
+        Word::Upgrade => FaultKind::Upgrade {
+            restart_at: time(table, "restart_at"),
+        },
         Word::Memory => FaultKind::Memory {
             cap: table.quantity("cap", CAP_DEFAULT, CAPS),
             restart_at: time(table, "restart_at"),

@@ -97,7 +97,9 @@ impl One<'_, '_, '_> {
             }
             FaultKind::Pause { resume_at } => ("resume_at", resume_at),
             FaultKind::Partition(_) | FaultKind::Link(_) => ("heal_at", self.fault.back_at()),
-            FaultKind::Memory { restart_at, .. } => ("restart_at", restart_at),
+            FaultKind::Upgrade { restart_at } | FaultKind::Memory { restart_at, .. } => {
+                ("restart_at", restart_at)
+            }
             FaultKind::Disk {
                 ref attack,
                 heal_at,
@@ -174,7 +176,8 @@ impl One<'_, '_, '_> {
             self.fault.kind,
             FaultKind::Pause { .. } | FaultKind::Client(_)
         ) && !self.fault.kind.is_of_the_network()
-            && self.fault.back_at().is_some()
+            && (self.fault.back_at().is_some()
+                || matches!(self.fault.kind, FaultKind::Upgrade { .. }))
             && !self.fault.kind.wipes();
         if restarts && self.scenario.cluster.storage.engine == Engine::Memory {
             let message =

@@ -113,8 +113,7 @@ impl RecordLog for SqliteLog {
                 0
             };
         self.database.commit(|transaction| {
-            // Once a group: about 10 microseconds against the fsync's hundreds.
-            let mut insert = transaction.prepare(INSERT_ROW)?;
+            let mut insert = transaction.prepare_cached(INSERT_ROW)?;
             let mut base_changed = false;
             for record in records() {
                 contents.position += 1;
@@ -192,14 +191,14 @@ impl Contents {
     }
 
     fn promise(&mut self, db: &Connection, record: &StoredRecord) -> rusqlite::Result<()> {
-        db.execute(
+        let mut put = db.prepare_cached(
             "INSERT OR REPLACE INTO promises (kind, position, bytes) VALUES (?1, ?2, ?3)",
-            params![
-                record.kind,
-                self.position.cast_signed(),
-                record.bytes.as_ref(),
-            ],
         )?;
+        put.execute(params![
+            record.kind,
+            self.position.cast_signed(),
+            record.bytes.as_ref(),
+        ])?;
         let digest = promise_digest(self.position, record);
         self.promises.insert(record.kind, digest);
         Ok(())
@@ -236,39 +235,37 @@ impl Contents {
             return Ok(false);
         }
         let last = self.base.row.cast_signed();
-        db.execute("DELETE FROM log WHERE id <= ?1", [last])?;
+        db.prepare_cached("DELETE FROM log WHERE id <= ?1")?
+            .execute([last])?;
         Ok(true)
     }
 
     fn write_base(&self, db: &Connection) -> rusqlite::Result<()> {
         let promises = promises_digest(&self.promises);
-        db.execute(
+        let mut put = db.prepare_cached(
             "INSERT OR REPLACE INTO base
                  (one, row, chain, truncated_below, position, promises, digest)
              VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                self.base.row.cast_signed(),
-                self.base.chain.0,
-                self.base.truncated_below.cast_signed(),
-                self.base.position.cast_signed(),
-                promises.0,
-                self.base.digest(&promises).0,
-            ],
         )?;
+        put.execute(params![
+            self.base.row.cast_signed(),
+            self.base.chain.0,
+            self.base.truncated_below.cast_signed(),
+            self.base.position.cast_signed(),
+            promises.0,
+            self.base.digest(&promises).0,
+        ])?;
         Ok(())
     }
 }
 
 fn read_row(db: &Connection, row: u64) -> rusqlite::Result<StoredRecord> {
-    db.query_row(
-        "SELECT seq, kind, bytes FROM log WHERE id = ?1",
-        [row.cast_signed()],
-        |found| {
-            Ok(StoredRecord {
-                seq: found.get::<_, i64>(0)?.cast_unsigned(),
-                kind: found.get(1)?,
-                bytes: Bytes::from(found.get::<_, Vec<u8>>(2)?),
-            })
-        },
-    )
+    let mut select = db.prepare_cached("SELECT seq, kind, bytes FROM log WHERE id = ?1")?;
+    select.query_row([row.cast_signed()], |found| {
+        Ok(StoredRecord {
+            seq: found.get::<_, i64>(0)?.cast_unsigned(),
+            kind: found.get(1)?,
+            bytes: Bytes::from(found.get::<_, Vec<u8>>(2)?),
+        })
+    })
 }

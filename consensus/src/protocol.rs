@@ -109,6 +109,15 @@ pub fn admit_all<P: Protocol>(
     keyring: &Keyring,
     wires: Vec<(ReplicaId, P::Wire)>,
 ) -> Vec<Admitted<P::Message>> {
+    admit_counting::<P>(keyring, wires, |_, _| ())
+}
+
+/// As [`admit_all`]; `checked` is told of each message whose signatures were looked at who sent it, and the verdicts.
+pub fn admit_counting<P: Protocol>(
+    keyring: &Keyring,
+    wires: Vec<(ReplicaId, P::Wire)>,
+    checked: impl Fn(ReplicaId, &[bool]),
+) -> Vec<Admitted<P::Message>> {
     let mut senders = Vec::with_capacity(wires.len());
     let mut examined = Vec::with_capacity(wires.len());
     for (from, wire) in wires {
@@ -116,10 +125,14 @@ pub fn admit_all<P: Protocol>(
         let result = P::examine(keyring, from, wire, &mut checks);
         senders.push((from, result.as_ref().err().cloned()));
         if let Ok(message) = result {
-            examined.push((message, checks));
+            examined.push(((from, message), checks));
         }
     }
-    let mut settled = crypto::settle_all(examined, keyring.scheme(), P::settle).into_iter();
+    let settle = |(from, message), verdicts: &[bool]| {
+        checked(from, verdicts);
+        P::settle(message, verdicts).map(|message| (from, message))
+    };
+    let mut settled = crypto::settle_all(examined, keyring.scheme(), settle).into_iter();
     senders
         .into_iter()
         .map(|(from, refused)| match refused {
@@ -128,7 +141,7 @@ pub fn admit_all<P: Protocol>(
                 let verdict = settled
                     .next()
                     .expect("one verdict for each examined message");
-                (from, verdict)
+                (from, verdict.map(|item| item.map(|(_, message)| message)))
             }
         })
         .collect()

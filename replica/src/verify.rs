@@ -20,6 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
+use consensus::protocol::admit_counting;
 use consensus::{ClientId, Keyring, Limits, Misbehaviour, Read, ReplicaId, Request, RequestId};
 use crypto::{Check, Verified};
 use tokio::sync::OwnedSemaphorePermit;
@@ -250,7 +251,14 @@ impl<M> Worker<M> {
             .counters
             .verify_batches
             .record(wires.len() as u64);
-        let admitted = self.admit_all::<P>(wires);
+        let mut admitted = Vec::with_capacity(wires.len());
+        let count = |from, verdicts: &[bool]| self.observer.peer(from).signatures.checked(verdicts);
+        for (from, verdict) in admit_counting::<P>(&self.keyring, wires, count) {
+            match verdict {
+                Ok(message) => admitted.push((from, message)),
+                Err(why) => self.observer.misbehaved(from, &why),
+            }
+        }
         if let Some(witness) = &self.witness {
             let mut testimonies = Vec::new();
             for (_, message) in &admitted {
@@ -270,38 +278,6 @@ impl<M> Worker<M> {
         // They go back only now: what waits for room in the core still counts.
         drop(permits);
         put
-    }
-
-    /// As `consensus::protocol::admit_all`, and counts the signatures for who sent them.
-    fn admit_all<P>(&self, wires: Vec<(ReplicaId, P::Wire)>) -> Vec<(ReplicaId, Verified<M>)>
-    where
-        P: Testify<Message = M>,
-    {
-        let mut senders = Vec::with_capacity(wires.len());
-        let mut examined = Vec::with_capacity(wires.len());
-        for (from, wire) in wires {
-            let mut checks = Vec::new();
-            match P::examine(&self.keyring, from, wire, &mut checks) {
-                Ok(message) => {
-                    senders.push(from);
-                    examined.push(((from, message), checks));
-                }
-                Err(why) => self.observer.misbehaved(from, &why),
-            }
-        }
-        let scheme = self.keyring.scheme();
-        let settled = crypto::settle_all(examined, scheme, |(from, message), verdicts| {
-            self.observer.peer(from).signatures.checked(verdicts);
-            P::settle(message, verdicts).map(|message| (from, message))
-        });
-        let mut admitted = Vec::with_capacity(settled.len());
-        for (from, verdict) in senders.into_iter().zip(settled) {
-            match verdict {
-                Ok(item) => admitted.push((from, item.map(|(_, message)| message))),
-                Err(why) => self.observer.misbehaved(from, &why),
-            }
-        }
-        admitted
     }
 
     fn clients<T: Asked>(&self, round: Round, lanes: &mut Lanes) -> Vec<Verified<T>> {

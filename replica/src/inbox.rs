@@ -122,11 +122,6 @@ impl<Q: Backlog> Inbox<Q> {
         Ok(taken)
     }
 
-    /// Does nothing wait just now?
-    pub fn is_empty(&self) -> bool {
-        self.lock().backlog.is_empty()
-    }
-
     /// Refuses what needs room from now on and wakes everybody; what is inside can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;

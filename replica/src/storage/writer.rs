@@ -17,16 +17,15 @@
 //! A failed write ends its thread and is reported once; later submissions are refused. The replica
 //! must stop then: it can no longer promise anything.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::state_queue::{Coming, End, StateQueue, Taker};
 use super::{Group, Pressure, RecordLog, StateDelta, StateStore, Stats, Storage, StorageError};
-use crate::inbox::{Backlog, Closed, Inbox};
 
 /// Groups waiting for the log thread. The protocol's window allows far fewer.
 const QUEUE_GROUPS_MAX: usize = 1024;
@@ -66,7 +65,7 @@ pub struct WriterStats {
 
 /// Handle on the storage threads. Dropping it writes what is queued and leaves no mark of a clean stop.
 pub struct Writer {
-    log: Arc<LogQueue>,
+    log: Option<Sender<LogJob>>,
     state: Option<Arc<StateQueue>>,
     /// Each yields whether it closed its store cleanly.
     log_thread: Option<JoinHandle<bool>>,
@@ -74,44 +73,14 @@ pub struct Writer {
     shared: Arc<Shared>,
 }
 
-/// What waits for the log thread.
-#[derive(Default)]
-struct LogJobs {
-    /// With their tickets, which ascend.
-    groups: VecDeque<(u64, Group)>,
+enum LogJob {
+    Append {
+        ticket: u64,
+        group: Group,
+    },
     /// A checkpoint has become durable: a truncation may have waited for it.
-    state_durable: bool,
-    /// After the groups: a clean stop.
-    close: bool,
-}
-
-type LogQueue = Inbox<LogJobs>;
-
-impl Backlog for LogJobs {
-    fn is_empty(&self) -> bool {
-        self.groups.is_empty() && !self.state_durable && !self.close
-    }
-
-    fn has_room(&self) -> bool {
-        self.groups.len() < QUEUE_GROUPS_MAX
-    }
-}
-
-impl LogJobs {
-    fn add(&mut self, more: LogJobs) {
-        self.groups.extend(more.groups);
-        self.state_durable |= more.state_durable;
-        self.close |= more.close;
-    }
-}
-
-/// The taking end: when it is gone, nothing is accepted any more.
-struct LogTaker(Arc<LogQueue>);
-
-impl Drop for LogTaker {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+    StateDurable,
+    Close,
 }
 
 struct Shared {
@@ -130,16 +99,16 @@ impl Writer {
             durable_state: AtomicU64::new(state.durable_seq()),
             stats: Mutex::default(),
         });
-        let log_queue = Arc::new(LogQueue::new());
+        let (log_jobs, log_queue) = bounded(QUEUE_GROUPS_MAX);
         let state_queue = Arc::new(StateQueue::default());
-        let (log_taker, log_of_state) = (LogTaker(Arc::clone(&log_queue)), Arc::clone(&log_queue));
+        let log_of_state = log_jobs.clone();
         Writer {
-            log: log_queue,
+            log: Some(log_jobs),
             state: Some(Arc::clone(&state_queue)),
             log_thread: Some(start("record-log", &shared, move |shared| {
                 let thread = LogThread {
                     log,
-                    queue: log_taker,
+                    queue: log_queue,
                     shared,
                     truncation_wanted: 0,
                     truncated: 0,
@@ -157,9 +126,10 @@ impl Writer {
     /// Queues a group. Tickets must ascend; [`Durable::Records`] names them. Blocks while
     /// [`QUEUE_GROUPS_MAX`] groups are waiting.
     pub fn submit(&self, ticket: u64, group: Group) -> Result<(), WriterStopped> {
-        self.log
-            .put_with_room(|jobs| jobs.groups.push_back((ticket, group)))
-            .map_err(|Closed| WriterStopped)
+        let queue = self.log.as_ref().ok_or(WriterStopped)?;
+        queue
+            .send(LogJob::Append { ticket, group })
+            .map_err(|_| WriterStopped)
     }
 
     /// Queues a checkpoint. Never blocks: it may be merged with the one queued before it, and then
@@ -194,7 +164,9 @@ impl Writer {
             queue.end(End::Close);
         }
         let state_closed = join(&mut self.state_thread);
-        self.log.put(|jobs| jobs.close = true);
+        if let Some(queue) = self.log.take() {
+            queue.send(LogJob::Close).ok();
+        }
         let log_closed = join(&mut self.log_thread);
         if !(state_closed && log_closed) {
             return Err(WriterStopped);
@@ -205,12 +177,13 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // The directory is free again only when both threads have let go of it.
+        // The directory is free again only when both threads have let go of it. The state thread
+        // first: it holds the log thread's queue open.
         if let Some(queue) = self.state.take() {
             queue.end(End::Drop);
         }
         join(&mut self.state_thread);
-        self.log.close();
+        self.log = None;
         join(&mut self.log_thread);
     }
 }
@@ -255,7 +228,7 @@ impl Shared {
 
 struct LogThread<'a> {
     log: Box<dyn RecordLog>,
-    queue: LogTaker,
+    queue: Receiver<LogJob>,
     shared: &'a Shared,
     /// Highest truncation asked for.
     truncation_wanted: u64,
@@ -266,29 +239,26 @@ struct LogThread<'a> {
 impl LogThread<'_> {
     /// Returns whether it was told to close (rather than dropped).
     fn run(mut self) -> Result<bool, StorageError> {
-        let mut jobs = LogJobs::default();
         loop {
-            // What is beyond a commit's share waits for nothing; what has come meanwhile joins it.
-            let until = (!jobs.is_empty()).then(Instant::now);
-            match self.queue.0.take(until) {
-                Ok(more) => jobs.add(more),
-                Err(Closed) if jobs.is_empty() => return Ok(false),
-                Err(Closed) => {}
-            }
-            match jobs.groups.is_empty() {
-                false => self.commit(&mut jobs.groups)?,
-                true if jobs.state_durable => self.truncate_if_due()?,
-                true => {}
-            }
-            // A commit carries out what may be truncated: that saves an fsync.
-            jobs.state_durable = false;
-            if jobs.close && jobs.groups.is_empty() {
+            let close = match self.queue.recv() {
+                Ok(LogJob::Append { ticket, group }) => self.commit(ticket, group)?,
+                Ok(LogJob::StateDurable) => {
+                    // With the next group if there is one: that saves an fsync.
+                    if self.queue.is_empty() {
+                        self.truncate_if_due()?;
+                    }
+                    false
+                }
+                Ok(LogJob::Close) => true,
+                Err(_) => return Ok(false),
+            };
+            if close {
                 self.truncate_if_due()?;
                 self.log.close()?;
                 return Ok(true);
             }
             // Here, after the report: the votes just written are on their way meanwhile.
-            let pressure = match jobs.groups.is_empty() && self.queue.0.is_empty() {
+            let pressure = match self.queue.is_empty() {
                 true => Pressure::Idle,
                 false => Pressure::Busy,
             };
@@ -296,28 +266,39 @@ impl LogThread<'_> {
         }
     }
 
-    /// Commits these groups as one, or as many of them as one commit may have.
-    fn commit(&mut self, groups: &mut VecDeque<(u64, Group)>) -> Result<(), StorageError> {
-        let (mut upto, mut bytes) = (0, 0);
-        let mut merged = Group::default();
-        while bytes < COMMIT_BYTES_MAX
-            && let Some((ticket, group)) = groups.pop_front()
-        {
-            debug_assert!(ticket > upto, "tickets ascend");
-            upto = ticket;
+    /// Commits this group and all that are queued behind it; returns whether a close came after them.
+    fn commit(&mut self, ticket: u64, group: Group) -> Result<bool, StorageError> {
+        let mut upto = ticket;
+        let mut merged = group;
+        self.want_truncation(merged.truncate_below);
+        let size = |group: &Group| -> usize {
             let sizes = group.records.iter().map(|record| record.bytes.len());
-            bytes += sizes.sum::<usize>();
-            self.want_truncation(group.truncate_below);
-            if merged.records.is_empty() {
-                merged.records = group.records;
-            } else {
-                merged.records.extend(group.records);
+            sizes.sum()
+        };
+        let mut bytes = size(&merged);
+        let mut close = false;
+        while bytes < COMMIT_BYTES_MAX {
+            match self.queue.try_recv() {
+                Ok(LogJob::Append { ticket, group }) => {
+                    debug_assert!(ticket > upto, "tickets ascend");
+                    upto = ticket;
+                    bytes += size(&group);
+                    merged.records.extend(group.records);
+                    self.want_truncation(group.truncate_below);
+                }
+                // The truncation below looks at what is durable now.
+                Ok(LogJob::StateDurable) => {}
+                Ok(LogJob::Close) => {
+                    close = true;
+                    break;
+                }
+                Err(_) => break,
             }
         }
         merged.truncate_below = self.truncation_due();
         self.append(&merged)?;
         (self.shared.on_durable)(Durable::Records { upto });
-        Ok(())
+        Ok(close)
     }
 
     fn want_truncation(&mut self, below: Option<u64>) {
@@ -354,7 +335,7 @@ impl LogThread<'_> {
 fn run_state(
     mut state: Box<dyn StateStore>,
     queue: &StateQueue,
-    log: &LogQueue,
+    log: &Sender<LogJob>,
     shared: &Shared,
 ) -> Result<bool, StorageError> {
     loop {
@@ -363,7 +344,8 @@ fn run_state(
                 state.apply(&delta)?;
                 shared.durable_state.store(delta.seq, Ordering::Release);
                 shared.stats().state = state.stats();
-                log.put(|jobs| jobs.state_durable = true);
+                // If its queue is full, or it has failed, the log thread needs no waking.
+                log.try_send(LogJob::StateDurable).ok();
                 (shared.on_durable)(Durable::State { seq: delta.seq });
                 state.tidy()?;
             }

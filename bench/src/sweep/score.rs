@@ -98,18 +98,23 @@ impl Twin {
     }
 }
 
+/// The one that is there already, or `new` at the end.
+fn held<T>(all: &mut Vec<T>, is: impl Fn(&T) -> bool, new: T) -> &mut T {
+    let at = all.iter().position(is).unwrap_or_else(|| {
+        all.push(new);
+        all.len() - 1
+    });
+    &mut all[at]
+}
+
 impl Card {
     pub(super) fn add_reference(&mut self, index: usize, finished: &Finished) {
         self.note_environment(finished);
-        let at = self.references.iter().position(|held| held.index == index);
-        let at = at.unwrap_or_else(|| {
-            self.references.push(Reference {
-                index,
-                ..Reference::default()
-            });
-            self.references.len() - 1
-        });
-        let reference = &mut self.references[at];
+        let new = Reference {
+            index,
+            ..Reference::default()
+        };
+        let reference = held(&mut self.references, |held| held.index == index, new);
         for repeat in &finished.run.repeats {
             reference.throughputs.push(repeat.throughput_ops_s);
             reference.p99s.push(p99(repeat));
@@ -123,15 +128,11 @@ impl Card {
 
     pub(super) fn add_twin(&mut self, index: usize, finished: &Finished, series: Vec<Series>) {
         self.note_environment(finished);
-        let at = self.twins.iter().position(|held| held.index == index);
-        let at = at.unwrap_or_else(|| {
-            self.twins.push(Twin {
-                index,
-                ..Twin::default()
-            });
-            self.twins.len() - 1
-        });
-        let twin = &mut self.twins[at];
+        let new = Twin {
+            index,
+            ..Twin::default()
+        };
+        let twin = held(&mut self.twins, |held| held.index == index, new);
         twin.runs.push(finished.run.id.clone());
         let throughputs = finished.run.repeats.iter().map(|one| one.throughput_ops_s);
         twin.throughputs.extend(throughputs);

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::score::{Card, Row};
 use crate::record::RunVerdict;
+use crate::report::units::counted;
 
 const HEADER: [&str; 12] = [
     "attack",
@@ -43,7 +44,7 @@ pub fn card_text(card: &Card) -> String {
         .lines()
         .map(|line| format!("{}\n", line.trim_end()))
         .collect();
-    text.push('\n');
+    let _ = writeln!(text, "\n{}", summary(card));
     for line in notes(card) {
         let _ = writeln!(text, "{line}");
     }
@@ -172,8 +173,8 @@ fn summary(card: &Card) -> String {
             .count()
     };
     format!(
-        "{} scenarios: {} passed, {} missed an expectation, {} liveness violations, {} safety violations, {} could not be run.",
-        card.rows.len(),
+        "{}: {} passed, {} missed an expectation, {} liveness violations, {} safety violations, {} could not be run.",
+        counted(card.rows.len() as u64, "scenario"),
         count(RunVerdict::Pass),
         count(RunVerdict::SloMissed),
         count(RunVerdict::LivenessViolation),
@@ -183,12 +184,12 @@ fn summary(card: &Card) -> String {
 }
 
 fn notes(card: &Card) -> Vec<String> {
-    let mut notes = vec![summary(card), LEGEND.to_owned()];
+    let mut notes = vec![LEGEND.to_owned()];
     for (number, reference) in card.references.iter().enumerate() {
         notes.push(format!(
-            "Reference {}: {} runs, median {:.0} operations a second, spread {:.0} %, p99 {:.1} ms, {} view changes.",
+            "Reference {}: {}, median {:.0} operations a second, spread {:.0} %, p99 {:.1} ms, {} view changes.",
             number + 1,
-            reference.throughputs.len(),
+            counted(reference.throughputs.len() as u64, "run"),
             reference.throughput(),
             reference.spread() * 100.0,
             reference.p99() / 1000.0,
@@ -259,6 +260,12 @@ mod tests {
         }
         assert!(text.contains("2 scenarios: 1 passed, 1 missed an expectation"));
         assert!(text.contains("view_changes is 2, expected 0") && text.contains("no port"));
+        for whole in [text, card_html(&card()), card_markdown(&card())] {
+            assert_eq!(whole.matches("2 scenarios: 1 passed").count(), 1, "{whole}");
+        }
+        let mut one = card();
+        one.rows.truncate(1);
+        assert!(card_text(&one).contains("\n1 scenario: 1 passed"));
     }
 
     #[test]

@@ -20,11 +20,12 @@ use crypto::tls::Identity;
 use network::{Class, FrameReader, FrameWriter, SocketWrap, StreamKind, ToClient, ToReplica};
 use quinn::{Connection, ConnectionError};
 use replica::driver::ports::{Lane, Outgoing};
+use replica::observer::conduct::{BAN_MIN, OFFENCES_MAX};
 use replica::observer::status::StorageStatus;
 use replica::observer::{Logs, Observer};
+use replica::transport::Endpoint;
 use replica::transport::clients::{self, BAD_REQUESTS_MAX, ClientSender, ClientsConfig};
 use replica::transport::peers::{self, PeerSender, PeersConfig};
-use replica::transport::{Endpoint, OFFENCES_MAX, PEER_BAN_MIN};
 use replica::verify::VerifyInbox;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -243,7 +244,7 @@ async fn a_peer_that_breaks_the_rules_again_and_again_is_cut_off_for_a_while() {
     let second = connect().await;
     assert_eq!(close_code(&second).await, 5, "still cut off");
     assert_eq!(low.observer.peer(ReplicaId(1)).bans.total(), 1);
-    tokio::time::sleep(PEER_BAN_MIN).await;
+    tokio::time::sleep(BAN_MIN).await;
     let third = connect().await;
     low.wait_connected(1, true);
     assert!(third.close_reason().is_none());

@@ -3,6 +3,7 @@
 //! the client port and by tests.
 
 mod committed;
+pub mod conduct;
 pub mod counters;
 pub mod executed;
 pub mod histogram;

@@ -11,7 +11,6 @@
 //! piece and pays for at most one wake-up; nothing that the core calls here ever waits.
 
 pub mod clients;
-mod conduct;
 mod outbound;
 pub mod peers;
 mod thread;
@@ -20,7 +19,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-pub use conduct::{BAN_MAX as PEER_BAN_MAX, BAN_MIN as PEER_BAN_MIN, OFFENCES_MAX};
 pub use thread::{Endpoint, StartError};
 
 /// The other end broke the rules.

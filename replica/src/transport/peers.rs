@@ -23,12 +23,12 @@ use network::{
 use quinn::Connection;
 use tokio::sync::Semaphore;
 
-use super::conduct::Conduct;
 use super::outbound::{Handover, MESSAGE_COST, Queue};
 use super::thread::{Endpoint, StartError};
 use super::{CLOSE_BANNED, CLOSE_MISBEHAVIOUR, CLOSE_SUPERSEDED, frames_at_hand};
 use crate::driver::ports::{Lane, Outgoing};
 use crate::observer::Observer;
+use crate::observer::conduct::Conduct;
 use crate::verify::{PeerFrames, VerifyInbox};
 
 /// Bytes that may wait for a connected peer on each stream: as much again as QUIC has taken and

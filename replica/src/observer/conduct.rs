@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// The record of one peer.
 #[derive(Debug, Default)]
-pub(super) struct Conduct(Mutex<Record>);
+pub struct Conduct(Mutex<Record>);
 
 #[derive(Debug, Default)]
 struct Record {
@@ -34,7 +34,7 @@ struct Record {
 
 impl Conduct {
     /// Looks at how many offences were counted in all; for how long the peer is cut off now, if these were too many.
-    pub(super) fn judge(&self, offences: u64, now: Instant) -> Option<Duration> {
+    pub fn judge(&self, offences: u64, now: Instant) -> Option<Duration> {
         let mut record = self.lock();
         let window_from = *record.window_from.get_or_insert(now);
         if now >= window_from + WINDOW {
@@ -61,7 +61,7 @@ impl Conduct {
     }
 
     /// For how long the peer is still cut off.
-    pub(super) fn banned(&self, now: Instant) -> Option<Duration> {
+    pub fn banned(&self, now: Instant) -> Option<Duration> {
         let until = self.lock().until?;
         let left = until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)

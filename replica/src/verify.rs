@@ -5,7 +5,7 @@
 //! holds up another (docs/protocol.md R15):
 //!
 //! ```text
-//!   votes     all that is there        ──► one batch ─┐
+//!   votes     some of each peer        ──► one batch ─┐
 //!   bulk      a few messages a round   ──► one batch ─┼──► core
 //!   requests  a few hundred a round,   ──► one batch ─┤
 //!             each client in turn      ──► suspects one by one
@@ -33,7 +33,7 @@ use crate::observer::Observer;
 pub use lanes::{CLIENT_WAITING_MAX, ROUND_REQUESTS_MAX, ROUND_SUSPECTS_MAX, SUSPECT_PACE};
 use lanes::{Lanes, Round, Waiting};
 use peers::PeerQueues;
-pub use peers::{ROUND_BULK_MAX, ROUND_FORWARDS_MAX};
+pub use peers::{ROUND_BULK_MAX, ROUND_FORWARDS_MAX, ROUND_VOTES_EACH_MAX};
 
 /// What waits for verification. Bounded at its sources: each peer and each client connection has
 /// a budget of bytes, whose permits travel with the bytes.
@@ -178,12 +178,7 @@ impl<M> Worker<M> {
             for arrived in backlog.peers {
                 self.decode::<P, D>(arrived, &mut from_peers);
             }
-            let votes = from_peers.votes();
-            let bulk = from_peers.bulk();
-            let forwarded = from_peers.forwarded();
-            for round in [votes, bulk, forwarded] {
-                self.admit::<P>(round)?;
-            }
+            self.peers::<P>(&mut from_peers)?;
             let round = requests.next_round(Instant::now());
             let good: Vec<Verified<Request>> = self.clients(round, &mut requests);
             if !good.is_empty() {
@@ -198,6 +193,19 @@ impl<M> Worker<M> {
         }
     }
 
+    /// One round of each kind of work of peers.
+    fn peers<P>(&self, queues: &mut PeerQueues<P::Wire>) -> Result<(), Closed>
+    where
+        P: Testify<Message = M>,
+    {
+        for round in [PeerQueues::votes, PeerQueues::bulk, PeerQueues::forwarded] {
+            self.admit::<P>(round(queues))?;
+            // The rest of what somebody has sent who was found out by this round is not worth a look.
+            queues.forget_if(|peer| self.observer.cut_off(peer));
+        }
+        Ok(())
+    }
+
     fn decode<P, D>(&self, arrived: PeerFrames, queues: &mut PeerQueues<P::Wire>)
     where
         P: Testify<Message = M>,
@@ -208,6 +216,10 @@ impl<M> Worker<M> {
             frames,
             permit,
         } = arrived;
+        // The transport looked before it put them here, and they have waited since.
+        if self.observer.cut_off(from) {
+            return;
+        }
         let permit = Arc::new(permit);
         let horizon = self.observer.horizon();
         for frame in frames {
@@ -252,7 +264,7 @@ impl<M> Worker<M> {
             .verify_batches
             .record(wires.len() as u64);
         let mut admitted = Vec::with_capacity(wires.len());
-        let count = |from, verdicts: &[bool]| self.observer.peer(from).signatures.checked(verdicts);
+        let count = |from, verdicts: &[bool]| self.observer.checked(from, verdicts);
         for (from, verdict) in admit_counting::<P>(&self.keyring, wires, count) {
             match verdict {
                 Ok(message) => admitted.push((from, message)),

@@ -230,8 +230,7 @@ async fn a_peer_that_breaks_the_rules_again_and_again_is_cut_off_for_a_while() {
     let first = connect().await;
     low.wait_connected(1, true);
     for _ in 0..OFFENCES_MAX {
-        low.observer
-            .misbehaved(ReplicaId(1), &Misbehaviour::BadSignature);
+        low.observer.checked(ReplicaId(1), &[true, false]);
     }
     let mut writer = FrameWriter::open(&first, StreamKind::Messages)
         .await

@@ -2,7 +2,7 @@
 //!
 //! A correct replica sends no malformed frame and no bad signature, ever. One that has sent several is Byzantine or broken: each of
 //! its messages costs a verification, and nothing that it says is needed, for it is one of the f. So it is cut off, and for twice as
-//! long each time. The allowance of a few is for what is nobody's fault: a replica whose process dies in the middle of a
+//! long each time: no connection of it is taken, and what of it waits for verification is dropped unseen. The allowance of a few is for what is nobody's fault: a replica whose process dies in the middle of a
 //! frame, bytes that a broken machine bent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ struct Record {
 
 impl Conduct {
     /// Looks at how many offences were counted in all; for how long the peer is cut off now, if these were too many.
-    pub fn judge(&self, offences: u64, now: Instant) -> Option<Duration> {
+    pub(super) fn judge(&self, offences: u64, now: Instant) -> Option<Duration> {
         let mut record = self.lock();
         let window_from = *record.window_from.get_or_insert(now);
         if now >= window_from + WINDOW {
@@ -60,7 +60,7 @@ impl Conduct {
         Some(record.length)
     }
 
-    /// For how long the peer is still cut off.
+    /// For how long the peer is still cut off at this time.
     pub fn banned(&self, now: Instant) -> Option<Duration> {
         let until = self.lock().until?;
         let left = until.saturating_duration_since(now);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::conduct::Conduct;
 use super::signatures::Signatures;
 
 /// A number that grows.
@@ -131,10 +132,12 @@ pub struct PeerCounters {
     pub rtt_us: Gauge,
     /// The shortest one of the connection.
     pub rtt_min_us: Gauge,
-    /// Those of them that no correct replica sends: malformed, badly signed, in another's name.
+    /// What no correct replica sends: malformed messages, those in another's name, bad signatures, each of them.
     pub offences: Counter,
     /// Times that it was cut off because of them.
     pub bans: Counter,
+    /// Whether it is cut off now.
+    pub conduct: Conduct,
     /// Signatures in its messages, whoever made them: each of a certificate and of each request counts.
     pub signatures: Signatures,
 }

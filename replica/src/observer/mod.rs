@@ -188,15 +188,40 @@ impl Observer {
 
     /// A peer's message was refused.
     pub fn misbehaved(&self, from: ReplicaId, why: &Misbehaviour) {
-        // The rest may be news of a configuration that not everybody has yet.
+        // Bad signatures are counted where they are checked, whatever becomes of their message. The rest may be news of a
+        // configuration that not everybody has yet.
         if matches!(
             why,
-            Misbehaviour::Malformed(_) | Misbehaviour::BadSignature | Misbehaviour::Impersonation
+            Misbehaviour::Malformed(_) | Misbehaviour::Impersonation
         ) {
             self.peer(from).offences.add(1);
         }
         self.peer(from).misbehaviour.add(1);
         tracing::debug!(peer = from.0, %why, "refused a message");
+    }
+
+    /// These signatures in a message of a peer were checked. Each bad one is an offence, also where the rest of the message is
+    /// of use: a correct replica passes on only what it has verified.
+    pub fn checked(&self, from: ReplicaId, verdicts: &[bool]) {
+        let counters = self.peer(from);
+        let bad = counters.signatures.checked(verdicts);
+        if bad > 0 {
+            counters.offences.add(bad);
+        }
+    }
+
+    /// Whether a peer is cut off now, or was found just now to have broken so many rules that it is from now on.
+    pub fn cut_off(&self, from: ReplicaId) -> bool {
+        let (counters, now) = (self.peer(from), Instant::now());
+        if let Some(length) = counters.conduct.judge(counters.offences.total(), now) {
+            counters.bans.add(1);
+            tracing::warn!(
+                peer = from.0,
+                ?length,
+                "cut off a peer that sends what is malformed or not signed"
+            );
+        }
+        counters.conduct.banned(now).is_some()
     }
 
     /// A peer broke the rules of the channel.

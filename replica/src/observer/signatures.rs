@@ -19,14 +19,15 @@ pub struct Signatures {
 }
 
 impl Signatures {
-    /// These were checked.
-    pub fn checked(&self, verdicts: &[bool]) {
+    /// These were checked; how many of them were bad.
+    pub fn checked(&self, verdicts: &[bool]) -> u64 {
         self.checks.add(verdicts.len() as u64);
         let bad = verdicts.iter().filter(|good| !**good).count() as u64;
         // Almost never, and an add costs more than a look.
         if bad > 0 {
             self.bad.add(bad);
         }
+        bad
     }
 }
 

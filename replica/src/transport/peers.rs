@@ -28,7 +28,6 @@ use super::thread::{Endpoint, StartError};
 use super::{CLOSE_BANNED, CLOSE_MISBEHAVIOUR, CLOSE_SUPERSEDED, frames_at_hand};
 use crate::driver::ports::{Lane, Outgoing};
 use crate::observer::Observer;
-use crate::observer::conduct::Conduct;
 use crate::verify::{PeerFrames, VerifyInbox};
 
 /// Bytes that may wait for a connected peer on each stream: as much again as QUIC has taken and
@@ -206,7 +205,12 @@ async fn accept(
                 .close(CLOSE_MISBEHAVIOUR, b"the higher id dials");
             continue;
         };
-        if link.conduct.banned(Instant::now()).is_some() {
+        if observer
+            .peer(link.peer)
+            .conduct
+            .banned(Instant::now())
+            .is_some()
+        {
             accepted
                 .connection
                 .close(CLOSE_BANNED, b"cut off for a while");
@@ -226,7 +230,6 @@ struct Link {
     messages: Queue,
     bulk: Queue,
     current: Mutex<Option<Connection>>,
-    conduct: Conduct,
     /// Bytes of this peer that may enter verification.
     budget: Arc<Semaphore>,
     verify: Arc<VerifyInbox>,
@@ -240,7 +243,6 @@ impl Link {
             messages: Queue::default(),
             bulk: Queue::default(),
             current: Mutex::new(None),
-            conduct: Conduct::default(),
             budget: Arc::new(Semaphore::new(PEER_VERIFY_BYTES_MAX)),
             verify,
             observer,
@@ -278,6 +280,7 @@ impl Link {
         key: PublicKey,
     ) {
         let mut pause = BACKOFF_MIN;
+        let conduct = &self.observer.peer(self.peer).conduct;
         let attempt = || async {
             let dialled = network::dial_over(way, &endpoint, address, &identity, &key, Class::Peer);
             match tokio::time::timeout(ATTEMPT_MAX, dialled).await {
@@ -293,7 +296,7 @@ impl Link {
             Err(())
         };
         loop {
-            while let Some(left) = self.conduct.banned(Instant::now()) {
+            while let Some(left) = conduct.banned(Instant::now()) {
                 tokio::time::sleep(left).await;
             }
             if let Ok(connection) = attempt().await {
@@ -472,19 +475,9 @@ impl Link {
 
     /// Closes the connection if the peer has broken too many rules; whether it has.
     fn cut_off(&self, connection: &Connection) -> bool {
-        let counters = self.observer.peer(self.peer);
-        let Some(length) = self
-            .conduct
-            .judge(counters.offences.total(), Instant::now())
-        else {
+        if !self.observer.cut_off(self.peer) {
             return false;
-        };
-        counters.bans.add(1);
-        tracing::warn!(
-            peer = self.peer.0,
-            ?length,
-            "cut off a peer that sends what is malformed or not signed"
-        );
+        }
         connection.close(CLOSE_BANNED, b"cut off for a while");
         true
     }

@@ -1,8 +1,10 @@
 //! Peers' messages that wait at one verification worker, by the kind of work that they are.
 //!
-//! Votes never wait here. Of the rest a round takes little, one message of each peer in turn: a
-//! NEW-VIEW may cost as much as a thousand votes, and requests that peers pass on are clients'
-//! traffic, whoever brings it. Bounded at the source: each peer has a budget of bytes, whose
+//! A round takes votes of each peer, more than a correct one ever has waiting; so nobody's votes wait
+//! for a flood of another's, and a flood of bad ones is known for what it is before it has cost more
+//! than a round. Of the rest it takes little, one message of each peer in turn: a NEW-VIEW may cost as
+//! much as a thousand votes, and requests that peers pass on are clients' traffic, whoever brings it.
+//! Bounded at the source: each peer has a budget of bytes, whose
 //! permits travel with the messages.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::ports::Work;
 
+/// Votes of one peer in one round: several for each slot of the window (docs/protocol.md R15).
+pub const ROUND_VOTES_EACH_MAX: usize = 256;
 /// Bulk messages in one round.
 pub const ROUND_BULK_MAX: usize = 8;
 /// Frames of passed-on requests in one round.
@@ -45,7 +49,7 @@ impl<W> Round<W> {
 
 /// The queues of one worker.
 pub(super) struct PeerQueues<W> {
-    votes: Round<W>,
+    votes: InTurn<W>,
     bulk: InTurn<W>,
     forwarded: InTurn<W>,
 }
@@ -53,7 +57,7 @@ pub(super) struct PeerQueues<W> {
 impl<W> Default for PeerQueues<W> {
     fn default() -> Self {
         PeerQueues {
-            votes: Round::default(),
+            votes: InTurn::default(),
             bulk: InTurn::default(),
             forwarded: InTurn::default(),
         }
@@ -62,21 +66,28 @@ impl<W> Default for PeerQueues<W> {
 
 impl<W> PeerQueues<W> {
     pub(super) fn is_empty(&self) -> bool {
-        self.votes.wires.is_empty() && self.bulk.is_empty() && self.forwarded.is_empty()
+        self.votes.is_empty() && self.bulk.is_empty() && self.forwarded.is_empty()
     }
 
     pub(super) fn push(&mut self, work: Work, from: ReplicaId, wire: W, permit: &Permit) {
         let item = (wire, Arc::clone(permit));
         match work {
-            Work::Votes => self.votes.add(from, item),
+            Work::Votes => self.votes.push(from, item),
             Work::Bulk => self.bulk.push(from, item),
             Work::Requests => self.forwarded.push(from, item),
         }
     }
 
-    /// All votes that are here.
+    /// A round's share of the votes.
     pub(super) fn votes(&mut self) -> Round<W> {
-        std::mem::take(&mut self.votes)
+        self.votes.take_of_each(ROUND_VOTES_EACH_MAX)
+    }
+
+    /// Drops all that waits of the peers for which this holds; asks only for those of whom something waits.
+    pub(super) fn forget_if(&mut self, holds: impl Fn(ReplicaId) -> bool) {
+        for queues in [&mut self.votes, &mut self.bulk, &mut self.forwarded] {
+            queues.forget_if(&holds);
+        }
     }
 
     /// A round's share of the bulk.
@@ -136,6 +147,31 @@ impl<W> InTurn<W> {
         }
         round
     }
+
+    /// The first `most` of every peer, in order of arrival.
+    fn take_of_each(&mut self, most: usize) -> Round<W> {
+        let mut round = Round::default();
+        self.turn.retain(|from| {
+            let Some(queue) = self.queues.get_mut(from) else {
+                return false;
+            };
+            for item in queue.drain(..most.min(queue.len())) {
+                round.add(*from, item);
+            }
+            !queue.is_empty()
+        });
+        round
+    }
+
+    fn forget_if(&mut self, holds: impl Fn(ReplicaId) -> bool) {
+        self.turn.retain(|from| {
+            let gone = holds(*from);
+            if gone {
+                self.queues.remove(from);
+            }
+            !gone
+        });
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +200,32 @@ mod tests {
         let forwarded = numbers(queues.forwarded());
         assert_eq!(forwarded, [(1, 200), (1, 201), (1, 202), (1, 203)]);
         assert!(!queues.is_empty());
+    }
+
+    #[test]
+    fn votes_of_a_flood_wait_and_those_of_others_do_not_nor_those_of_who_is_cut_off() {
+        let mut queues = PeerQueues::default();
+        let permit = Arc::new(None);
+        let flood = 2 * ROUND_VOTES_EACH_MAX as u32 + 1;
+        for number in 0..flood {
+            queues.push(Work::Votes, ReplicaId(1), number, &permit);
+        }
+        queues.push(Work::Votes, ReplicaId(2), 7, &permit);
+        let round = numbers(queues.votes());
+        assert_eq!(round.len(), ROUND_VOTES_EACH_MAX + 1);
+        assert_eq!(round.last(), Some(&(2, 7)));
+        queues.push(Work::Votes, ReplicaId(2), 8, &permit);
+        queues.push(Work::Bulk, ReplicaId(1), 9, &permit);
+        queues.forget_if(|peer| peer == ReplicaId(1));
+        assert_eq!(numbers(queues.votes()), [(2, 8)]);
+        assert!(queues.is_empty());
+        assert_eq!(Arc::strong_count(&permit), 1, "its budget is free again");
+        queues.push(Work::Votes, ReplicaId(1), 10, &permit);
+        assert_eq!(
+            numbers(queues.votes()),
+            [(1, 10)],
+            "nor is it forgotten for good"
+        );
     }
 
     #[test]

@@ -189,17 +189,12 @@ fn signatures_count_for_the_client_that_sends_them() {
 #[test]
 fn signatures_count_for_the_peer_whose_message_they_are_in() {
     let stage = Stage::new();
-    let worker = Worker::<Message> {
-        keyring: stage.worker.keyring.clone(),
-        core: Arc::default(),
-        witness: None,
-        observer: Arc::clone(&stage.worker.observer),
-    };
+    let worker = of_peers(&stage);
     let forwarded = |good| Blob(stage.request(1, 7, good));
     let wires = vec![
         (ReplicaId(1), Wire::Prepare(prepare(5, Digest::default()))),
         (ReplicaId(2), Wire::Forward(vec![forwarded(true)])),
-        // The peer that passes them on is no offender, and yet it is its work.
+        // The good one is of use. A correct peer would not have passed the others on.
         (
             ReplicaId(3),
             Wire::Forward(vec![forwarded(true), forwarded(false), forwarded(false)]),
@@ -218,6 +213,80 @@ fn signatures_count_for_the_peer_whose_message_they_are_in() {
     assert_eq!(counted, [(1, 1, 1), (2, 1, 0), (3, 3, 2)]);
     let refused: Vec<u64> = peers.iter().map(|peer| peer.misbehaviour).collect();
     assert_eq!(refused, [1, 0, 1]);
+    let offences = |peer| stage.worker.observer.peer(ReplicaId(peer)).offences.total();
+    assert_eq!([1, 2, 3].map(offences), [1, 0, 3]);
+}
+
+/// A worker for what peers send, which reports to the stage's observer.
+fn of_peers(stage: &Stage) -> Worker<Message> {
+    Worker {
+        keyring: stage.worker.keyring.clone(),
+        core: Arc::default(),
+        witness: None,
+        observer: Arc::clone(&stage.worker.observer),
+    }
+}
+
+#[test]
+fn a_flood_of_bad_votes_costs_one_round_and_what_waits_behind_it_is_dropped_unseen() {
+    let stage = Stage::new();
+    let worker = of_peers(&stage);
+    let flood = |from| PeerFrames {
+        from,
+        frames: (1..=2_000)
+            .map(|seq| vote(seq, Digest::default()))
+            .collect(),
+        permit: None,
+    };
+    let mut queues = PeerQueues::default();
+    let mut bad = Vec::new();
+    for _ in 0..3 {
+        worker.decode::<Pbft, QuicNetwork>(flood(ReplicaId(1)), &mut queues);
+        assert!(worker.peers::<Pbft>(&mut queues).is_ok());
+        assert!(queues.is_empty());
+        bad.push(
+            stage
+                .worker
+                .observer
+                .peer(ReplicaId(1))
+                .signatures
+                .bad
+                .total(),
+        );
+    }
+    assert_eq!(
+        bad, [ROUND_VOTES_EACH_MAX as u64; 3],
+        "nothing is looked at while it is cut off"
+    );
+    assert_eq!(stage.worker.observer.peer(ReplicaId(1)).bans.total(), 1);
+}
+
+#[test]
+fn bad_requests_that_a_peer_passes_on_cut_it_off_as_well() {
+    let stage = Stage::new();
+    let worker = of_peers(&stage);
+    let frame = |numbers: std::ops::Range<u64>| {
+        let mut requests = vec![Blob(stage.request(1, 1, true))];
+        requests.extend(numbers.map(|number| Blob(stage.request(1, number, false))));
+        Bytes::from(crypto::encode(&Wire::Forward(requests)))
+    };
+    let flood = PeerFrames {
+        from: ReplicaId(2),
+        frames: (0..50).map(|at| frame(at * 10 + 2..at * 10 + 12)).collect(),
+        permit: None,
+    };
+    let mut queues = PeerQueues::default();
+    worker.decode::<Pbft, QuicNetwork>(flood, &mut queues);
+    assert!(worker.peers::<Pbft>(&mut queues).is_ok());
+    assert!(queues.is_empty());
+    let checked = stage
+        .worker
+        .observer
+        .peer(ReplicaId(2))
+        .signatures
+        .bad
+        .total();
+    assert_eq!(checked, 10 * ROUND_FORWARDS_MAX as u64);
 }
 
 /// A PREPARE of replica 1 in view 0; its signature is nobody's.
@@ -242,12 +311,7 @@ fn vote(seq: u64, digest: Digest) -> Bytes {
 
 /// How many of these votes a worker that reports to `observer` is left with to verify.
 fn to_verify(stage: &Stage, votes: Vec<Bytes>) -> usize {
-    let worker = Worker::<Message> {
-        keyring: stage.worker.keyring.clone(),
-        core: Arc::default(),
-        witness: None,
-        observer: Arc::clone(&stage.worker.observer),
-    };
+    let worker = of_peers(stage);
     let frames = PeerFrames {
         from: ReplicaId(1),
         frames: votes,

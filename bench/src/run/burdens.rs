@@ -36,15 +36,15 @@ struct Counts {
 }
 
 impl Burdens {
-    /// Takes in a look; `time` gives seconds into the measured phase. Counts begin with the first one.
+    /// Takes in a look; `time` gives seconds into the measured phase. Counts begin with the first one, and with the first that a
+    /// replica answers if it runs since before the phase.
     pub(super) fn look(&mut self, snapshot: &Snapshot, time: impl Fn(Instant) -> f64) {
-        let first = self.span.is_none();
         for (at, status) in snapshot.heard() {
             let t_s = time(at);
             let (from, to) = self.span.unwrap_or((t_s, t_s));
             self.span = Some((from.min(t_s), to.max(t_s)));
             let followed = self.replicas.entry(u32::from(status.replica)).or_default();
-            followed.advance(status, first);
+            followed.advance(status, t_s);
         }
     }
 
@@ -68,13 +68,13 @@ impl Burdens {
 }
 
 impl Followed {
-    fn advance(&mut self, status: &ReplicaStatus, first: bool) {
+    fn advance(&mut self, status: &ReplicaStatus, t_s: f64) {
         let now = counts(status);
         let pid = status.process.pid;
         let before = match self.process.take() {
             Some((same, before)) if same == pid => before,
-            // Counted from before the measured phase on.
-            None if first => {
+            // Counted from before the measured phase on: how much of it was then is not known of one that answers late.
+            None if status.process.uptime_s >= t_s => {
                 self.bad_before = status.clients.most_bad.map_or(0, |most| most.checks);
                 now.clone()
             }
@@ -189,6 +189,33 @@ mod tests {
             ]
         );
         assert_eq!((executed, seconds), (250, 4.0));
+    }
+
+    #[test]
+    fn nobody_is_charged_for_what_a_replica_that_answers_late_had_checked_before() {
+        let late = |checks, bad, uptime_s| {
+            let mut status = status(1, checks, bad, Some((7, 50)));
+            status.process.uptime_s = uptime_s;
+            status
+        };
+        let looks = vec![
+            None,
+            Some(late(1_000, 10, 9.0)),
+            Some(late(1_400, 15, 10.0)),
+        ];
+        let (sources, executed, _) = counted(looks);
+        assert_eq!(
+            sources,
+            [
+                (Source::Peer(3), Some(400), 5),
+                (Source::Client(7), None, 0)
+            ]
+        );
+        assert_eq!(executed, 200);
+        // One that has started since is charged with all of it.
+        let (sources, executed, _) = counted(vec![None, Some(late(1_000, 10, 0.5))]);
+        assert_eq!(sources[0], (Source::Peer(3), Some(1_000), 10));
+        assert_eq!(executed, 500);
     }
 
     #[test]

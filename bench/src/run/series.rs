@@ -51,8 +51,8 @@ struct Followed {
 }
 
 impl Follow {
-    /// Takes in a look; `time` gives seconds into the measured phase. The first one is where totals begin. Who lies is not
-    /// asked how far the others lag.
+    /// Takes in a look; `time` gives seconds into the measured phase. The first one is where totals begin, and the first that a
+    /// replica answers if it runs since before the phase. Who lies is not asked how far the others lag.
     pub(super) fn look(
         &mut self,
         snapshot: &Snapshot,
@@ -71,7 +71,6 @@ impl Follow {
                 });
         let before = self.front;
         self.front = furthest.or(before);
-        let first = self.replicas.is_empty();
         self.replicas
             .resize(snapshot.replicas.len(), Followed::default());
         let front = self.front;
@@ -80,7 +79,7 @@ impl Follow {
             .filter_map(|(at, status)| {
                 let t_s = time(at);
                 let followed = self.replicas.get_mut(usize::from(status.replica))?;
-                let totals = followed.advance(status, first);
+                let totals = followed.advance(status, t_s);
                 let lag = front.map_or(0, |front| front.lag(before, t_s, status.last_executed));
                 Some(row(status, t_s, lag, totals))
             })
@@ -94,12 +93,12 @@ impl Follow {
 }
 
 impl Followed {
-    fn advance(&mut self, status: &ReplicaStatus, first: bool) -> Totals {
+    fn advance(&mut self, status: &ReplicaStatus, t_s: f64) -> Totals {
         let now = totals(status);
         let before = match self.process {
             Some((pid, before)) if pid == status.process.pid => before,
-            // Counted from before the measured phase on.
-            None if first => now,
+            // Counted from before the measured phase on: how much of it was then is not known of one that answers late.
+            None if status.process.uptime_s >= t_s => now,
             // A process that has started since counts from its own start.
             _ => Totals::default(),
         };
@@ -158,6 +157,7 @@ mod tests {
             ..ReplicaStatus::default()
         };
         status.process.pid = pid;
+        status.process.uptime_s = 0.1;
         status.storage.log_fsyncs = fsyncs;
         status
     }
@@ -261,6 +261,23 @@ mod tests {
                 "0.400 0 primary 1400 0 0",
                 "0.250 1 backup 1230 20 0",
             ]
+        );
+    }
+
+    #[test]
+    fn a_replica_that_ran_before_and_answers_later_counts_from_its_first_answer() {
+        let mut answered = status(0, 9, 10, 6);
+        answered.process.uptime_s = 3.0;
+        let mut next = status(0, 9, 12, 8);
+        next.process.uptime_s = 3.2;
+        let looks = [
+            (0.0, vec![None]),
+            (0.2, vec![Some(answered)]),
+            (0.4, vec![Some(next)]),
+        ];
+        assert_eq!(
+            rows(&looks, &[]),
+            ["0.200 0 primary 10 0 0", "0.400 0 primary 12 0 2"]
         );
     }
 

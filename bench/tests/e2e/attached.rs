@@ -107,7 +107,12 @@ fn a_cluster_that_runs_elsewhere_is_measured_again_and_again() {
     let mut committed = Vec::new();
     let mut prefixes = std::collections::BTreeSet::new();
     for round in 0..2 {
-        let ended = local::run(cluster.path(), &attach);
+        let log_of = |run: &Path, replica: u32| {
+            results::lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
+        };
+        let ended = local::run_until(cluster.path(), &attach, |run, _| {
+            (0..5).all(|replica| log_of(run, replica).len() > 1)
+        });
         let run = local::latest(cluster.path());
         let json = results::assert_passed(&run, &ended);
         assert_eq!(json["attached"], file.to_str().unwrap());
@@ -124,9 +129,8 @@ fn a_cluster_that_runs_elsewhere_is_measured_again_and_again() {
         assert_eq!(lines.iter().filter(loaded).count(), 40, "round {round}");
         history::assert_linearizable(&lines);
         for replica in 0..5 {
-            let path = run.join(format!("repeat-1/replicas/{replica}/committed.jsonl"));
-            let log = results::lines(&path);
-            assert!(log.len() > 1, "{}: {log:?}", path.display());
+            let log = log_of(&run, replica);
+            assert!(log.len() > 1, "replica {replica}: {log:?}");
         }
         committed.push(json["repeats"][0]["consensus"]["slots"].as_u64().unwrap());
     }
@@ -147,11 +151,19 @@ fn records_of_other_runs_stay_out_of_scans() {
         "workload.mix={ scan = 0.5, create = 0.5 }",
     ]);
     arguments.extend(["--attach", file.to_str().unwrap()]);
+    let history = |run: &Path| results::lines(&run.join("repeat-1/history.jsonl"));
+    let scanned = |line: &serde_json::Value| {
+        line["result"]
+            .as_array()
+            .is_some_and(|found| !found.is_empty())
+    };
     for _ in 0..2 {
-        let ended = local::run(cluster.path(), &arguments);
+        let ended = local::run_until(cluster.path(), &arguments, |run, _| {
+            history(run).iter().any(scanned)
+        });
         let run = local::latest(cluster.path());
         results::assert_passed(&run, &ended);
-        let lines = results::lines(&run.join("repeat-1/history.jsonl"));
+        let lines = history(&run);
         let own: std::collections::BTreeSet<&str> = lines
             .iter()
             .filter(|line| line["op"] == "create")

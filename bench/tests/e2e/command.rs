@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Nothing here takes as long on any machine that could be called working.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Between two looks at what is waited for.
 const TICK: Duration = Duration::from_millis(10);
@@ -103,13 +103,20 @@ impl Running {
 
     /// Waits until one of the outputs has a line with these words.
     pub(crate) fn wait_for_words(&mut self, words: &str) {
-        wait_for(words, || {
+        self.wait_for_line(words, |line| line.contains(words));
+    }
+
+    /// Waits until one of the outputs has such a line.
+    pub(crate) fn wait_for_line(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
+        wait_for(what, || {
             // Looked at first: what a program said before its end is there by then.
             let ended = self.status();
-            let said = self.stdout().contains(words) || self.stderr().contains(words);
+            let said = [self.stdout(), self.stderr()]
+                .iter()
+                .any(|output| output.lines().any(&is_it));
             assert!(
                 said || ended.is_none(),
-                "{ended:?} before {words:?}: {}",
+                "{ended:?} before {what:?}: {}",
                 self.stderr()
             );
             said.then_some(())

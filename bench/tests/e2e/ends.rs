@@ -2,17 +2,22 @@
 
 use rustix::process::{Signal, kill_process};
 
-use super::command::{replicas_in, wait_for};
+use super::command::{Running, replicas_in, wait_for};
 use super::{history, local, results};
 
-/// A heartbeat of the measured phase: operations are being answered.
-const IN_THE_MIDDLE: &str = "phase=measure at=";
+/// Waits for a heartbeat of the measured phase that tells of answers.
+fn wait_for_the_middle(running: &mut Running) {
+    running.wait_for_line("answers in the measured phase", |line| {
+        let nothing = [" ok/s=0 ", " ok/s=- "];
+        line.contains("phase=measure at=") && !nothing.iter().any(|words| line.contains(words))
+    });
+}
 
 #[test]
 fn ctrl_c_leaves_partial_results_that_say_so_and_no_process() {
     let directory = local::directory();
     let mut running = local::start(directory.path(), &local::set(&["load.duration=10m"]));
-    running.wait_for_words(IN_THE_MIDDLE);
+    wait_for_the_middle(&mut running);
     running.interrupt_group();
     let ended = running.wait();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
@@ -57,7 +62,7 @@ fn ctrl_c_while_records_are_loaded_ends_the_run_as_well() {
 fn replicas_notice_when_bench_is_killed() {
     let directory = local::directory();
     let mut running = local::start(directory.path(), &local::set(&["load.duration=10m"]));
-    running.wait_for_words(IN_THE_MIDDLE);
+    wait_for_the_middle(&mut running);
     assert_eq!(replicas_in(directory.path()).len(), 5);
     running.signal(Signal::KILL);
     assert_eq!(running.wait().code, None);
@@ -76,7 +81,7 @@ fn replicas_notice_when_bench_is_killed() {
 fn every_operation_is_answered_although_a_backup_is_killed_in_the_middle() {
     let directory = local::directory();
     let mut running = local::start(directory.path(), &local::set(&["load.duration=4s"]));
-    running.wait_for_words(IN_THE_MIDDLE);
+    wait_for_the_middle(&mut running);
     let replicas = replicas_in(directory.path());
     let (backup, _) = replicas
         .iter()

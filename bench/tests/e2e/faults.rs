@@ -7,8 +7,14 @@ use serde_json::Value;
 use super::command::{Ended, replicas_in};
 use super::{history, local, results};
 
-/// Runs the small scenario with this list of faults.
-fn run(directory: &Path, duration: &str, faults: &str, more: &[&str]) -> Ended {
+/// Runs the small scenario with this list of faults, until `enough` has come of them.
+fn run(
+    directory: &Path,
+    duration: &str,
+    faults: &str,
+    more: &[&str],
+    enough: impl Fn(&Path, &Value) -> bool,
+) -> Ended {
     let (fault, duration) = (
         format!("fault={faults}"),
         format!("load.duration={duration}"),
@@ -18,10 +24,14 @@ fn run(directory: &Path, duration: &str, faults: &str, more: &[&str]) -> Ended {
         duration.as_str(),
         // Who comes back learns from the next STATUS, five to a heartbeat, what it missed.
         "cluster.timeouts.heartbeat=2s",
-        "check.liveness.after_heal=60s",
     ];
     values.extend(more);
-    local::run(directory, &local::set(&values))
+    local::run_until(directory, &local::set(&values), enough)
+}
+
+/// What a replica tells of all its lives.
+fn log_of(run: &Path, replica: u64) -> Vec<Value> {
+    results::lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
 }
 
 fn number(value: &Value) -> f64 {
@@ -49,6 +59,18 @@ fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
             { at = "2200ms", kind = "restart", target = 2 },
         ]"#,
         &["expect.lost_operations=0", "expect.faults=3"],
+        |run, repeat| {
+            let mut faults = repeat["faults"].as_array().unwrap().iter();
+            let over = |fault: &Value| {
+                let target = fault["target"].as_u64().unwrap();
+                fault["first_commit_ms"].is_number()
+                    && fault["end_s"].is_number()
+                    && log_of(run, target).len() > 10
+            };
+            let open = &repeat["checks"]["liveness"]["longest_open_after_heal_ms"];
+            let keys = repeat["checks"]["read_back"]["keys"].as_u64();
+            faults.all(over) && open.is_number() && keys > Some(10)
+        },
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
@@ -75,7 +97,7 @@ fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
             assert_eq!(events(&run, name, target).len(), 1, "{name} of {target}");
         }
         // Its log tells of all its lives, and agrees with those of the others.
-        let log = results::lines(&run.join(format!("repeat-1/replicas/{target}/committed.jsonl")));
+        let log = log_of(&run, target);
         assert!(log.len() > 10, "replica {target}: {} lines", log.len());
     }
     let checks = &repeat["checks"];
@@ -117,16 +139,21 @@ fn beyond_f_the_cluster_stands_still_and_the_run_says_what_it_promises() {
     let directory = local::directory();
     let ended = run(
         directory.path(),
-        "2s",
-        r#"[{ at = "500ms", kind = "pause", target = [3, 4], resume_at = "1500ms" }]"#,
+        "5s",
+        // So long that it is long also if the machine stands still while they are being paused.
+        r#"[{ at = "500ms", kind = "pause", target = [3, 4], resume_at = "4s" }]"#,
         &[
             "expect.longest_stall_ms=\">= 800\"",
             "check.liveness.max_stall=300ms",
         ],
+        |_, repeat| {
+            let mut faults = repeat["faults"].as_array().unwrap().iter();
+            faults.all(|fault| fault["first_commit_ms"].is_number())
+        },
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
-    let words = "more than f replicas faulty between 500 ms and 1500 ms";
+    let words = "more than f replicas faulty between 500 ms and 4 s";
     assert!(
         json["warnings"].to_string().contains(words),
         "{}",
@@ -142,11 +169,9 @@ fn beyond_f_the_cluster_stands_still_and_the_run_says_what_it_promises() {
         "{liveness}"
     );
     for fault in repeat["faults"].as_array().unwrap() {
+        // How late they are paused and resumed is the machine's affair.
         let after = number(&fault["first_commit_ms"]);
-        assert!(
-            (900.0..1_600.0).contains(&after),
-            "answered again when they were back: {fault}"
-        );
+        assert!(after >= 800.0, "answered while they were away: {fault}");
         assert!(number(&fault["longest_stall_ms"]) >= 800.0, "{fault}");
     }
 }
@@ -169,6 +194,13 @@ fn faults_need_replicas_of_one_s_own() {
     );
 }
 
+/// Views that replicas have entered since the first second of the measured phase.
+fn view_changes(run: &Path) -> Vec<Value> {
+    let mut events = results::lines(&run.join("repeat-1/events.jsonl"));
+    events.retain(|event| event["event"] == "view-change" && number(&event["t_s"]) >= 1.0);
+    events
+}
+
 #[test]
 fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
     let directory = local::directory();
@@ -183,6 +215,9 @@ fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
             "expect.lost_operations=0",
             "expect.view_changes=\">= 1\"",
         ],
+        |run, repeat| {
+            repeat["faults"][0]["first_commit_ms"].is_number() && view_changes(run).len() >= 4
+        },
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
@@ -194,10 +229,11 @@ fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
     let stall = number(&fault["longest_stall_ms"]);
     assert!((200.0..=after).contains(&stall), "{fault}");
     assert_eq!(repeat["checks"]["linearizable"]["verdict"], "pass");
-    let view_changes = results::lines(&run.join("repeat-1/events.jsonl"))
-        .into_iter()
-        .filter(|event| event["event"] == "view-change" && number(&event["t_s"]) >= 1.0);
-    assert!(view_changes.count() >= 4, "the others are in a new view");
+    let entered = view_changes(&run);
+    assert!(
+        entered.len() >= 4,
+        "the others are in a new view: {entered:?}"
+    );
     history::assert_linearizable(&results::lines(&run.join("repeat-1/history.jsonl")));
 }
 
@@ -213,6 +249,9 @@ fn a_backup_that_lost_its_disk_comes_back_as_a_learner_and_gets_its_vote_again()
             "expect.final_epoch=\">= 1\"",
             "expect.voting_ms=\">= 0\"",
         ],
+        |run, repeat| {
+            repeat["faults"][0]["voting_ms"].is_number() && !events(run, "epoch", 0).is_empty()
+        },
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
@@ -250,6 +289,7 @@ fn a_replica_of_another_version_is_refused_by_name_and_takes_part_again_with_the
             "expect.caught_up_ms=\">= 0\"",
             "expect.culprits=[]",
         ],
+        |_, repeat| repeat["faults"][0]["caught_up_ms"].is_number(),
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);

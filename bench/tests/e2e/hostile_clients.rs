@@ -52,7 +52,6 @@ fn attack_for(each_ms: usize) -> Attacked {
             &fault,
             &duration,
             "workload.read_mode=quorum",
-            "check.liveness.after_heal=60s",
             "expect.lost_operations=0",
             "expect.unknown_operations=0",
             "expect.view_changes=0",

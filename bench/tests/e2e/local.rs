@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::command::{Ended, Running};
+use super::results;
 
 /// As little as a run can be: everything else is added with `--set`. No time-out of the protocol and no objective decides a test on a busy machine.
 pub(crate) const SMALL: &str = r#"
@@ -31,7 +33,7 @@ warmup = "200ms"
 duration = "1s"
 [check]
 linearizable = "full"
-liveness = { max_stall = "60s" }
+liveness = { max_stall = "60s", after_heal = "60s" }
 "#;
 
 /// A directory with the scenario in it.
@@ -50,9 +52,80 @@ pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Running {
     Running::start("bench", directory, "bench", &line)
 }
 
-/// Runs it to its end.
+/// Runs it to its end; see [`run_until`].
 pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Ended {
-    start(directory, arguments).wait()
+    run_until(directory, arguments, |_, _| true)
+}
+
+/// How many times as long a run takes that has to be repeated.
+const LONGER: [u64; 2] = [4, 16];
+/// And no longer than this.
+const LONGEST_MS: u64 = 60_000;
+/// Fewer operations say nothing of anything.
+const OPERATIONS_MIN: u64 = 40;
+
+/// Runs it to its end, and once more for longer if it came to so little that there is nothing to test: a machine can stand
+/// still for as long as a run lasts. `enough` looks at the run's directory and at its only repeat, for what had to happen in
+/// between and must not be asked for by any time; what a run means is for the caller to judge by the last one.
+pub(crate) fn run_until(
+    directory: &Path,
+    arguments: &[&str],
+    enough: impl Fn(&Path, &Value) -> bool,
+) -> Ended {
+    let mut ended = start(directory, arguments).wait();
+    for times in LONGER {
+        // Whatever else is wrong is no question of time.
+        if !matches!(ended.code, Some(0 | 3)) {
+            break;
+        }
+        let run = latest(directory);
+        let json = results::run_json(&run);
+        let mut repeats = json["repeats"].as_array().unwrap().iter();
+        if repeats.all(|repeat| is_telling(repeat) && enough(&run, repeat)) {
+            break;
+        }
+        fs::remove_dir_all(run).unwrap();
+        let longer = (planned_ms(arguments) * times).min(LONGEST_MS);
+        let duration = format!("load.duration={longer}ms");
+        ended = start(directory, &[arguments, &["--set", &duration]].concat()).wait();
+    }
+    ended
+}
+
+fn is_telling(repeat: &Value) -> bool {
+    repeat["operations"]["sent"].as_u64() >= Some(OPERATIONS_MIN)
+        && repeat["operations"]["ok"].as_u64() >= Some(1)
+        && repeat["checks"]["agreement"]["verdict"] != "skipped"
+}
+
+/// What the last of these arguments says of the duration, or else [`SMALL`].
+fn planned_ms(arguments: &[&str]) -> u64 {
+    let mut said = arguments
+        .iter()
+        .rev()
+        .filter_map(|argument| argument.strip_prefix("load.duration="));
+    let Some(said) = said.next() else {
+        return 1_000;
+    };
+    let number = |unit| {
+        said.strip_suffix(unit)
+            .and_then(|digits| digits.parse().ok())
+    };
+    number("ms")
+        .or_else(|| number("s").map(|seconds: u64| seconds * 1_000))
+        .unwrap_or_else(|| panic!("a test of a duration in other words: {said}"))
+}
+
+#[test]
+fn a_run_in_which_too_little_happened_is_repeated_for_longer_and_leaves_no_trace() {
+    let directory = directory();
+    let long = |repeat: &Value| repeat["duration_s"].as_f64() >= Some(0.4);
+    let brief = set(&["load.duration=100ms"]);
+    let ended = run_until(directory.path(), &brief, |_, repeat| long(repeat));
+    let run = latest(directory.path());
+    let json = results::assert_passed(&run, &ended);
+    assert!(long(&json["repeats"][0]), "{json:#}");
+    assert_eq!(runs(directory.path()).len(), 1);
 }
 
 /// `--set` before each.

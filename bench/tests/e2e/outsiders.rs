@@ -20,7 +20,6 @@ fn outsiders_try_everything_and_get_nothing() {
         &local::set(&[
             &fault,
             &duration,
-            "check.liveness.after_heal=60s",
             "expect.lost_operations=0",
             "expect.outsider_attempts=>= 100",
             "expect.rss_max_mib=<= 256",

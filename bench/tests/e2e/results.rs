@@ -137,7 +137,13 @@ pub(crate) fn assert_nothing_secret_left(directory: &Path) {
 #[test]
 fn a_short_run_passes_all_checks_and_leaves_every_file_and_nothing_else() {
     let directory = local::directory();
-    let ended = local::run(directory.path(), &[]);
+    let log_of = |run: &Path, replica: u32| {
+        lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
+    };
+    let checkpoint = |line: &Value| line.get("checkpoint").is_some();
+    let ended = local::run_until(directory.path(), &[], |run, _| {
+        (0..5).all(|replica| log_of(run, replica).iter().any(checkpoint))
+    });
     let run = local::latest(directory.path());
     let json = assert_passed(&run, &ended);
     let repeat = &json["repeats"][0];
@@ -176,14 +182,14 @@ fn a_short_run_passes_all_checks_and_leaves_every_file_and_nothing_else() {
     );
     assert!(repeat.join("evidence").is_dir() && repeat.join("logs").is_dir());
     for replica in 0..5 {
-        let log = lines(&repeat.join(format!("replicas/{replica}/committed.jsonl")));
+        let log = log_of(&run, replica);
         let slots: Vec<&Value> = log
             .iter()
             .filter(|line| line.get("seq").is_some())
             .collect();
         let in_order = |(index, line): (usize, &&Value)| line["seq"] == index as u64 + 1;
         assert!(!slots.is_empty() && slots.iter().enumerate().all(in_order));
-        assert!(log.iter().any(|line| line.get("checkpoint").is_some()));
+        assert!(log.iter().any(checkpoint));
     }
     assert_nothing_secret_left(directory.path());
     assert!(!run.join("INCOMPLETE").exists());
@@ -205,9 +211,10 @@ fn the_effective_scenario_runs_again_and_says_the_same_of_itself() {
         directory.path().join("small.toml"),
     )
     .unwrap();
-    let ended = local::run(directory.path(), &[]);
+    // Nothing is said of what came of it, so it may be as short as it is.
+    local::start(directory.path(), &[]).wait();
     let second = local::latest(directory.path());
-    let after = assert_passed(&second, &ended);
+    let after = run_json(&second);
     assert_ne!(first, second, "`latest` moved on");
     assert_eq!(before["scenario"], after["scenario"]);
     let seeds = |json: &Value| -> Vec<Value> {

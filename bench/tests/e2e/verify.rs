@@ -32,21 +32,19 @@ fn alter(path: &Path, from: &str, to: &str) {
 #[test]
 fn what_was_altered_in_the_files_of_a_run_is_found_afterwards() {
     let directory = local::directory();
-    let ended = local::run(directory.path(), &[]);
+    let enough = |_: &Path, repeat: &Value| {
+        let state = &repeat["checks"]["state"];
+        state["answers_compared"].as_u64() > Some(40)
+            && state["checkpoints_executed_again"].as_u64() >= Some(1)
+    };
+    let ended = local::run_until(directory.path(), &[], enough);
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
+    assert!(enough(&run, &json["repeats"][0]), "{json:#}");
     let checks = &json["repeats"][0]["checks"];
     for check in ["integrity", "evidence", "resources", "read_back"] {
         assert_eq!(checks[check]["verdict"], "pass", "{checks}");
     }
-    assert!(
-        checks["state"]["answers_compared"].as_u64() > Some(40),
-        "{checks}"
-    );
-    assert!(
-        checks["state"]["checkpoints_executed_again"].as_u64() >= Some(1),
-        "{checks}"
-    );
 
     assert_eq!(checks["resources"]["bad_signatures_per_s_max"], 0.0);
     let counted = fs::read_to_string(run.join("repeat-1/signatures.csv")).unwrap();
@@ -101,7 +99,9 @@ fn a_primary_that_equivocates_leaves_its_own_signatures_as_a_proof() {
     let directory = local::directory();
     let liar = r#"byzantine=[{ replica = 0, behavior = "equivocate" }]"#;
     let values = [liar, "load.duration=2s", "expect.culprits=[0]"];
-    let ended = local::run(directory.path(), &local::set(&values));
+    let ended = local::run_until(directory.path(), &local::set(&values), |_, repeat| {
+        repeat["evidence"][0]["culprit"] == 0
+    });
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
     let evidence = &json["repeats"][0]["evidence"][0];

@@ -21,17 +21,17 @@ fn says(fault: &Value, field: &str, words: &str) {
 fn replicas_stop_or_refuse_and_say_why_and_who_lost_promises_has_no_vote() {
     let directory = local::directory();
     let faults = r#"fault=[
-        { at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "900ms" },
-        { at = "1300ms", kind = "disk", attack = "swapped", from = 0, target = 1, heal_at = "1900ms" },
-        { at = "2300ms", kind = "disk", attack = "file-times", target = 2 },
-        { at = "2900ms", kind = "disk", attack = "stale-restore", target = 3, cut_at = "4500ms" },
+        { at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "1900ms" },
+        { at = "2200ms", kind = "disk", attack = "swapped", from = 0, target = 1, heal_at = "2800ms" },
+        { at = "3100ms", kind = "disk", attack = "file-times", target = 2 },
+        { at = "3600ms", kind = "disk", attack = "stale-restore", target = 3, cut_at = "5200ms" },
     ]"#;
     let back = |fault: &Value| fault["end_s"].is_number() || fault["learner"] == true;
     let ended = local::run_until(
         directory.path(),
         &local::set(&[
             faults,
-            "load.duration=6s",
+            "load.duration=7s",
             // Who comes back learns from the next STATUS, five to a heartbeat, what it missed.
             "cluster.timeouts.heartbeat=2s",
             "expect.lost_operations=0",

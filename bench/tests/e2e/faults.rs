@@ -223,11 +223,8 @@ fn when_the_primary_is_killed_another_one_serves_and_nothing_is_lost() {
     let json = results::assert_passed(&run, &ended);
     let repeat = &json["repeats"][0];
     let fault = &repeat["faults"][0];
-    // Nobody could have been answered before the others had lost patience.
-    let after = number(&fault["first_commit_ms"]);
-    assert!(after >= 250.0, "{fault}");
-    let stall = number(&fault["longest_stall_ms"]);
-    assert!((200.0..=after).contains(&stall), "{fault}");
+    // What was decided before may be answered after. For the rest, the others had to lose patience first.
+    assert!(number(&fault["longest_stall_ms"]) >= 200.0, "{fault}");
     assert_eq!(repeat["checks"]["linearizable"]["verdict"], "pass");
     let entered = view_changes(&run);
     assert!(
@@ -274,13 +271,21 @@ fn a_backup_that_lost_its_disk_comes_back_as_a_learner_and_gets_its_vote_again()
     results::assert_nothing_secret_left(directory.path());
 }
 
+fn knows_of_the_other_version(run: &Path, id: u32) -> bool {
+    let log = run.join(format!("repeat-1/logs/replica-{id}.log"));
+    let said = std::fs::read_to_string(log).unwrap();
+    said.contains("speaks another version")
+}
+
 #[test]
 fn a_replica_of_another_version_is_refused_by_name_and_takes_part_again_with_the_right_one() {
     let directory = local::directory();
+    // It dials those below it, and the one above it dials it: both sides know why.
+    let knowing = [0, 3, 4];
     let ended = run(
         directory.path(),
-        "5s",
-        r#"[{ at = "500ms", kind = "upgrade", target = 3, restart_at = "2500ms" }]"#,
+        "7s",
+        r#"[{ at = "500ms", kind = "upgrade", target = 3, restart_at = "4500ms" }]"#,
         &[
             "expect.lost_operations=0",
             "expect.view_changes=0",
@@ -289,22 +294,21 @@ fn a_replica_of_another_version_is_refused_by_name_and_takes_part_again_with_the
             "expect.caught_up_ms=\">= 0\"",
             "expect.culprits=[]",
         ],
-        |_, repeat| repeat["faults"][0]["caught_up_ms"].is_number(),
+        |run, repeat| {
+            repeat["faults"][0]["caught_up_ms"].is_number()
+                && knowing
+                    .iter()
+                    .all(|id| knows_of_the_other_version(run, *id))
+        },
     );
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
     let repeat = &json["repeats"][0];
     let fault = &repeat["faults"][0];
     assert_eq!(fault["kind"], "upgrade");
-    assert!(number(&fault["end_s"]) >= 2.5, "{fault}");
-    // It dials those below it, and the one above it dials it: both sides know why.
-    for id in [0, 3, 4] {
-        let log = run.join(format!("repeat-1/logs/replica-{id}.log"));
-        let said = std::fs::read_to_string(log).unwrap();
-        assert!(
-            said.contains("speaks another version"),
-            "replica {id}: {said}"
-        );
+    assert!(number(&fault["end_s"]) >= 4.5, "{fault}");
+    for id in knowing {
+        assert!(knows_of_the_other_version(&run, id), "replica {id}");
     }
     for check in ["agreement", "state", "linearizable", "exactly_once"] {
         assert_eq!(repeat["checks"][check]["verdict"], "pass", "{check}");

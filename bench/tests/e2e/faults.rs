@@ -284,9 +284,11 @@ fn a_replica_of_another_version_is_refused_by_name_and_takes_part_again_with_the
     let knowing = [0, 3, 4];
     let ended = run(
         directory.path(),
-        "7s",
+        "9s",
         r#"[{ at = "500ms", kind = "upgrade", target = 3, restart_at = "4500ms" }]"#,
         &[
+            // It hears nobody meanwhile, and must not give up on their view for that.
+            "cluster.timeouts.heartbeat=10s",
             "expect.lost_operations=0",
             "expect.view_changes=0",
             "expect.faults=1",

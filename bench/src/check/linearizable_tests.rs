@@ -470,9 +470,8 @@ fn a_thousand_writes_of_unknown_outcome_on_one_key_are_decided() {
     assert_eq!(check_linearizable(&lines).result().verdict, Verdict::Pass);
 }
 
-/// `cargo test --release -p bench --lib -- --ignored million --nocapture` says how long it takes.
+/// `cargo test --release -p bench --lib -- million --nocapture` says how long it takes.
 #[test]
-#[ignore = "takes most of a minute in a debug build"]
 fn a_million_operations_are_decided() {
     let mut lines = Vec::new();
     for (key, operations, width) in (0..100)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use replica::observer::status::ReplicaStatus;
 
+use super::facts::runs_since_before;
 use crate::check::{Burden, Source};
 use crate::cluster::Snapshot;
 
@@ -73,8 +74,7 @@ impl Followed {
         let pid = status.process.pid;
         let before = match self.process.take() {
             Some((same, before)) if same == pid => before,
-            // Counted from before the measured phase on: how much of it was then is not known of one that answers late.
-            None if status.process.uptime_s >= t_s => {
+            None if runs_since_before(status, t_s) => {
                 self.bad_before = status.clients.most_bad.map_or(0, |most| most.checks);
                 now.clone()
             }

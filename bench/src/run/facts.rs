@@ -190,6 +190,12 @@ fn same_process(first: &ReplicaStatus, last: &ReplicaStatus) -> bool {
     first.process.pid == last.process.pid
 }
 
+/// Whether a process that was heard `t_s` seconds into the measured phase ran before it began: its counters are no work of the
+/// phase then, and of one that is heard late for the first time nobody knows how much of them is.
+pub(super) fn runs_since_before(status: &ReplicaStatus, t_s: f64) -> bool {
+    status.process.uptime_s >= t_s
+}
+
 pub(super) fn sent(status: &ReplicaStatus) -> u64 {
     status.traffic.peer_bytes_sent + status.traffic.client_bytes_sent
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use replica::observer::status::ReplicaStatus;
 
-use super::facts::{fsyncs, received, sent};
+use super::facts::{fsyncs, received, runs_since_before, sent};
 use crate::cluster::Snapshot;
 use crate::record::{ReplicaRow, ReplicaSeries, Totals};
 
@@ -97,8 +97,7 @@ impl Followed {
         let now = totals(status);
         let before = match self.process {
             Some((pid, before)) if pid == status.process.pid => before,
-            // Counted from before the measured phase on: how much of it was then is not known of one that answers late.
-            None if status.process.uptime_s >= t_s => now,
+            None if runs_since_before(status, t_s) => now,
             // A process that has started since counts from its own start.
             _ => Totals::default(),
         };

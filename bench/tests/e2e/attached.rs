@@ -107,11 +107,8 @@ fn a_cluster_that_runs_elsewhere_is_measured_again_and_again() {
     let mut committed = Vec::new();
     let mut prefixes = std::collections::BTreeSet::new();
     for round in 0..2 {
-        let log_of = |run: &Path, replica: u32| {
-            results::lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
-        };
         let ended = local::run_until(cluster.path(), &attach, |run, _| {
-            (0..5).all(|replica| log_of(run, replica).len() > 1)
+            (0..5).all(|replica| results::log_of(run, replica).len() > 1)
         });
         let run = local::latest(cluster.path());
         let json = results::assert_passed(&run, &ended);
@@ -129,7 +126,7 @@ fn a_cluster_that_runs_elsewhere_is_measured_again_and_again() {
         assert_eq!(lines.iter().filter(loaded).count(), 40, "round {round}");
         history::assert_linearizable(&lines);
         for replica in 0..5 {
-            let log = log_of(&run, replica);
+            let log = results::log_of(&run, replica);
             assert!(log.len() > 1, "replica {replica}: {log:?}");
         }
         committed.push(json["repeats"][0]["consensus"]["slots"].as_u64().unwrap());

@@ -29,11 +29,6 @@ fn run(
     local::run_until(directory, &local::set(&values), enough)
 }
 
-/// What a replica tells of all its lives.
-fn log_of(run: &Path, replica: u64) -> Vec<Value> {
-    results::lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
-}
-
 fn number(value: &Value) -> f64 {
     value
         .as_f64()
@@ -65,7 +60,7 @@ fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
                 let target = fault["target"].as_u64().unwrap();
                 fault["first_commit_ms"].is_number()
                     && fault["end_s"].is_number()
-                    && log_of(run, target).len() > 10
+                    && results::log_of(run, target).len() > 10
             };
             let open = &repeat["checks"]["liveness"]["longest_open_after_heal_ms"];
             let keys = repeat["checks"]["read_back"]["keys"].as_u64();
@@ -97,7 +92,7 @@ fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
             assert_eq!(events(&run, name, target).len(), 1, "{name} of {target}");
         }
         // Its log tells of all its lives, and agrees with those of the others.
-        let log = log_of(&run, target);
+        let log = results::log_of(&run, target);
         assert!(log.len() > 10, "replica {target}: {} lines", log.len());
     }
     let checks = &repeat["checks"];

@@ -22,6 +22,11 @@ pub(crate) fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(parse).collect()
 }
 
+/// What a replica tells of all its lives in the first repeat: the slots that it committed, and its checkpoints.
+pub(crate) fn log_of(run: &Path, replica: u64) -> Vec<Value> {
+    lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
+}
+
 /// The run ended well and passed every check. Returns its run.json.
 pub(crate) fn assert_passed(run: &Path, ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
@@ -137,9 +142,6 @@ pub(crate) fn assert_nothing_secret_left(directory: &Path) {
 #[test]
 fn a_short_run_passes_all_checks_and_leaves_every_file_and_nothing_else() {
     let directory = local::directory();
-    let log_of = |run: &Path, replica: u32| {
-        lines(&run.join(format!("repeat-1/replicas/{replica}/committed.jsonl")))
-    };
     let checkpoint = |line: &Value| line.get("checkpoint").is_some();
     let ended = local::run_until(directory.path(), &[], |run, _| {
         (0..5).all(|replica| log_of(run, replica).iter().any(checkpoint))

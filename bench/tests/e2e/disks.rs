@@ -62,6 +62,28 @@ fn replicas_stop_or_refuse_and_say_why_and_who_lost_promises_has_no_vote() {
 }
 
 #[test]
+fn a_replica_that_is_dying_when_its_disk_is_healed_is_started_again() {
+    let directory = local::directory();
+    // It takes longer to end than this lasts. A machine may be too slow for it to be struck at all: then it is tried again.
+    let fault = r#"fault=[{ at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "310ms" }]"#;
+    let ended = local::run_until(
+        directory.path(),
+        &local::set(&[fault, "expect.stopped=[4]", "expect.lost_operations=0"]),
+        |_, repeat| repeat["faults"][0]["stopped"].is_string(),
+    );
+    let json = results::assert_passed(&local::latest(directory.path()), &ended);
+    let fault = &json["repeats"][0]["faults"][0];
+    assert!(fault["end_s"].is_number(), "it came back: {fault}");
+    assert_eq!(
+        json["repeats"][0]["messages"]["replicas"]
+            .as_array()
+            .map(Vec::len),
+        Some(5),
+        "and answers: {json:#}"
+    );
+}
+
+#[test]
 fn a_replica_that_does_not_do_what_its_disk_demands_is_a_missed_expectation() {
     let directory = local::directory();
     let ended = local::run(

@@ -70,8 +70,7 @@ fn a_backup_may_be_killed_paused_and_restarted_one_after_the_other() {
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
     assert_eq!(replicas_in(directory.path()), []);
-    let warnings = json["warnings"].to_string();
-    assert!(!warnings.contains("ended"), "planned: {warnings}");
+    results::assert_no_replica_ended(&json);
 
     let repeat = &json["repeats"][0];
     let faults = repeat["faults"].as_array().unwrap();

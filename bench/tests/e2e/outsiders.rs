@@ -30,8 +30,7 @@ fn outsiders_try_everything_and_get_nothing() {
     let run = local::latest(directory.path());
     let json = results::assert_passed(&run, &ended);
     assert_eq!(replicas_in(directory.path()), []);
-    let warnings = json["warnings"].to_string();
-    assert!(!warnings.contains("ended"), "{warnings}");
+    results::assert_no_replica_ended(&json);
     let repeat = &json["repeats"][0];
     let faults = repeat["faults"].as_array().unwrap();
     assert_eq!(faults.len(), attacks.len());

@@ -1,7 +1,5 @@
 //! The attacks of the catalogue on the real cluster: each behaviour of a Byzantine replica has a scenario that names it.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 

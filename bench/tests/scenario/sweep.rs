@@ -1,7 +1,5 @@
 //! The `[sweep]` table: which cells it makes, and what is said about one that is wrong.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
 use bench::scenario::{Cell, Loaded, ScenarioError, Source, json_schema, load, load_over};
 
 const HEAD: &str = "schema = 1\nname = \"s\"\n";

@@ -1,7 +1,5 @@
 //! The scenarios that the program carries: valid, small enough, and each with its question.
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 use std::time::Duration;
 

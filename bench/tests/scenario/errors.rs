@@ -1,7 +1,5 @@
 //! A wrong scenario is a diagnosis: file, line, column, the offending text, the nearest right name and the remedy.
 
-#![allow(clippy::unwrap_used)]
-
 use bench::scenario::{Problem, ScenarioError, Source, Style, load};
 
 /// Two lines that every file needs; the lines of a case follow as line 3 and on.

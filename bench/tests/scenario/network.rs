@@ -1,7 +1,5 @@
 //! `[network]` and the faults of the network: what is accepted, what it means for the links, and how a wrong one is refused.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use bench::emulation::{LinkId, Mesh};

@@ -1,7 +1,5 @@
 //! `[[byzantine]]`: what is read, and how what is wrong is told.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use bench::scenario::schema::{Liars, Scenario};

@@ -1,7 +1,5 @@
 //! The effective file says everything: loading it gives the same scenario, with nothing left to defaults.
 
-#![allow(clippy::unwrap_used)]
-
 use bench::scenario::{Source, all_embedded, load};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

@@ -1,7 +1,5 @@
 //! The fault plan of a scenario: what is accepted, what it means, and how a wrong one is refused.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use bench::scenario::schema::{

@@ -1,7 +1,5 @@
 //! Layers: `extends` merges deeply, `--set` overrides, and every effective value knows where it came from.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -163,6 +163,8 @@ impl Loaded {
                 }
             };
             let mut reading = Reading::new(&self.layers);
+            let set = planned.settings.iter();
+            reading.settings = set.flat_map(|set| [set.key, set.node.place]).collect();
             let scenario = read::scenario(&mut reading, tree);
             problems.append(&mut reading.problems);
             let Reading {

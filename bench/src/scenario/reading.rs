@@ -28,6 +28,8 @@ pub(super) struct Reading<'l> {
     pub(super) sweep: Option<Written>,
     /// Paths whose values were refused: what depends on them is not judged.
     pub(super) refused: Vec<String>,
+    /// What the cell of a sweep sets, which goes before everything else: keys and values.
+    pub(super) settings: Vec<Place>,
 }
 
 /// A key that nobody declared; judged when all declared ones are known.
@@ -48,7 +50,14 @@ impl<'l> Reading<'l> {
             unknown: Vec::new(),
             sweep: None,
             refused: Vec::new(),
+            settings: Vec::new(),
         }
+    }
+
+    /// Of two places the one with the higher rank goes before the other.
+    pub(super) fn rank(&self, place: Place) -> usize {
+        let set_by_cell = self.settings.iter().any(|setting| setting.contains(place));
+        if set_by_cell { usize::MAX } else { place.layer }
     }
 
     /// Where a key's value was written; `None` for a default.

@@ -273,7 +273,8 @@ impl<'r, 'l> Section<'r, 'l> {
     }
 
     /// Keys that make no sense because of the value of `decider`. Left over from a lower layer they are dropped with a
-    /// warning, since overriding the decider is how one switches; written beside it they are a mistake.
+    /// warning, since overriding the decider is how one switches; written beside it they are a mistake, and in what a sweep
+    /// varies as well: without them its cells would be the same.
     pub(super) fn inapplicable(
         &mut self,
         keys: &[&'static str],
@@ -284,7 +285,7 @@ impl<'r, 'l> Section<'r, 'l> {
         let decided = self
             .reading
             .place(&self.path(decider))
-            .map(|place| place.layer);
+            .map(|place| self.reading.rank(place));
         let judged = !self.reading.refused(&self.path(decider));
         for key in keys {
             let Some(entry) = self.take(key).filter(|_| judged) else {
@@ -292,7 +293,8 @@ impl<'r, 'l> Section<'r, 'l> {
             };
             let message = format!("`{}` does not apply: {why}", self.path(key));
             let problem = Problem::new(message).help(help);
-            if decided.is_some_and(|layer| entry.key.layer < layer) {
+            let rank = self.reading.rank(entry.key);
+            if decided.is_some_and(|decided| rank < decided) {
                 let problem = problem.help("it is ignored");
                 self.reading.warnings.push(
                     entry

@@ -37,6 +37,11 @@ impl Place {
         }
     }
 
+    /// Whether the other place is a part of this one, or all of it.
+    pub(super) fn contains(self, other: Self) -> bool {
+        self.layer == other.layer && self.start <= other.start && other.end <= self.end
+    }
+
     /// A problem moved to this place.
     pub(super) fn blame(self, layers: &[SourceText], problem: Problem, label: &str) -> Problem {
         let source = &layers[self.layer];

@@ -228,6 +228,57 @@ fn what_is_wrong_is_shown_where_it_stands() {
     }
 }
 
+/// `--set` decides that what the sweep varies does not apply: cells that differ in name only would be compared.
+#[test]
+fn what_a_sweep_varies_is_never_ignored() {
+    for (text, set, what) in [
+        (
+            "[[sweep.variant]]\nname = \"fast\"\nset = { cluster.fast_quorum = \"strong\" }\n",
+            "cluster.protocol=pbft",
+            "`cluster.fast_quorum` does not apply",
+        ),
+        (
+            "[load]\nmodel = \"open\"\nrate = \"5/s\"\n[sweep.over]\n\"load.rate\" = [\"5/s\", \"9/s\"]\n",
+            "load.model=closed",
+            "`load.rate` does not apply",
+        ),
+        (
+            "[sweep.over]\nworkload.mix = [{ read = 1.0 }, { read = 0.5, update = 0.5 }]\n",
+            "workload={ kind = \"ycsb\", preset = \"A\" }",
+            "`workload.mix` does not apply",
+        ),
+    ] {
+        let source = Source::Text {
+            name: "s.toml".to_owned(),
+            text: format!("{HEAD}{text}"),
+        };
+        let error = load_over(&[source], &[set.to_owned()], &[]).unwrap_err();
+        assert!(error.to_string().contains(what), "{set}: {error}");
+        assert!(error.to_string().contains("s.toml:"), "{error}");
+    }
+}
+
+/// The sweep goes before the file that it is in: a switch of kind leaves behind what belonged to the other one.
+#[test]
+fn what_a_cell_switches_off_is_ignored_with_a_warning() {
+    let open = "[load]\nmodel = \"open\"\nrate = \"5/s\"\n";
+    let cells = cells(
+        &format!("{open}[sweep.over]\nload.model = [\"open\", \"closed\"]\n"),
+        &[],
+    );
+    let [open, closed] = &cells[..] else {
+        panic!("{cells:?}")
+    };
+    assert!(open.loaded.warnings.is_empty());
+    let [warning] = &closed.loaded.warnings[..] else {
+        panic!("{:?}", closed.loaded.warnings)
+    };
+    assert!(
+        warning.message().starts_with("`load.rate` does not apply"),
+        "{warning}"
+    );
+}
+
 #[test]
 fn a_value_that_is_wrong_in_many_cells_is_named_once() {
     let text = "[sweep]\nover = { load.clients = [0], cluster.n = [4, 5, 6, 7] }\n";

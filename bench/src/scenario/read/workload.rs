@@ -274,12 +274,12 @@ fn mix(table: &mut Section<'_, '_>, preset: Option<Preset>) -> Mix {
         let chosen = ["workload.kind", "workload.preset"]
             .iter()
             .filter_map(|path| table.reading.place(path))
-            .map(|place| place.layer)
+            .map(|place| table.reading.rank(place))
             .max();
         let problem = Problem::new(format!(
             "`workload.mix` does not apply: preset = \"{preset:?}\" of kind = \"ycsb\" fixes the mix"
         ));
-        if chosen.is_some_and(|layer| key.layer < layer) {
+        if chosen.is_some_and(|chosen| table.reading.rank(key) < chosen) {
             let problem = problem.help("it is ignored");
             table.reading.warnings.push(
                 key.blame(table.reading.layers, problem, "ignored")

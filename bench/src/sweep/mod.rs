@@ -12,6 +12,7 @@
 mod plan;
 mod render;
 mod score;
+mod series;
 
 pub use plan::{Entry, Plan, PlanError, Targets};
 pub use render::{card_html, card_markdown, card_text};
@@ -19,7 +20,7 @@ pub use score::{Card, Reference, Row, SCORECARD_SCHEMA, Twin};
 
 use crate::exit::Exit;
 use crate::options::{Finished, RunError};
-use score::Series;
+use series::Series;
 
 /// Runs of a reference or a twin are repeated after this many attacks.
 const ATTACKS_PER_REFERENCE: usize = 8;

@@ -8,11 +8,13 @@ use super::score::{Card, Row};
 use crate::record::RunVerdict;
 use crate::report::units::counted;
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 14] = [
     "attack",
     "verdict",
     "kept",
     "of honest",
+    "of before",
+    "after",
     "10 s on",
     "worst 1 s",
     "p99",
@@ -25,6 +27,7 @@ const HEADER: [&str; 12] = [
 
 const LEGEND: &str = "kept: throughput while the fault lasts, of the same load without faults in the same session; \
 of honest: of what the same faults leave in the same seconds while nobody lies; \
+of before: of the same run's throughput before the first fault; after: from a second after the last one, of the same; \
 10 s on: from 10 s after its beginning; worst 1 s: the worst second of it; p99: of the whole run, by that without faults; \
 first: to the first answer to an operation sent after the fault; 95 %: back to that much of the throughput before; \
 views: entered; culprit: convicted by signed proofs; memory: the largest replica.";
@@ -129,7 +132,7 @@ th small,td small{display:block;font-weight:normal;opacity:.7;max-width:34rem}\
 tr.pass td:nth-child(2){color:var(--pass)}tr.missed td:nth-child(2){color:var(--missed)}tr.violation td:nth-child(2){color:var(--bad);font-weight:bold}\
 @media print{body{max-width:none;font-size:10px}thead th{position:static}}";
 
-fn cells(row: &Row) -> [String; 12] {
+fn cells(row: &Row) -> [String; 14] {
     let share =
         |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{:.0} %", v * 100.0));
     let time = |value: Option<f64>| match value {
@@ -149,6 +152,8 @@ fn cells(row: &Row) -> [String; 12] {
         verdict.to_owned(),
         share(row.kept),
         share(row.kept_of_honest),
+        share(row.kept_of_before),
+        share(row.after_of_before),
         share(row.kept_after_10_s),
         share(row.kept_worst_second),
         row.p99_ratio
@@ -231,6 +236,8 @@ mod tests {
             question: "does <it> hold | or \"not\"?".to_owned(),
             kept: Some(0.876),
             kept_of_honest: Some(0.994),
+            kept_of_before: Some(0.861),
+            after_of_before: Some(1.032),
             p99_ratio: Some(3.21),
             recovered_ms: Some(1234.0),
             culprits: vec![0, 3],
@@ -254,7 +261,7 @@ mod tests {
     fn a_row_says_what_the_attack_cost_and_who_it_was() {
         let text = card_text(&card());
         for word in [
-            "88 %", "99 %", "x 3.2", "1.2 s", "r0 r3", "100 MiB", "missed",
+            "88 %", "99 %", "86 %", "103 %", "x 3.2", "1.2 s", "r0 r3", "100 MiB", "missed",
         ] {
             assert!(text.contains(word), "{word} in\n{text}");
         }
@@ -273,7 +280,10 @@ mod tests {
         let page = card_html(&card());
         assert!(page.contains("does &lt;it&gt; hold | or &quot;not&quot;?"));
         assert!(!page.contains("http"), "nothing from elsewhere");
-        assert!(card_markdown(&card()).contains("| bp01-equivocate | pass | 88 % | 99 % |"));
+        assert!(
+            card_markdown(&card())
+                .contains("| bp01-equivocate | pass | 88 % | 99 % | 86 % | 103 % |")
+        );
         assert!(card_markdown(&card()).contains("| bb02 | missed | - | - |"));
         assert!(page.contains("<td class=\"number\">99 %</td>"));
         assert!(page.contains("of honest: of what the same faults leave"));

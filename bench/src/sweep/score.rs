@@ -1,19 +1,18 @@
 //! What one attack cost: a row of the scorecard.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
+use super::series::Series;
 use crate::options::{Finished, RunError};
 use crate::record::{Repeat, RunVerdict};
 
 /// The value of the field `schema`.
 pub const SCORECARD_SCHEMA: &str = "bench.scorecard/v1";
-/// Width of a line of `timeseries.csv`, seconds.
-const BUCKET_S: f64 = 0.1;
 /// A defence may take this long; from here on what is kept is judged once more.
 const SETTLED_S: f64 = 10.0;
+/// After a fault's end; who comes back takes something of the others until then.
+const HEALED_S: f64 = 1.0;
 
 /// All rows of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -172,6 +171,14 @@ pub struct Row {
     /// As a share of the honest twin's throughput in the same seconds: what the lie itself leaves. `None` without twin.
     #[serde(default)]
     pub kept_of_honest: Option<f64>,
+    /// As a share of the same run's throughput before the first fault: a machine that changes its pace from run to run does
+    /// not matter. `None` if the run begins with a fault.
+    #[serde(default)]
+    pub kept_of_before: Option<f64>,
+    /// The same run from a second after the last fault, by its throughput before the first one: far from 1 the harm stays,
+    /// or the machine changed. `None` if the run ends with a fault, or begins with one.
+    #[serde(default)]
+    pub after_of_before: Option<f64>,
     /// As `kept`, from 10 s after the first fault began; `None` if the run is not as long.
     pub kept_after_10_s: Option<f64>,
     /// The worst whole second while the faults last, as a share of the reference.
@@ -227,6 +234,19 @@ impl Row {
                 Some(series.mean(window.0, window.1)? / usual)
             })
             .collect();
+        // What this part of a run answers, of what it answered before the first fault.
+        let of_before = |part: &dyn Fn((f64, f64), f64) -> (f64, f64)| -> Option<f64> {
+            let each = run.repeats.iter().zip(series);
+            let each: Vec<f64> = each
+                .filter_map(|(repeat, series)| {
+                    let window = window(repeat)?;
+                    let before = series.mean(0.0, window.0).filter(|rate| *rate > 0.0)?;
+                    let (from, to) = part(window, repeat.duration_s);
+                    Some(series.mean(from, to)? / before)
+                })
+                .collect();
+            (!each.is_empty()).then(|| median(&each))
+        };
         let worst = |pick: &dyn Fn(&crate::record::FaultFact) -> Option<f64>| {
             let faults = run.repeats.iter().flat_map(|repeat| &repeat.faults);
             faults.filter_map(pick).fold(None, |most: Option<f64>, ms| {
@@ -254,6 +274,8 @@ impl Row {
             misses: run.misses.iter().map(ToString::to_string).collect(),
             kept: shares(&|series, (from, to)| series.mean(from, to)),
             kept_of_honest: (!of_honest.is_empty()).then(|| median(&of_honest)),
+            kept_of_before: of_before(&|window, _| window),
+            after_of_before: of_before(&|(_, to), end| (to + HEALED_S, end)),
             kept_after_10_s: shares(&|series, (from, to)| series.mean(from + SETTLED_S, to)),
             kept_worst_second: shares(&|series, (from, to)| series.worst_second(from, to)),
             p99_ratio: reference
@@ -297,54 +319,6 @@ fn faulty(repeat: &Repeat) -> Option<(f64, f64)> {
 
 fn p99(repeat: &Repeat) -> f64 {
     repeat.latency_us.get("all").map_or(0.0, |all| all.p99)
-}
-
-/// Answered operations of each 100 ms of the measured phase.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Series(Vec<f64>);
-
-impl Series {
-    /// One for each repeat of a run; empty where there is no file.
-    pub(super) fn read(run: &Path) -> Vec<Series> {
-        let repeats = (1..).map(|number| run.join(format!("repeat-{number}")));
-        repeats
-            .take_while(|directory| directory.is_dir())
-            .map(|directory| {
-                let text = std::fs::read_to_string(directory.join("timeseries.csv"));
-                Series::parse(&text.unwrap_or_default())
-            })
-            .collect()
-    }
-
-    fn parse(text: &str) -> Series {
-        let mut lines = text.lines();
-        let column = lines
-            .next()
-            .and_then(|header| header.split(',').position(|name| name == "ok"));
-        let value = |line: &str| line.split(',').nth(column?)?.parse().ok();
-        Series(lines.map(|line| value(line).unwrap_or(0.0)).collect())
-    }
-
-    /// Operations a second from `from` to `to`, seconds; `None` if that is less than a second.
-    fn mean(&self, from: f64, to: f64) -> Option<f64> {
-        let part = self.part(from, to)?;
-        let seconds = part.len() as f64 * BUCKET_S;
-        (seconds >= 0.95).then(|| part.iter().sum::<f64>() / seconds)
-    }
-
-    /// Operations of the second in which there were fewest.
-    fn worst_second(&self, from: f64, to: f64) -> Option<f64> {
-        let second = (1.0 / BUCKET_S) as usize;
-        let part = self.part(from, to)?;
-        part.windows(second)
-            .map(|window| window.iter().sum::<f64>())
-            .reduce(f64::min)
-    }
-
-    fn part(&self, from: f64, to: f64) -> Option<&[f64]> {
-        let at = |seconds: f64| ((seconds / BUCKET_S).round().max(0.0) as usize).min(self.0.len());
-        self.0.get(at(from)..at(to)).filter(|part| !part.is_empty())
-    }
 }
 
 /// The middle one, or the mean of the two in the middle; 0 of nothing.
@@ -418,11 +392,62 @@ mod tests {
         let row = Row::new(&entry, &finished, &[series()], Some(&reference), None);
         assert_eq!(row.kept, Some(0.2));
         assert_eq!(row.kept_worst_second, Some(0.2));
+        assert_eq!(
+            (row.kept_of_before, row.after_of_before),
+            (Some(0.2), Some(1.0))
+        );
         assert_eq!(row.kept_after_10_s, None, "the run is not as long");
         assert_eq!(row.recovered_ms, Some(700.0));
         assert!((reference.spread() - 0.2).abs() < 1e-9);
         let alone = Row::new(&entry, &finished, &[series()], None, None);
         assert_eq!((alone.kept, alone.p99_ratio), (None, None));
+        assert_eq!(alone.kept_of_before, Some(0.2), "of its own");
+    }
+
+    #[test]
+    fn a_run_is_compared_with_itself_only_where_it_has_a_second_without_faults() {
+        let row = |start_s, end_s, duration_s| {
+            let repeat = Repeat {
+                duration_s,
+                faults: vec![FaultFact {
+                    start_s,
+                    end_s,
+                    ..FaultFact::default()
+                }],
+                ..Repeat::default()
+            };
+            let finished = Finished {
+                run: Run {
+                    repeats: vec![repeat],
+                    ..Run::default()
+                },
+                directory: "none".into(),
+            };
+            let entry = Entry {
+                name: "x".to_owned(),
+                loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
+                reference: None,
+                twin: None,
+            };
+            let row = Row::new(&entry, &finished, &[series()], None, None);
+            (row.kept_of_before, row.after_of_before)
+        };
+        assert_eq!(row(1.0, None, 6.0), (Some(0.68), None), "it never ends");
+        assert_eq!(
+            row(0.5, Some(3.0), 6.0),
+            (None, None),
+            "nothing to compare with"
+        );
+        assert_eq!(
+            row(1.0, Some(2.0), 6.0),
+            (Some(0.2), Some(1.0)),
+            "a second later"
+        );
+        assert_eq!(
+            row(1.0, Some(2.0), 3.5),
+            (Some(0.2), None),
+            "what comes after the measured phase is no part of it"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The scorecard as text, Markdown and a page that opens from disk.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -27,10 +28,13 @@ const HEADER: [&str; 14] = [
 
 const LEGEND: &str = "kept: throughput while the fault lasts, of the same load without faults in the same session; \
 of honest: of what the same faults leave in the same seconds while nobody lies; \
-of before: of the same run's throughput before the first fault; after: from a second after the last one, of the same; \
+of before: of the same run's throughput before the first fault; after: from a second after the last one, of the same; ~: these two differ by much, so that the harm stays or the machine changed its pace; \
 10 s on: from 10 s after its beginning; worst 1 s: the worst second of it; p99: of the whole run, by that without faults; \
 first: to the first answer to an operation sent after the fault; 95 %: back to that much of the throughput before; \
 views: entered; culprit: convicted by signed proofs; memory: the largest replica.";
+
+/// As many answers after the faults as before them.
+const STEADY: RangeInclusive<f64> = 0.8..=1.25;
 
 /// For a terminal or a pipe.
 pub fn card_text(card: &Card) -> String {
@@ -152,7 +156,7 @@ fn cells(row: &Row) -> [String; 14] {
         verdict.to_owned(),
         share(row.kept),
         share(row.kept_of_honest),
-        share(row.kept_of_before),
+        format!("{}{}", doubtful(row), share(row.kept_of_before)),
         share(row.after_of_before),
         share(row.kept_after_10_s),
         share(row.kept_worst_second),
@@ -168,6 +172,14 @@ fn cells(row: &Row) -> [String; 14] {
         },
         format!("{} MiB", row.memory_bytes >> 20),
     ]
+}
+
+/// A mark before a share of what was before the faults, if what came after them is something else.
+fn doubtful(row: &Row) -> &'static str {
+    match (row.kept_of_before, row.after_of_before) {
+        (Some(_), Some(after)) if !STEADY.contains(&after) => "~",
+        _ => "",
+    }
 }
 
 fn summary(card: &Card) -> String {
@@ -273,6 +285,23 @@ mod tests {
         let mut one = card();
         one.rows.truncate(1);
         assert!(card_text(&one).contains("\n1 scenario: 1 passed"));
+    }
+
+    #[test]
+    fn a_share_of_a_pace_that_did_not_last_is_marked() {
+        let marked = |before, after| {
+            let row = Row {
+                kept_of_before: before,
+                after_of_before: after,
+                ..Row::default()
+            };
+            cells(&row)[4].clone()
+        };
+        assert_eq!(marked(Some(0.9), Some(1.1)), "90 %");
+        assert_eq!(marked(Some(0.9), Some(1.4)), "~90 %");
+        assert_eq!(marked(Some(0.9), Some(0.7)), "~90 %");
+        assert_eq!(marked(Some(0.9), None), "90 %", "it lasts to the end");
+        assert_eq!(marked(None, Some(0.7)), "-");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Disks that fail under real processes: what each replica makes of it, and what the run says.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{local, results};
@@ -64,14 +66,28 @@ fn replicas_stop_or_refuse_and_say_why_and_who_lost_promises_has_no_vote() {
 #[test]
 fn a_replica_that_is_dying_when_its_disk_is_healed_is_started_again() {
     let directory = local::directory();
-    // It takes longer to end than this lasts. A machine may be too slow for it to be struck at all: then it is tried again.
-    let fault = r#"fault=[{ at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "310ms" }]"#;
-    let ended = local::run_until(
-        directory.path(),
-        &local::set(&[fault, "expect.stopped=[4]", "expect.lost_operations=0"]),
-        |_, repeat| repeat["faults"][0]["stopped"].is_string(),
-    );
-    let json = results::assert_passed(&local::latest(directory.path()), &ended);
+    // The shortest time in which it is struck: it takes longer to end than that.
+    let struck = |run: &Path| {
+        let json = results::run_json(run);
+        json["repeats"][0]["faults"][0]["stopped"].is_string()
+    };
+    let mut ended = None;
+    for heal_ms in [310, 320, 340, 380, 460, 620, 940, 1_580, 2_860] {
+        let fault = format!(
+            r#"fault=[{{ at = "300ms", kind = "disk", attack = "fsync-error", target = 4, heal_at = "{heal_ms}ms" }}]"#
+        );
+        let arguments = local::set(&[
+            &fault,
+            "load.duration=4s",
+            "expect.stopped=[4]",
+            "expect.lost_operations=0",
+        ]);
+        ended = Some(local::run_until(directory.path(), &arguments, |_, _| true));
+        if struck(&local::latest(directory.path())) {
+            break;
+        }
+    }
+    let json = results::assert_passed(&local::latest(directory.path()), &ended.unwrap());
     let fault = &json["repeats"][0]["faults"][0];
     assert!(fault["end_s"].is_number(), "it came back: {fault}");
     assert_eq!(

@@ -358,6 +358,25 @@ mod tests {
         Series::parse(&text)
     }
 
+    fn finished(repeats: Vec<Repeat>) -> Finished {
+        Finished {
+            run: Run {
+                repeats,
+                ..Run::default()
+            },
+            directory: "none".into(),
+        }
+    }
+
+    fn entry(reference: Option<usize>, twin: Option<usize>) -> Entry {
+        Entry {
+            name: "x".to_owned(),
+            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
+            reference,
+            twin,
+        }
+    }
+
     #[test]
     fn what_is_kept_is_that_of_the_time_of_the_fault_by_the_reference() {
         let fault = FaultFact {
@@ -371,24 +390,13 @@ mod tests {
             faults: vec![fault],
             ..Repeat::default()
         };
-        let finished = Finished {
-            run: Run {
-                repeats: vec![repeat],
-                ..Run::default()
-            },
-            directory: "none".into(),
-        };
+        let finished = finished(vec![repeat]);
         let reference = Reference {
             throughputs: vec![900.0, 1000.0, 1100.0],
             p99s: vec![1.0],
             ..Reference::default()
         };
-        let entry = Entry {
-            name: "x".to_owned(),
-            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
-            reference: Some(0),
-            twin: None,
-        };
+        let entry = entry(Some(0), None);
         let row = Row::new(&entry, &finished, &[series()], Some(&reference), None);
         assert_eq!(row.kept, Some(0.2));
         assert_eq!(row.kept_worst_second, Some(0.2));
@@ -416,19 +424,8 @@ mod tests {
                 }],
                 ..Repeat::default()
             };
-            let finished = Finished {
-                run: Run {
-                    repeats: vec![repeat],
-                    ..Run::default()
-                },
-                directory: "none".into(),
-            };
-            let entry = Entry {
-                name: "x".to_owned(),
-                loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
-                reference: None,
-                twin: None,
-            };
+            let finished = finished(vec![repeat]);
+            let entry = entry(None, None);
             let row = Row::new(&entry, &finished, &[series()], None, None);
             (row.kept_of_before, row.after_of_before)
         };
@@ -462,13 +459,6 @@ mod tests {
             }],
             ..Repeat::default()
         };
-        let finished = |repeats| Finished {
-            run: Run {
-                repeats,
-                ..Run::default()
-            },
-            directory: "none".into(),
-        };
         let mut card = Card::default();
         // The kill alone leaves 400 and 600 a second, and is over sooner than the lie.
         for (index, meanwhile) in [(0, 40), (1, 90), (0, 60)] {
@@ -479,12 +469,7 @@ mod tests {
             throughputs: vec![1000.0],
             ..Reference::default()
         };
-        let entry = Entry {
-            name: "x".to_owned(),
-            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
-            reference: Some(0),
-            twin: Some(0),
-        };
+        let entry = entry(Some(0), Some(0));
         let run = finished(vec![during(1.0, 3.0)]);
         let row = |twin| Row::new(&entry, &run, &[series()], Some(&reference), twin);
         let with = row(card.twin(0));
@@ -540,27 +525,16 @@ mod tests {
                 .collect();
             repeat
         };
-        let finished = Finished {
-            run: Run {
-                repeats: vec![
-                    repeat(3_000.0, 1, 70, &[2, 0]),
-                    repeat(5_000.0, 4, 50, &[2]),
-                ],
-                ..Run::default()
-            },
-            directory: "none".into(),
-        };
+        let finished = finished(vec![
+            repeat(3_000.0, 1, 70, &[2, 0]),
+            repeat(5_000.0, 4, 50, &[2]),
+        ]);
         let reference = Reference {
             throughputs: vec![1_000.0],
             p99s: vec![1_000.0, 2_000.0, 9_000.0],
             ..Reference::default()
         };
-        let entry = Entry {
-            name: "x".to_owned(),
-            loaded: load(&[Source::Embedded("quickstart")], &[]).unwrap(),
-            reference: Some(0),
-            twin: None,
-        };
+        let entry = entry(Some(0), None);
         let row = Row::new(&entry, &finished, &[], Some(&reference), None);
         assert_eq!(row.p99_ratio, Some(2.0), "4 ms by 2 ms");
         assert_eq!(row.first_answer_ms, Some(90.0));

@@ -93,6 +93,7 @@ fn every_operation_is_answered_although_a_backup_is_killed_in_the_middle() {
     let json = results::assert_passed(&run, &ended);
     let warnings = json["warnings"].to_string();
     assert!(warnings.contains("replica 3 ended"), "{warnings}");
+    assert!(results::replica_ended(&json));
     assert!(ended.stdout.contains("replica 3 ended"), "{}", ended.stdout);
     let checks = &json["repeats"][0]["checks"];
     assert_eq!(checks["exactly_once"]["verdict"], "pass", "{checks}");

@@ -51,17 +51,10 @@ pub(crate) fn assert_passed(run: &Path, ended: &Ended) -> Value {
     json
 }
 
-/// Every end of a replica was planned. ("intended", in what is said of a late load generator, is no end.)
-pub(crate) fn assert_no_replica_ended(json: &Value) {
-    let warnings = json["warnings"].as_array().unwrap().iter();
-    let mut said = warnings.map(|warning| warning.as_str().unwrap());
-    let tells_of_an_end = |said: &str| {
-        said.split_whitespace()
-            .collect::<Vec<_>>()
-            .windows(3)
-            .any(|words| words[0] == "replica" && words[2].starts_with("ended"))
-    };
-    assert!(!said.any(tells_of_an_end), "{}", json["warnings"]);
+/// Whether a warning tells of a replica that ended unasked. ("intended", in what is said of a late load generator, is no end.)
+pub(crate) fn replica_ended(json: &Value) -> bool {
+    let warnings = json["warnings"].to_string();
+    (0..16).any(|id| warnings.contains(&format!("replica {id} ended")))
 }
 
 /// Counters, histograms, time series and history were written by different hands and count the same operations.

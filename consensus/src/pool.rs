@@ -549,10 +549,12 @@ impl Pool {
         self.queued
     }
 
-    /// Is there enough for a full batch?
-    pub fn fills_batch(&self, limits: &Limits) -> bool {
+    /// How many requests the next batch could take, and whether they fill one.
+    pub fn ready_for(&self, limits: &Limits) -> (usize, bool) {
         let (requests, bytes) = self.ready();
-        requests >= limits.batch_requests_max as usize || bytes >= limits.batch_bytes_max as usize
+        let full = requests >= limits.batch_requests_max as usize
+            || bytes >= limits.batch_bytes_max as usize;
+        (requests, full)
     }
 
     /// Since when the oldest queued request (at most) has been waiting.

@@ -111,7 +111,8 @@ pub struct Policy {
     pub commit_mode: CommitMode,
     /// Undecided proposals of a primary at a time.
     pub inflight_max: usize,
-    /// T_batch: how long a request waits for company while proposals are undecided.
+    /// T_batch: how long a request waits for company while proposals are undecided; longer where
+    /// slots wait for processors (docs/protocol.md R7.1).
     pub batch_delay: Duration,
     /// T_status: interval of STATUS, which is the heartbeat and drives retransmission.
     pub status_interval: Duration,

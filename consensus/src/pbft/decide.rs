@@ -326,6 +326,7 @@ impl Pbft {
         slot.decided = Some(certificate);
         if let Some(accepted) = slot.accepted {
             self.order.decided(now, accepted);
+            self.closing.decided(now.since(accepted.at));
         }
         out.push(Action::Report(Report::Decided {
             epoch: self.epoch,

@@ -23,6 +23,7 @@ mod catch_up;
 pub mod census;
 pub mod certificate;
 mod checkpoint;
+mod closing;
 mod decide;
 mod epoch;
 mod evidence;
@@ -70,6 +71,7 @@ use backlog::Backlog;
 use catch_up::{Fetching, PeerState};
 use certificate::{StableCertificate, Statement};
 use checkpoint::Claims;
+use closing::Closing;
 use epoch::Configured;
 use evidence::EvidenceStore;
 use fast_path::CommitPolicy;
@@ -137,6 +139,7 @@ pub struct Pbft {
     patience_of_views: ViewPatience,
     watch: Watch,
     order: OrderWatch,
+    closing: Closing,
     halts_when_proven: bool,
     halted: bool,
 }
@@ -206,6 +209,7 @@ impl Pbft {
             patience_of_views: ViewPatience::default(),
             watch: Watch::default(),
             order: OrderWatch::default(),
+            closing: Closing::default(),
             halts_when_proven: true,
             halted: false,
         }

@@ -6,8 +6,10 @@ use crypto::Kind;
 use crypto::codec::Blob;
 
 use super::admission::FORWARD_MAX;
+use super::closing::Waiting;
 use super::message::{Header, Mode, Prepare, Wire};
 use super::record::Record;
+use super::slot::Slot;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, RequestId, SeqNo, View};
@@ -87,9 +89,8 @@ impl Pbft {
         }
     }
 
-    /// PROPOSE (R7.1): as many batches as the pipeline, the window and the requests allow. A
-    /// batch is closed when it is full, when its oldest request has waited T_batch, or at once
-    /// when nothing is undecided, so an idle cluster adds no delay and a busy one fills batches.
+    /// PROPOSE (R7.1): as many batches as the pipeline, the window and the requests allow. When a
+    /// batch that is not full is closed is said in [`super::closing`].
     pub(super) fn propose(&mut self, now: Instant, out: &mut Outbox<Self>) {
         if !self.is_primary() || self.mode != Mode::Normal || self.fenced || !self.may_promise() {
             return;
@@ -98,22 +99,13 @@ impl Pbft {
             && !self.is_void(self.next)
             && self.pool.wants_batch(now)
         {
-            let undecided = self.undecided_proposals();
-            if undecided >= self.policy.inflight_max {
+            let waiting = self.waiting(now);
+            if waiting.slots >= self.policy.inflight_max {
                 return;
             }
-            let full = self.pool.fills_batch(self.cluster().limits());
-            let waited = self
-                .pool
-                .waiting_since()
-                .map(|since| now.since(since))
-                .unwrap_or_default();
-            if undecided > 0 && !full && waited < self.policy.batch_delay {
-                let after = self.policy.batch_delay.saturating_sub(waited);
-                out.push(Action::SetTimer {
-                    timer: Timer::Batch,
-                    after,
-                });
+            if let Some(after) = self.closing.stays_open(&waiting, self.policy.batch_delay) {
+                let timer = Timer::Batch;
+                out.push(Action::SetTimer { timer, after });
                 return;
             }
             let requests = self.pool.take_batch(now, self.keyring.cluster().limits());
@@ -146,14 +138,34 @@ impl Pbft {
     }
 
     pub(super) fn undecided_proposals(&self) -> usize {
+        self.undecided().count()
+    }
+
+    /// Slots that are proposed and undecided; `None`: nothing of it is here.
+    fn undecided(&self) -> impl Iterator<Item = Option<&Slot>> {
         let first = self.execute_sent.next();
         (first.0..self.next.0)
-            .filter(|seq| {
-                self.window
-                    .get(SeqNo(*seq))
-                    .is_none_or(|slot| slot.decided.is_none())
-            })
-            .count()
+            .map(|seq| self.window.get(SeqNo(seq)))
+            .filter(|slot| slot.is_none_or(|slot| slot.decided.is_none()))
+    }
+
+    fn waiting(&self, now: Instant) -> Waiting {
+        let since = self.pool.waiting_since();
+        let (mut slots, mut requests) = (0, 0);
+        for slot in self.undecided() {
+            slots += 1;
+            requests += slot
+                .and_then(Slot::proposed)
+                .map_or(0, |batch| batch.requests().len());
+        }
+        let (ready, full) = self.pool.ready_for(self.cluster().limits());
+        Waiting {
+            ready,
+            full,
+            waited: since.map(|since| now.since(since)).unwrap_or_default(),
+            slots,
+            requests,
+        }
     }
 
     /// PRE-PREPARE, from anybody (R7.2).

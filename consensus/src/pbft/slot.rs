@@ -66,6 +66,11 @@ impl Slot {
         self.bodies.iter().find(|body| body.digest() == *digest)
     }
 
+    /// The batch of the header of the current view, if both are here.
+    pub(super) fn proposed(&self) -> Option<&Arc<Batch>> {
+        self.body(&self.header?.statement.digest)
+    }
+
     /// Does anything here rest on the batch with this digest?
     pub(super) fn needs_body(&self, digest: &Digest) -> bool {
         let header = self.header.map(|header| header.statement.digest);

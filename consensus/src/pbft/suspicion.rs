@@ -111,6 +111,7 @@ impl Pbft {
         let passed_on =
             self.policy.request_timeout / FORWARD_AFTER_PART + 2 * self.policy.status_interval;
         self.order.begin_view(now, grace, passed_on, n);
+        self.closing.begin_view();
         self.watch.heard = now;
         self.watch.gap = Duration::ZERO;
         self.watch.request = None;

@@ -124,9 +124,7 @@ fn a_primary_restarted_after_a_clean_stop_goes_on_behind_its_last_proposal() {
     before.request([fixture.request(0, 1)]);
     let mut node = restarted(&fixture, &before);
     node.wait(long());
-    node.request([fixture.request(0, 2)]);
-    node.wait(long());
-    let lines = node.fire(consensus::Timer::Batch);
+    let lines = node.request([fixture.request(0, 2)]);
     assert_eq!(lines[0], "proposed s2 (1)");
 }
 

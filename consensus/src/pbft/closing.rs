@@ -1,9 +1,9 @@
 //! When a primary closes a batch that is not full (docs/protocol.md R7.1). Cost and latency depend on it, safety does not.
 //!
 //! ```text
-//!   nothing undecided ────────────────────────────────► now: an idle cluster adds no delay
-//!   as many requests wait as are undecided ───────────► now: each slot is worth the votes of those before it
-//!   its oldest request has waited max(T_batch, line) ─► now: nobody waits for company that does not come
+//!   nothing undecided ───────────────────────────────────────────► at once: an idle cluster adds no delay
+//!   as many requests wait as are undecided ──────────────────────► after T_batch
+//!   fewer: the slot is not worth the votes of those before it ───► after T_batch or line, whichever is longer
 //! ```
 //!
 //! *line* is how much longer than the shortest of the latest slots the median of them took: the time that slots spend waiting
@@ -57,11 +57,15 @@ impl Closing {
 
     /// How much longer the batch stays open, unless something else happens; `None`: it is closed now. `delay`: T_batch.
     pub(super) fn stays_open(&self, waiting: &Waiting, delay: Duration) -> Option<Duration> {
-        let alone = waiting.slots == 0;
-        if alone || waiting.full || waiting.ready >= waiting.requests.max(1) {
+        if waiting.slots == 0 || waiting.full {
             return None;
         }
-        let left = self.line.max(delay).saturating_sub(waiting.waited);
+        let patience = if waiting.ready >= waiting.requests {
+            delay
+        } else {
+            delay.max(self.line)
+        };
+        let left = patience.saturating_sub(waiting.waited);
         (!left.is_zero()).then_some(left)
     }
 }
@@ -93,29 +97,29 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_leaves_at_once_if_nothing_is_undecided_or_it_is_full_or_worth_as_much_as_what_is() {
+    fn a_batch_leaves_at_once_if_nothing_is_undecided_or_it_is_full() {
         let closing = after(&[2, 30, 30]);
         assert_eq!(closing.stays_open(&NINE, DELAY), Some(ms(28)));
-        let now = [
-            Waiting {
-                slots: 0,
-                requests: 0,
-                ..NINE
-            },
-            Waiting { full: true, ..NINE },
-            Waiting { ready: 10, ..NINE },
-        ];
-        for waiting in now {
-            assert_eq!(closing.stays_open(&waiting, DELAY), None, "{waiting:?}");
-        }
-        // One more in flight than there are bodies for: nothing is known of what they hold.
-        let unknown = Waiting {
-            ready: 1,
-            slots: 1,
+        let idle = Waiting {
+            slots: 0,
             requests: 0,
             ..NINE
         };
-        assert_eq!(closing.stays_open(&unknown, DELAY), None);
+        let full = Waiting { full: true, ..NINE };
+        assert_eq!(closing.stays_open(&idle, DELAY), None);
+        assert_eq!(closing.stays_open(&full, DELAY), None);
+    }
+
+    #[test]
+    fn one_that_is_worth_as_much_as_what_is_undecided_waits_for_the_shortest_delay_alone() {
+        let closing = after(&[2, 30, 30]);
+        let worth = Waiting { ready: 10, ..NINE };
+        assert_eq!(closing.stays_open(&worth, DELAY), Some(DELAY));
+        let waited = Waiting {
+            waited: DELAY,
+            ..worth
+        };
+        assert_eq!(closing.stays_open(&waited, DELAY), None);
     }
 
     #[test]

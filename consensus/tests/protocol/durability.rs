@@ -124,7 +124,9 @@ fn a_primary_restarted_after_a_clean_stop_goes_on_behind_its_last_proposal() {
     before.request([fixture.request(0, 1)]);
     let mut node = restarted(&fixture, &before);
     node.wait(long());
-    let lines = node.request([fixture.request(0, 2)]);
+    node.request([fixture.request(0, 2)]);
+    node.wait(long());
+    let lines = node.fire(consensus::Timer::Batch);
     assert_eq!(lines[0], "proposed s2 (1)");
 }
 

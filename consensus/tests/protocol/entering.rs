@@ -304,8 +304,10 @@ fn a_new_primary_goes_on_behind_o_and_its_first_proposals_wait_for_the_view_to_b
         let of = |line: &String| line.contains("PRE-PREPARE") || line.starts_with("proposed");
         lines.into_iter().filter(of).collect()
     };
+    node.request([fixture.request(1, 1)]);
+    node.wait(ms(10));
     assert_eq!(
-        proposed(node.request([fixture.request(1, 1)])),
+        proposed(node.fire(Timer::Batch)),
         ["proposed s4 (1)", "send PRE-PREPARE s4 to all once durable"]
     );
     node.persisted();

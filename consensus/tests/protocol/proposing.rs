@@ -50,43 +50,24 @@ fn an_idle_primary_proposes_at_once_and_its_own_vote_waits_for_the_disk() {
     );
 }
 
-/// Two requests, proposed together.
-fn with_two_undecided(fixture: &Fixture, primary: &mut Node) {
-    let two = (1..=2).map(|number| fixture.request(0, number));
-    assert_eq!(proposed(&primary.request(two)), ["proposed s1 (2)"]);
-}
-
 #[test]
-fn a_request_waits_t_batch_for_company_while_more_are_undecided() {
+fn a_request_waits_t_batch_for_company_while_something_is_undecided() {
     let fixture = Fixture::strong();
     let mut primary = fixture.node(0);
-    with_two_undecided(&fixture, &mut primary);
-    assert_eq!(primary.request([fixture.request(0, 3)]), ["set Batch 1ms"]);
-    primary.wait(std::time::Duration::from_micros(400));
+    primary.request([fixture.request(0, 1)]);
+    assert_eq!(primary.request([fixture.request(0, 2)]), ["set Batch 1ms"]);
+    primary.now = primary.now + std::time::Duration::from_micros(400);
     assert_eq!(
-        primary.fire(Timer::Batch),
+        primary.request([fixture.request(1, 1)]),
         ["set Batch 600µs"],
         "T_batch runs from the oldest request"
     );
     primary.wait(ms(1));
-    assert_eq!(proposed(&primary.fire(Timer::Batch)), ["proposed s2 (1)"]);
+    assert_eq!(proposed(&primary.fire(Timer::Batch)), ["proposed s2 (2)"]);
 }
 
 #[test]
-fn a_batch_that_is_worth_as_much_as_what_is_undecided_waits_no_longer() {
-    let fixture = Fixture::strong();
-    let mut primary = fixture.node(0);
-    with_two_undecided(&fixture, &mut primary);
-    assert_eq!(primary.request([fixture.request(0, 3)]), ["set Batch 1ms"]);
-    let lines = primary.request([fixture.request(1, 1)]);
-    assert_eq!(proposed(&lines), ["proposed s2 (2)"]);
-    // Four are undecided now.
-    let three = (2..=4).map(|number| fixture.request(1, number));
-    assert_eq!(primary.request(three), ["set Batch 1ms"]);
-}
-
-#[test]
-fn where_slots_wait_in_line_a_request_waits_for_company_as_long() {
+fn where_slots_wait_in_line_fewer_than_are_undecided_wait_for_company_as_long() {
     let fixture = Fixture::strong();
     let mut primary = fixture.node(0);
     for (seq, took) in [(1, 2), (2, 30), (3, 30)] {
@@ -97,16 +78,18 @@ fn where_slots_wait_in_line_a_request_waits_for_company_as_long() {
     let two = (4..=5).map(|number| fixture.request(0, number));
     assert_eq!(proposed(&primary.request(two)), ["proposed s4 (2)"]);
     assert_eq!(primary.request([fixture.request(1, 1)]), ["set Batch 28ms"]);
-    primary.wait(ms(28));
-    assert_eq!(proposed(&primary.fire(Timer::Batch)), ["proposed s5 (1)"]);
+    let as_many = primary.request([fixture.request(2, 1)]);
+    assert_eq!(as_many, ["set Batch 1ms"]);
+    primary.wait(ms(1));
+    assert_eq!(proposed(&primary.fire(Timer::Batch)), ["proposed s5 (2)"]);
 }
 
 #[test]
 fn what_waits_is_proposed_at_once_when_the_last_undecided_slot_is_decided() {
     let fixture = Fixture::strong();
     let mut primary = fixture.node(0);
-    with_two_undecided(&fixture, &mut primary);
-    primary.request([fixture.request(0, 3)]);
+    primary.request([fixture.request(0, 1)]);
+    primary.request([fixture.request(0, 2)]);
     let lines = decide(&fixture, &mut primary, 1);
     assert_eq!(proposed(&lines), ["proposed s2 (1)"]);
 }

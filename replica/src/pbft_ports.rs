@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bincode::{Decode, Encode};
 use bytes::Bytes;
-use consensus::pbft::certificate::{StableCertificate, Statement};
+use consensus::pbft::certificate::{Phase, StableCertificate};
 use consensus::pbft::message::Wire;
 use consensus::pbft::record::Record;
-use consensus::{Epoch, Reply, SeqNo, Term, Ticket};
+use consensus::{Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
 
 use crate::driver::core_loop::CoreInbox;
-use crate::driver::ports::{Checkpoint, Describe, Disk, Lane, Milestone, Network, Outgoing, Work};
+use crate::driver::ports::{
+    Ballot, Checkpoint, Describe, Disk, Lane, Milestone, Network, Outgoing, Work,
+};
 use crate::storage::{
     Basis, Change, Durable, Encodable, Group, StateDelta, Storage, StoredRecord, Writer,
     WriterStats, WriterStopped,
@@ -275,16 +277,19 @@ impl Describe<Wire> for QuicNetwork {
         }
     }
 
-    fn prepare(wire: &Wire) -> Option<(Epoch, Statement)> {
-        match wire {
-            Wire::Prepare(vote) => Some((vote.epoch, vote.statement)),
-            _ => None,
-        }
+    fn ballot(wire: &Wire) -> Option<Ballot> {
+        let (epoch, phase, on) = match wire {
+            Wire::Prepare(vote) => (vote.epoch, Phase::Prepare, vote.statement),
+            Wire::Commit(vote) => (vote.epoch, Phase::Commit, vote.statement),
+            _ => return None,
+        };
+        Some(Ballot { epoch, phase, on })
     }
 
     fn work(wire: &Wire) -> Work {
         match (wire, Self::lane(wire)) {
             (Wire::Forward(_), _) => Work::Requests,
+            (Wire::ViewChange(_), _) => Work::Reports,
             (_, Lane::Bulk) => Work::Bulk,
             _ => Work::Votes,
         }
@@ -295,7 +300,25 @@ impl Describe<Wire> for QuicNetwork {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use consensus::pbft::message::SignedViewChange;
     use consensus::session::SessionTable;
+    use crypto::codec::Blob;
+
+    #[test]
+    fn a_peers_view_changes_wait_apart_from_its_new_views_and_votes() {
+        let report = SignedViewChange {
+            bytes: Blob(Bytes::new()),
+            signature: crypto::Signature([0; 64]),
+        };
+        let work = [
+            (Wire::ViewChange(report), Work::Reports),
+            (Wire::Forward(Vec::new()), Work::Requests),
+            (Wire::FetchDecisions(SeqNo(1), SeqNo(2)), Work::Votes),
+        ];
+        for (wire, wanted) in work {
+            assert_eq!(QuicNetwork::work(&wire), wanted, "{}", wire.name());
+        }
+    }
 
     #[test]
     fn every_kind_of_message_is_counted_under_its_own_name() {

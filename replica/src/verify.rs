@@ -12,7 +12,9 @@
 //!   reads     the same once more       ──► one batch ─┘
 //! ```
 
+mod gathering;
 mod lanes;
+mod newest;
 mod peers;
 
 use std::sync::Arc;
@@ -20,13 +22,14 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
+use consensus::pbft::certificate::Phase;
 use consensus::protocol::admit_counting;
 use consensus::{ClientId, Keyring, Limits, Misbehaviour, Read, ReplicaId, Request, RequestId};
 use crypto::{Check, Verified};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::driver::core_loop::CoreInbox;
-use crate::driver::ports::{Describe, Milestone};
+use crate::driver::ports::{Ballot, Describe, Milestone};
 use crate::evidence::{Testify, Witness};
 use crate::inbox::{Backlog, Closed, Inbox};
 use crate::observer::Observer;
@@ -131,6 +134,7 @@ where
                 core: Arc::clone(core),
                 observer: Arc::clone(observer),
                 witness: witness.clone(),
+                alone: count == 1,
             };
             let inbox = Arc::clone(inbox);
             std::thread::Builder::new()
@@ -149,6 +153,8 @@ struct Worker<M> {
     observer: Arc<Observer>,
     /// Remembers what the peers have signed.
     witness: Option<Arc<Witness>>,
+    /// There is no other worker.
+    alone: bool,
 }
 
 impl<M> Worker<M> {
@@ -160,15 +166,16 @@ impl<M> Worker<M> {
         // What is beyond a round's share, while more urgent things may have come in.
         let begun = Instant::now();
         let (mut requests, mut reads) = (Lanes::new(begun), Lanes::new(begun));
-        let mut from_peers = PeerQueues::default();
+        let quorums = self.keyring.cluster().quorums();
+        let mut from_peers = match self.alone {
+            true => PeerQueues::that_gather(quorums),
+            // Votes for one slot come to several workers, and none of them sees them gather.
+            false => PeerQueues::default(),
+        };
         loop {
             let now = Instant::now();
-            let due = [requests.due(now), reads.due(now)];
-            let until = match from_peers.is_empty() {
-                true => due.into_iter().flatten().min(),
-                false => Some(now),
-            };
-            let backlog = inbox.take(until)?;
+            let due = [requests.due(now), reads.due(now), from_peers.due(now)];
+            let backlog = inbox.take(due.into_iter().flatten().min())?;
             for arrived in backlog.clients {
                 requests.push(arrived);
             }
@@ -178,6 +185,9 @@ impl<M> Worker<M> {
             for arrived in backlog.peers {
                 self.decode::<P, D>(arrived, &mut from_peers);
             }
+            let settled = |ballot: &Ballot| self.is_settled(ballot);
+            let left_over = from_peers.wait_no_longer(Instant::now(), settled);
+            self.observer.counters.surplus_votes.add(left_over as u64);
             self.peers::<P>(&mut from_peers)?;
             let round = requests.next_round(Instant::now());
             let good: Vec<Verified<Request>> = self.clients(round, &mut requests);
@@ -198,8 +208,17 @@ impl<M> Worker<M> {
     where
         P: Testify<Message = M>,
     {
-        for round in [PeerQueues::votes, PeerQueues::bulk, PeerQueues::forwarded] {
-            self.admit::<P>(round(queues))?;
+        type Kind<W> = fn(&mut PeerQueues<W>) -> peers::Round<W>;
+        let kinds: [Kind<P::Wire>; 4] = [
+            PeerQueues::votes,
+            |queues| queues.reports(Instant::now()),
+            PeerQueues::bulk,
+            PeerQueues::forwarded,
+        ];
+        for round in kinds {
+            if !self.admit::<P>(round(queues))? {
+                queues.beware(Instant::now());
+            }
             // The rest of what somebody has sent who was found out by this round is not worth a look.
             queues.forget_if(|peer| self.observer.cut_off(peer));
         }
@@ -221,7 +240,7 @@ impl<M> Worker<M> {
             return;
         }
         let permit = Arc::new(permit);
-        let horizon = self.observer.horizon();
+        let (now, horizon) = (Instant::now(), self.observer.horizon());
         for frame in frames {
             match crypto::decode::<P::Wire>(&frame) {
                 Ok(wire) => {
@@ -235,12 +254,16 @@ impl<M> Worker<M> {
                         self.observer.counters.beyond_horizon.add(1);
                         continue;
                     }
-                    let vote = D::prepare(&wire);
-                    if vote.is_some_and(|(epoch, on)| self.observer.settled.has(epoch, &on)) {
-                        self.observer.counters.surplus_votes.add(1);
-                        continue;
+                    match D::ballot(&wire) {
+                        Some(ballot) if self.is_settled(&ballot) => {
+                            self.observer.counters.surplus_votes.add(1);
+                        }
+                        Some(ballot) => queues.push_vote(now, ballot, from, wire, &permit),
+                        None => {
+                            let replaced = queues.push(D::work(&wire), from, wire, &permit);
+                            self.observer.counters.superseded.add(u64::from(replaced));
+                        }
                     }
-                    queues.push(D::work(&wire), from, wire, &permit);
                 }
                 Err(error) => {
                     self.observer
@@ -250,19 +273,26 @@ impl<M> Worker<M> {
         }
     }
 
-    /// Verifies a round of one kind of work.
-    fn admit<P>(&self, round: peers::Round<P::Wire>) -> Result<(), Closed>
+    /// A vote for this is left over.
+    fn is_settled(&self, ballot: &Ballot) -> bool {
+        let Ballot { epoch, phase, on } = ballot;
+        *phase == Phase::Prepare && self.observer.settled.has(*epoch, on)
+    }
+
+    /// Verifies a round of one kind of work; whether all of it was good.
+    fn admit<P>(&self, round: peers::Round<P::Wire>) -> Result<bool, Closed>
     where
         P: Testify<Message = M>,
     {
         let peers::Round { wires, permits } = round;
         if wires.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         self.observer
             .counters
             .verify_batches
             .record(wires.len() as u64);
+        let asked = wires.len();
         let mut admitted = Vec::with_capacity(wires.len());
         let count = |from, verdicts: &[bool]| self.observer.checked(from, verdicts);
         for (from, verdict) in admit_counting::<P>(&self.keyring, wires, count) {
@@ -280,6 +310,7 @@ impl<M> Worker<M> {
             }
             witness.see(&testimonies);
         }
+        let all_good = admitted.len() == asked;
         let put = self.core.put_with_room(|burst| {
             if burst.messages.is_empty() {
                 burst.messages = admitted;
@@ -289,7 +320,7 @@ impl<M> Worker<M> {
         });
         // They go back only now: what waits for room in the core still counts.
         drop(permits);
-        put
+        put.map(|()| all_good)
     }
 
     fn clients<T: Asked>(&self, round: Round, lanes: &mut Lanes) -> Vec<Verified<T>> {

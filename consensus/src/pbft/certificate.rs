@@ -52,7 +52,7 @@ impl Statement {
 }
 
 /// Which votes a certificate is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Phase {
     /// PREPAREs: q of them are a prepared certificate, q_F a decision.
     Prepare,

@@ -270,6 +270,13 @@ fn trouble(metrics: &mut Metrics<'_>, status: &ReplicaStatus) -> fmt::Result {
             ),
             status.queues.surplus_votes,
         ),
+        (
+            (
+                "quintet_superseded_view_changes",
+                "VIEW-CHANGEs not verified, because the same peer had sent a newer one",
+            ),
+            status.queues.superseded,
+        ),
     ] {
         count(metrics, about, total)?;
     }

@@ -2,7 +2,7 @@
 //! transport threads, tests plug in lists.
 
 use bytes::Bytes;
-use consensus::pbft::certificate::Statement;
+use consensus::pbft::certificate::{Phase, Statement};
 use consensus::session::SessionTable;
 use consensus::{Destination, Epoch, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
@@ -86,8 +86,8 @@ pub trait Describe<W> {
     fn milestone(_wire: &W) -> Option<Milestone<'_>> {
         None
     }
-    /// What a PREPARE votes for.
-    fn prepare(_wire: &W) -> Option<(Epoch, Statement)> {
+    /// What a PREPARE or a COMMIT votes for.
+    fn ballot(_wire: &W) -> Option<Ballot> {
         None
     }
     /// Which budget pays for verifying it.
@@ -97,6 +97,17 @@ pub trait Describe<W> {
             _ => Work::Votes,
         }
     }
+}
+
+/// What a vote is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ballot {
+    /// The configuration.
+    pub epoch: Epoch,
+    /// A PREPARE or a COMMIT.
+    pub phase: Phase,
+    /// View, slot and batch.
+    pub on: Statement,
 }
 
 /// A step in a slot's life.
@@ -116,8 +127,10 @@ pub enum Milestone<'w> {
 pub enum Work {
     /// Proposals, votes, and whatever else is small and urgent.
     Votes,
-    /// View changes, decisions, state: few messages, but each may cost as much as a thousand votes.
+    /// New views, decisions, state: few messages, but each may cost as much as a thousand votes.
     Bulk,
+    /// VIEW-CHANGEs, of which a peer's newest takes the place of its earlier ones.
+    Reports,
     /// Clients' requests that a peer passes on.
     Requests,
 }

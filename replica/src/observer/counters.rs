@@ -183,6 +183,8 @@ pub struct Counters {
     pub beyond_horizon: Counter,
     /// PREPAREs dropped before they were verified: others had decided the slot.
     pub surplus_votes: Counter,
+    /// VIEW-CHANGEs dropped before they were verified: the same peer had sent a newer one.
+    pub superseded: Counter,
     /// Requests answered with "busy" by the protocol.
     pub busy: Counter,
     /// Requests answered with "busy" before their signature was looked at.

@@ -448,6 +448,7 @@ impl Observer {
                 outbound_high_bytes: counters.outbound_high.value(),
                 beyond_horizon: counters.beyond_horizon.total(),
                 surplus_votes: counters.surplus_votes.total(),
+                superseded: counters.superseded.total(),
             },
             verify_batches: counters.verify_batches.summary(),
             storage: (self.storage)(),

@@ -286,6 +286,9 @@ pub struct QueueStatus {
     /// PREPAREs that were not verified, because those of others had decided the slot.
     #[serde(default)]
     pub surplus_votes: u64,
+    /// VIEW-CHANGEs that were not verified, because the same peer had sent a newer one.
+    #[serde(default)]
+    pub superseded: u64,
 }
 
 /// Durable storage since the start.

@@ -9,11 +9,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
-use consensus::ReplicaId;
+use consensus::{Quorums, ReplicaId};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::driver::ports::Work;
+use super::gathering::Gathering;
+use super::newest::Newest;
+use crate::driver::ports::{Ballot, Work};
 
 /// Votes of one peer in one round: several for each slot of the window (docs/protocol.md R15).
 pub const ROUND_VOTES_EACH_MAX: usize = 256;
@@ -49,15 +52,21 @@ impl<W> Round<W> {
 
 /// The queues of one worker.
 pub(super) struct PeerQueues<W> {
+    /// Not due yet.
+    gathering: Gathering<(W, Permit)>,
     votes: InTurn<W>,
+    reports: Newest<(W, Permit)>,
     bulk: InTurn<W>,
     forwarded: InTurn<W>,
 }
 
 impl<W> Default for PeerQueues<W> {
+    /// In which no vote waits for others.
     fn default() -> Self {
         PeerQueues {
+            gathering: Gathering::default(),
             votes: InTurn::default(),
+            reports: Newest::default(),
             bulk: InTurn::default(),
             forwarded: InTurn::default(),
         }
@@ -65,17 +74,78 @@ impl<W> Default for PeerQueues<W> {
 }
 
 impl<W> PeerQueues<W> {
+    /// In which votes wait for others that could complete one of these quorums with them.
+    pub(super) fn that_gather(quorums: &Quorums) -> Self {
+        PeerQueues {
+            gathering: Gathering::of(quorums),
+            ..PeerQueues::default()
+        }
+    }
+
+    /// Takes in a vote, which is verified together with others.
+    pub(super) fn push_vote(
+        &mut self,
+        now: Instant,
+        ballot: Ballot,
+        from: ReplicaId,
+        wire: W,
+        permit: &Permit,
+    ) {
+        let item = (wire, Arc::clone(permit));
+        for (from, item) in self.gathering.push(now, ballot, from, item) {
+            self.votes.push(from, item);
+        }
+    }
+
+    /// Votes that have waited long enough are to be verified, except those that are left over; returns how many are.
+    pub(super) fn wait_no_longer(
+        &mut self,
+        now: Instant,
+        is_left_over: impl Fn(&Ballot) -> bool,
+    ) -> usize {
+        let mut left_over = 0;
+        for (ballot, votes) in self.gathering.overdue(now) {
+            if is_left_over(&ballot) {
+                left_over += votes.len();
+                continue;
+            }
+            for (from, item) in votes {
+                self.votes.push(from, item);
+            }
+        }
+        left_over
+    }
+
+    /// A vote was bad: nothing waits for its like.
+    pub(super) fn beware(&mut self, now: Instant) {
+        self.gathering.beware(now);
+    }
+
+    /// When there is something to verify; `None`: nothing has come.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        if !self.is_empty() {
+            return Some(now);
+        }
+        let due = [self.gathering.due(), self.reports.due(now)];
+        due.into_iter().flatten().min()
+    }
+
+    /// Nothing is to be verified now.
     pub(super) fn is_empty(&self) -> bool {
         self.votes.is_empty() && self.bulk.is_empty() && self.forwarded.is_empty()
     }
 
-    pub(super) fn push(&mut self, work: Work, from: ReplicaId, wire: W, permit: &Permit) {
+    /// Takes in a message; says whether it took the place of another one.
+    pub(super) fn push(&mut self, work: Work, from: ReplicaId, wire: W, permit: &Permit) -> bool {
         let item = (wire, Arc::clone(permit));
-        match work {
-            Work::Votes => self.votes.push(from, item),
-            Work::Bulk => self.bulk.push(from, item),
-            Work::Requests => self.forwarded.push(from, item),
-        }
+        let queue = match work {
+            Work::Reports => return self.reports.push(from, item),
+            Work::Votes => &mut self.votes,
+            Work::Bulk => &mut self.bulk,
+            Work::Requests => &mut self.forwarded,
+        };
+        queue.push(from, item);
+        false
     }
 
     /// A round's share of the votes.
@@ -83,8 +153,19 @@ impl<W> PeerQueues<W> {
         self.votes.take_of_each(ROUND_VOTES_EACH_MAX)
     }
 
+    /// The newest VIEW-CHANGEs that it is time to look at.
+    pub(super) fn reports(&mut self, now: Instant) -> Round<W> {
+        let mut round = Round::default();
+        for (from, item) in self.reports.take(now) {
+            round.add(from, item);
+        }
+        round
+    }
+
     /// Drops all that waits of the peers for which this holds; asks only for those of whom something waits.
     pub(super) fn forget_if(&mut self, holds: impl Fn(ReplicaId) -> bool) {
+        self.gathering.forget_if(&holds);
+        self.reports.forget_if(&holds);
         for queues in [&mut self.votes, &mut self.bulk, &mut self.forwarded] {
             queues.forget_if(&holds);
         }
@@ -229,10 +310,33 @@ mod tests {
     }
 
     #[test]
+    fn of_many_view_changes_of_a_peer_one_waits_and_holds_its_own_budget_alone() {
+        let mut queues = PeerQueues::default();
+        let (first, last) = (Arc::new(None), Arc::new(None));
+        let replaced = (0..50)
+            .filter(|number| queues.push(Work::Reports, ReplicaId(1), *number, &first))
+            .count();
+        assert_eq!(replaced, 49);
+        assert!(queues.push(Work::Reports, ReplicaId(1), 50, &last));
+        assert_eq!(Arc::strong_count(&first), 1, "its budget is free again");
+        let now = Instant::now();
+        assert_eq!(queues.due(now), Some(now));
+        assert_eq!(numbers(queues.reports(now)), [(1, 50)]);
+        queues.push(Work::Reports, ReplicaId(1), 51, &last);
+        assert_eq!(numbers(queues.reports(now)), []);
+        assert!(queues.is_empty(), "there is nothing to do yet");
+        assert!(queues.due(now).is_some_and(|due| due > now));
+        queues.forget_if(|peer| peer == ReplicaId(1));
+        assert_eq!(queues.due(now), None, "it is cut off");
+    }
+
+    #[test]
     fn nothing_is_lost_and_a_peers_order_is_kept() {
         let mut queues = PeerQueues::default();
         let permit = Arc::new(None);
-        (0..20).for_each(|number| queues.push(Work::Bulk, ReplicaId(1), number, &permit));
+        (0..20).for_each(|number| {
+            queues.push(Work::Bulk, ReplicaId(1), number, &permit);
+        });
         let mut seen = Vec::new();
         while !queues.is_empty() {
             seen.extend(numbers(queues.bulk()).into_iter().map(|(_, number)| number));

@@ -13,7 +13,10 @@ use consensus::protocol::Horizon;
 use consensus::report::{Path, Report};
 use consensus::{ByteList, Cluster, Epoch, FastQuorum, Limits, SeqNo, View};
 use crypto::codec::Blob;
-use crypto::{Check, ClusterId, Digest, Ed25519, Scheme, SecretKey, Signature};
+use crypto::{
+    Check, ClusterId, Digest, Ed25519, Kind, Scheme, SecretKey, Sender, Signature, Signer,
+    signing_digest,
+};
 
 use super::*;
 use crate::observer::status::ClientChecks;
@@ -89,6 +92,7 @@ impl Stage {
                 ),
                 core: Arc::default(),
                 witness: None,
+                alone: true,
                 observer: Arc::new(observer.unwrap()),
             },
             scheme,
@@ -223,6 +227,7 @@ fn of_peers(stage: &Stage) -> Worker<Message> {
         keyring: stage.worker.keyring.clone(),
         core: Arc::default(),
         witness: None,
+        alone: true,
         observer: Arc::clone(&stage.worker.observer),
     }
 }
@@ -357,4 +362,111 @@ fn votes_beyond_the_needed_quorum_are_not_verified_but_contradicting_ones_are() 
     assert_eq!(to_verify(&stage, vec![same.clone(), other, later]), 2);
     assert_eq!(to_verify(&stage, vec![same]), 0);
     assert_eq!(observer.counters.surplus_votes.total(), 2);
+}
+
+/// A PREPARE of this replica for slot 1, with its own signature or somebody else's.
+fn vote_of(stage: &Stage, from: u16, good: bool) -> PeerFrames {
+    let unsigned = prepare(1, Digest::default());
+    let body = unsigned.statement.body();
+    let sign = |kind, replica: u16, signer: u16| {
+        let sender = Sender::Replica(replica);
+        let digest = signing_digest(kind, &stage.cluster, 0, sender, &body);
+        key(1 + signer as u8).sign(&digest)
+    };
+    let wire = Wire::Prepare(Prepare {
+        replica: ReplicaId(from),
+        signature: sign(Kind::Prepare, from, if good { from } else { 0 }),
+        header_signature: sign(Kind::PrePrepare, 0, 0),
+        ..unsigned
+    });
+    PeerFrames {
+        from: ReplicaId(from),
+        frames: vec![Bytes::from(crypto::encode(&wire))],
+        permit: None,
+    }
+}
+
+/// Of four replicas, with votes that gather; two of others and one's own decide.
+fn gathering(stage: &Stage) -> PeerQueues<Wire> {
+    PeerQueues::that_gather(stage.worker.keyring.cluster().quorums())
+}
+
+/// Takes in a vote of this replica, and verifies what is to be verified then; how many votes that was.
+fn verified_with(
+    stage: &Stage,
+    worker: &Worker<Message>,
+    queues: &mut PeerQueues<Wire>,
+    vote: PeerFrames,
+) -> u64 {
+    let counted = || {
+        let of = |peer| {
+            stage
+                .worker
+                .observer
+                .peer(ReplicaId(peer))
+                .signatures
+                .checks
+                .total()
+        };
+        (1..4).map(of).sum::<u64>()
+    };
+    let before = counted();
+    worker.decode::<Pbft, QuicNetwork>(vote, queues);
+    assert!(worker.peers::<Pbft>(queues).is_ok());
+    counted() - before
+}
+
+#[test]
+fn votes_are_verified_when_they_could_decide_and_those_left_over_are_not() {
+    let stage = Stage::new();
+    let (worker, mut queues) = (of_peers(&stage), gathering(&stage));
+    let mut take = |from| verified_with(&stage, &worker, &mut queues, vote_of(&stage, from, true));
+    assert_eq!(take(1), 0);
+    let both = take(2);
+    assert!(both >= 2, "{both} signatures of two votes");
+    assert_eq!(
+        stage.scheme.single.load(Ordering::Relaxed),
+        0,
+        "in one batch"
+    );
+    assert_eq!(take(3), 0);
+    assert_eq!(stage.worker.observer.status().peers.len(), 3);
+    let settled = |ballot: &Ballot| worker.is_settled(ballot);
+    let due = queues.due(Instant::now()).unwrap();
+    stage.worker.observer.report(&Report::Decided {
+        epoch: Epoch(0),
+        seq: SeqNo(1),
+        view: View(0),
+        digest: Digest::default(),
+        path: Path::Fast,
+    });
+    assert_eq!(queues.wait_no_longer(due, settled), 1);
+    assert!(queues.is_empty() && queues.due(due).is_none());
+}
+
+#[test]
+fn a_vote_that_nothing_came_of_is_verified_after_all() {
+    let stage = Stage::new();
+    let (worker, mut queues) = (of_peers(&stage), gathering(&stage));
+    assert_eq!(
+        verified_with(&stage, &worker, &mut queues, vote_of(&stage, 1, true)),
+        0
+    );
+    let due = queues.due(Instant::now()).unwrap();
+    assert_eq!(
+        queues.wait_no_longer(due, |ballot| worker.is_settled(ballot)),
+        0
+    );
+    assert_eq!(queues.votes().wires.len(), 1);
+}
+
+#[test]
+fn a_bad_vote_is_no_company_for_long() {
+    let stage = Stage::new();
+    let (worker, mut queues) = (of_peers(&stage), gathering(&stage));
+    let mut take =
+        |from, good| verified_with(&stage, &worker, &mut queues, vote_of(&stage, from, good));
+    assert_eq!(take(1, false), 0);
+    assert!(take(2, true) >= 2);
+    assert!(take(3, true) >= 1, "it does not wait for more of the kind");
 }

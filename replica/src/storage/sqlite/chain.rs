@@ -22,6 +22,8 @@ pub(super) struct Contents {
     pub(super) promises: BTreeMap<u8, Digest>,
     /// The last position given to a record.
     pub(super) position: u64,
+    /// Rows that may be deleted from the front, if they are useless.
+    pub(super) deletable: u64,
 }
 
 /// Where the chain starts, and what it does not cover.
@@ -74,6 +76,7 @@ impl Contents {
             rows_cost: 0,
             current_cost: 0,
             promises: BTreeMap::new(),
+            deletable: 0,
         }
     }
 
@@ -103,27 +106,28 @@ impl Contents {
         }
     }
 
+    /// The front row, if it is needed no more.
+    pub(super) fn useless(&self) -> Option<&Row> {
+        let front = self.rows.front();
+        front.filter(|row| self.current.get(&(row.seq, row.kind)) != Some(&row.row))
+    }
+
     /// Takes the front row off if it is needed no more.
     pub(super) fn pop_useless(&mut self) -> bool {
-        let useless = |row: &mut Row| self.current.get(&(row.seq, row.kind)) != Some(&row.row);
-        let Some(row) = self.rows.pop_front_if(useless) else {
-            return false;
-        };
-        self.drop_front(&row);
-        true
-    }
-
-    /// Takes the front row off, whose record is then at the end of the chain again.
-    pub(super) fn pop_moved(&mut self) {
-        if let Some(row) = self.rows.pop_front() {
-            self.drop_front(&row);
+        let useless = self.useless().is_some();
+        if useless {
+            self.pop_front();
         }
+        useless
     }
 
-    fn drop_front(&mut self, row: &Row) {
-        self.rows_cost -= row.cost;
-        self.base.row = row.row;
-        self.base.chain = row.chain;
+    /// Takes the front row off: it is useless, or its record is at the end of the chain again.
+    pub(super) fn pop_front(&mut self) {
+        if let Some(row) = self.rows.pop_front() {
+            self.rows_cost -= row.cost;
+            self.base.row = row.row;
+            self.base.chain = row.chain;
+        }
     }
 
     /// Whether superseded rows take so much that it is worth moving current ones to get at them.

@@ -6,7 +6,7 @@
 //! Truncation notes the sequence number in `base`, and from then on the records up to it are not shown.
 //! Their rows go a few with each commit, from the front only, and the start of the chain (also in
 //! `base`) moves along in the same transaction. So the cost is that of the rows removed, and no
-//! commit bears much of it. Sequence numbers are not quite ascending in the log: deleting stops at the
+//! commit bears much of it. Small rows wait until there are some pages of them: one that goes alone costs three pages. Sequence numbers are not quite ascending in the log: deleting stops at the
 //! first row that is still needed.
 //!
 //! While no checkpoint becomes stable nothing is truncated, but every view may vote anew in every slot
@@ -45,6 +45,11 @@ const INSERT_ROW: &str =
 const DELETED_PER_APPENDED: u64 = 2;
 /// And at least this many.
 const DELETED_MIN: u64 = 4;
+/// So many are deleted at once if they are small, and in the commits before none: to delete one row is to write three pages, and
+/// to delete its neighbours is to write the same ones.
+const DELETED_TOGETHER: u64 = 64;
+/// Rows that take so much together are not small.
+const DELETED_TOGETHER_BYTES: u64 = 64 << 10;
 /// A commit moves records of about as many bytes as this times what it appends, or of these bytes.
 const MOVED_PER_APPENDED: u64 = 4;
 const MOVED_BYTES: u64 = 64 << 10;
@@ -215,21 +220,32 @@ impl Contents {
     ) -> rusqlite::Result<bool> {
         let before = self.base.row;
         let mut movable = (bytes * MOVED_PER_APPENDED).max(MOVED_BYTES);
-        for _ in 0..DELETED_MIN + DELETED_PER_APPENDED * appended {
-            if self.pop_useless() {
-                continue;
-            }
-            let Some(front) = self.rows.front() else {
+        let from_before = self.deletable;
+        self.deletable += DELETED_MIN + DELETED_PER_APPENDED * appended;
+        if self.may_delete_later() {
+            return Ok(false);
+        }
+        let mut deleted = 0;
+        for left in (1..=std::mem::take(&mut self.deletable)).rev() {
+            let Some((row, cost)) = self.rows.front().map(|front| (front.row, front.cost)) else {
                 break;
             };
+            if left <= from_before && deleted + cost > DELETED_TOGETHER_BYTES {
+                self.deletable = left;
+                break;
+            }
+            if self.pop_useless() {
+                deleted += cost;
+                continue;
+            }
             if !self.is_loose() || movable == 0 {
                 break;
             }
-            movable = movable.saturating_sub(front.cost);
-            let record = read_row(db, front.row)?;
+            movable = movable.saturating_sub(cost);
+            let record = read_row(db, row)?;
             self.position += 1;
             self.append(insert, &record)?;
-            self.pop_moved();
+            self.pop_front();
         }
         if self.base.row == before {
             return Ok(false);
@@ -238,6 +254,12 @@ impl Contents {
         db.prepare_cached("DELETE FROM log WHERE id <= ?1")?
             .execute([last])?;
         Ok(true)
+    }
+
+    /// Rows at the front are few and small enough to wait until there are more of them to delete.
+    fn may_delete_later(&self) -> bool {
+        let small = |row: &Row| self.deletable * row.cost < DELETED_TOGETHER_BYTES;
+        self.deletable < DELETED_TOGETHER && !self.is_loose() && self.useless().is_some_and(small)
     }
 
     fn write_base(&self, db: &Connection) -> rusqlite::Result<()> {
@@ -268,4 +290,76 @@ fn read_row(db: &Connection, row: u64) -> rusqlite::Result<StoredRecord> {
             bytes: Bytes::from(found.get::<_, Vec<u8>>(2)?),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::chain::Base;
+    use super::*;
+
+    /// A chain of 200 rows with `bytes` bytes each, of which the first 150 are discarded.
+    fn discarded(bytes: usize) -> (Connection, Contents) {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE log (id INTEGER PRIMARY KEY, seq, kind, bytes, chain)")
+            .unwrap();
+        let mut contents = Contents::empty(Base::genesis(&Identity {
+            cluster: [7; 32],
+            replica: 0,
+        }));
+        for seq in 1..=200 {
+            append(&db, &mut contents, seq, bytes);
+        }
+        contents.discard(150);
+        (db, contents)
+    }
+
+    fn append(db: &Connection, contents: &mut Contents, seq: u64, bytes: usize) {
+        let record = StoredRecord {
+            seq,
+            kind: 1,
+            bytes: vec![0; bytes].into(),
+        };
+        contents.position += 1;
+        let mut insert = db.prepare_cached(INSERT_ROW).unwrap();
+        contents.append(&mut insert, &record).unwrap();
+    }
+
+    /// Rows that each of these commits of one record deleted.
+    fn deleted(bytes: usize, commits: u64) -> Vec<usize> {
+        let (db, mut contents) = discarded(bytes);
+        let commit = |at| {
+            let before = contents.rows.len();
+            append(&db, &mut contents, 201 + at, bytes);
+            let mut insert = db.prepare_cached(INSERT_ROW).unwrap();
+            contents.reclaim(&db, &mut insert, 1, bytes as u64).unwrap();
+            before + 1 - contents.rows.len()
+        };
+        let deleted = (0..commits).map(commit).collect();
+        let rows = db.query_row("SELECT count(*) FROM log", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap(), contents.rows.len() as i64);
+        deleted
+    }
+
+    #[test]
+    fn small_rows_are_deleted_many_at_a_time_and_as_fast_as_before() {
+        let deleted = deleted(300, 27);
+        let commits_that_delete = deleted.iter().filter(|count| **count > 0).count();
+        assert_eq!(deleted.iter().sum::<usize>(), 132, "{deleted:?}");
+        assert_eq!(commits_that_delete, 2, "{deleted:?}");
+    }
+
+    #[test]
+    fn large_rows_are_deleted_a_few_with_each_commit() {
+        let deleted = deleted(20_000, 20);
+        assert!(deleted.iter().all(|count| *count == 6), "{deleted:?}");
+    }
+
+    #[test]
+    fn rows_in_between_are_deleted_a_few_more_at_a_time_and_never_very_many_bytes() {
+        let deleted = deleted(5_000, 20);
+        let most = deleted.iter().max().unwrap();
+        assert!((7..=13).contains(most), "{deleted:?}");
+        assert!(deleted.iter().sum::<usize>() >= 100, "{deleted:?}");
+    }
 }

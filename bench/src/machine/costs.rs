@@ -24,7 +24,7 @@ pub struct Costs {
 pub enum Effort {
     /// A few seconds: somebody asked for nothing else.
     Thorough,
-    /// About a quarter of a second: before each repeat of a run.
+    /// About a quarter of a second: before and after each repeat of a run.
     Brief,
 }
 

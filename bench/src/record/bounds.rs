@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How far a repeat is from what the machine allows. The costs were measured just before it (docs/performance.md).
+/// How far a repeat is from what the machine allows. The costs are the mean of what was measured just before and just after it
+/// (docs/performance.md).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bounds {
@@ -17,6 +18,10 @@ pub struct Bounds {
     /// That as a share of the median latency; `None` without a bound or without latencies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hop_bound_share: Option<f64>,
+    /// What a signed request cost after the repeat, by what it cost before: above 1, the machine became slower. `None` in runs of versions
+    /// that measured before alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace_change: Option<f64>,
     /// What was measured for it; `None` in runs of versions that did not keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub costs: Option<MeasuredCosts>,
@@ -49,4 +54,34 @@ pub struct MeasuredCosts {
     /// 200 bytes to another endpoint on loopback and back, median.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quic_round_trip_us: Option<f64>,
+}
+
+impl MeasuredCosts {
+    /// Signing a request once and verifying it at each of `n` replicas, in batches.
+    #[must_use]
+    pub fn request_us(&self, n: u32) -> f64 {
+        self.sign_us + f64::from(n) * self.verify_batched_us
+    }
+
+    /// Half of each; what only one of them knows is taken from that.
+    #[must_use]
+    pub fn mean(&self, other: &MeasuredCosts) -> MeasuredCosts {
+        let maybe = |of: fn(&MeasuredCosts) -> Option<f64>| match (of(self), of(other)) {
+            (Some(a), Some(b)) => Some(f64::midpoint(a, b)),
+            (a, b) => a.or(b),
+        };
+        let mean = |of: fn(&MeasuredCosts) -> f64| f64::midpoint(of(self), of(other));
+        MeasuredCosts {
+            cores: mean(|costs| costs.cores),
+            sign_us: mean(|costs| costs.sign_us),
+            verify_us: mean(|costs| costs.verify_us),
+            verify_batched_64_us: mean(|costs| costs.verify_batched_64_us),
+            verify_batched_us: mean(|costs| costs.verify_batched_us),
+            hash_128_us: mean(|costs| costs.hash_128_us),
+            hash_bytes_s: mean(|costs| costs.hash_bytes_s),
+            fsync_4k_us: maybe(|costs| costs.fsync_4k_us),
+            fsync_64k_us: maybe(|costs| costs.fsync_64k_us),
+            quic_round_trip_us: maybe(|costs| costs.quic_round_trip_us),
+        }
+    }
 }

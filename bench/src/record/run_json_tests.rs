@@ -17,6 +17,7 @@ fn the_document_has_every_field_of_the_contract() {
         bounds: Bounds {
             hop_bound_ms: Some(0.5),
             hop_bound_share: Some(0.5),
+            pace_change: Some(1.0),
             costs: Some(MeasuredCosts {
                 fsync_4k_us: Some(1.0),
                 fsync_64k_us: Some(1.0),
@@ -52,7 +53,7 @@ fn the_document_has_every_field_of_the_contract() {
         repeats/0/faults/0/first_commit_ms repeats/0/faults/0/recovered_95_ms
         repeats/0/evidence/0/culprit repeats/0/evidence/0/kind repeats/0/evidence/0/file
         repeats/0/bounds/signature_bound_ops_s repeats/0/bounds/signature_bound_share
-        repeats/0/bounds/hop_bound_ms repeats/0/bounds/hop_bound_share repeats/0/bounds/costs/cores
+        repeats/0/bounds/hop_bound_ms repeats/0/bounds/hop_bound_share repeats/0/bounds/pace_change repeats/0/bounds/costs/cores
         repeats/0/bounds/costs/sign_us repeats/0/bounds/costs/verify_us repeats/0/bounds/costs/verify_batched_64_us
         repeats/0/bounds/costs/verify_batched_us repeats/0/bounds/costs/hash_128_us repeats/0/bounds/costs/hash_bytes_s
         repeats/0/bounds/costs/fsync_4k_us repeats/0/bounds/costs/fsync_64k_us repeats/0/bounds/costs/quic_round_trip_us

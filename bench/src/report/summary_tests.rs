@@ -74,6 +74,7 @@ fn run() -> Run {
             signature_bound_share: 0.25,
             hop_bound_ms: Some(0.42),
             hop_bound_share: Some(0.35),
+            pace_change: None,
             costs: None,
         },
         resources: Resources {

@@ -83,6 +83,9 @@ impl Running<'_> {
             let complaints = local.stop();
             self.warnings.extend(complaints);
         }
+        let local = matches!(self.target, Target::Local(_));
+        self.yardstick
+            .measure_again(&self.directory.path(), self.scenario, local);
         let attacks = measured
             .injected
             .iter()
@@ -144,7 +147,7 @@ impl Running<'_> {
         self.warnings
             .extend(repeat.network.as_ref().and_then(Network::doubt));
         repeat.bounds = self.yardstick.bounds(self.scenario, &repeat);
-        self.warnings.extend(self.yardstick.doubts());
+        self.warnings.extend(self.yardstick.doubts(self.scenario));
         self.doubt(&repeat, measured.generator_share);
 
         let since_measured = self.clock.now_ns().saturating_sub(self.measured_ns);

@@ -1,9 +1,13 @@
-//! What this machine would allow: the yardsticks beside throughput and latency, measured right before the repeat.
+//! What this machine would allow: the yardsticks beside throughput and latency, measured right before the repeat and right after it.
 //!
 //! Every signed request is signed once and verified at every replica; the best case verifies in
 //! large batches. On c cores: c / (sign + n × verify) requests a second, times the operations that
 //! share a signature. The least latency is that of `machine::HopPath`.
+//!
+//! A machine that others use, too, changes its pace within seconds. A repeat is therefore judged by the mean of what was measured at its
+//! two ends, and where these differ by much, its warnings say so.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use consensus::Quorums;
@@ -11,34 +15,52 @@ use consensus::Quorums;
 use crate::cluster;
 use crate::machine::{Costs, Effort, HopPath, SyncLatency, cores};
 use crate::record::{Bounds, MeasuredCosts, Repeat};
+use crate::report::units;
 use crate::scenario::schema::{Durability, Engine, ReadMode, Scenario};
 
-/// What was measured before a repeat.
+/// The cost of a signed request after the repeat, by that before it, beyond which (or beyond whose inverse) the repeat is doubted.
+const PACE_CHANGE_MAX: f64 = 1.5;
+
+/// What was measured before a repeat, and after it.
 pub(super) struct Yardstick {
-    costs: Costs,
+    before: Measured,
+    after: Option<Measured>,
+}
+
+/// At one moment.
+#[derive(Clone)]
+struct Measured {
+    costs: MeasuredCosts,
     hop_bound_ms: Option<f64>,
+    /// Why what is missing is not known.
+    missing: Vec<String>,
 }
 
 impl Yardstick {
     /// Measures, beside the files of the repeat. If its replicas run on this machine, what follows for the latency is worked out, too.
     pub(super) fn measure(directory: &Path, scenario: &Scenario, local: bool) -> Self {
-        let costs = Costs::measure(directory, Effort::Brief);
-        let path = if local { hop_path(scenario) } else { None };
-        let hop_bound_ms = path.and_then(|path| {
-            let steps = path.costs(&costs).ok()?;
-            Some(path.bound_s(&steps, cores()) * 1e3)
-        });
         Yardstick {
-            costs,
-            hop_bound_ms,
+            before: Measured::now(directory, scenario, local),
+            after: None,
         }
+    }
+
+    /// Measures once more: the repeat is over.
+    pub(super) fn measure_again(&mut self, directory: &Path, scenario: &Scenario, local: bool) {
+        self.after = Some(Measured::now(directory, scenario, local));
     }
 
     /// The bounds of a repeat that these costs imply.
     pub(super) fn bounds(&self, scenario: &Scenario, repeat: &Repeat) -> Bounds {
-        let signatures = &self.costs.signatures;
-        let (n, ops_per_request) = (scenario.cluster.n, scenario.load.ops_per_request);
-        let bound_ops_s = signatures.bound_ops_s(cores(), n, ops_per_request);
+        let after = self.after.as_ref().unwrap_or(&self.before);
+        let mean = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => Some(f64::midpoint(a, b)),
+            _ => a.or(b),
+        };
+        let costs = self.before.costs.mean(&after.costs);
+        let hop_bound_ms = mean(self.before.hop_bound_ms, after.hop_bound_ms);
+        let operations = f64::from(scenario.load.ops_per_request);
+        let bound_ops_s = costs.cores * 1e6 / costs.request_us(scenario.cluster.n) * operations;
         let p50_ms = repeat
             .latency_us
             .get("all")
@@ -47,45 +69,80 @@ impl Yardstick {
         Bounds {
             signature_bound_ops_s: bound_ops_s,
             signature_bound_share: repeat.throughput_ops_s / bound_ops_s,
-            hop_bound_ms: self.hop_bound_ms,
-            hop_bound_share: self
-                .hop_bound_ms
-                .zip(p50_ms)
-                .map(|(bound, p50)| bound / p50),
-            costs: Some(self.measured()),
+            hop_bound_ms,
+            hop_bound_share: hop_bound_ms.zip(p50_ms).map(|(bound, p50)| bound / p50),
+            pace_change: self.after.is_some().then(|| self.pace_change(scenario)),
+            costs: Some(costs),
         }
     }
 
-    /// A sentence for each part that could not be measured.
-    pub(super) fn doubts(&self) -> impl Iterator<Item = String> {
-        let writes = self
-            .costs
-            .writes
-            .iter()
-            .filter_map(|one| one.as_ref().err());
-        let all = writes.chain(self.costs.round_trip.as_ref().err());
-        all.map(|why| format!("a bound of this machine is not known: {why}"))
+    /// What a signed request costs after the repeat, by what it cost before.
+    fn pace_change(&self, scenario: &Scenario) -> f64 {
+        let request_us = |measured: &Measured| measured.costs.request_us(scenario.cluster.n);
+        let after = self.after.as_ref().unwrap_or(&self.before);
+        request_us(after) / request_us(&self.before)
     }
 
-    fn measured(&self) -> MeasuredCosts {
-        let us = |seconds: f64| seconds * 1e6;
-        let speed = &self.costs.signatures;
-        let [small, large] = &self.costs.writes;
-        let write_us =
-            |one: &Result<SyncLatency, String>| one.as_ref().ok().map(|write| us(write.median_s));
-        let round_trip = self.costs.round_trip.as_ref().ok();
-        MeasuredCosts {
-            cores: cores(),
-            sign_us: us(speed.sign_s),
-            verify_us: us(speed.verify_s),
-            verify_batched_64_us: us(speed.verify_batched_64_s),
-            verify_batched_us: us(speed.verify_batched_s),
-            hash_128_us: us(speed.hash_128_s),
-            hash_bytes_s: speed.hash_bytes_s,
-            fsync_4k_us: write_us(small),
-            fsync_64k_us: write_us(large),
-            quic_round_trip_us: round_trip.map(|measured| us(measured.median_s)),
+    /// A sentence for each part that could not be measured, and for a machine that did not keep its pace.
+    pub(super) fn doubts(&self, scenario: &Scenario) -> Vec<String> {
+        let measured = [Some(&self.before), self.after.as_ref()];
+        let missing: BTreeSet<&String> = measured
+            .into_iter()
+            .flatten()
+            .flat_map(|measured| &measured.missing)
+            .collect();
+        let missing = missing
+            .into_iter()
+            .map(|why| format!("a bound of this machine is not known: {why}"));
+        let change = self.pace_change(scenario);
+        let kept = (PACE_CHANGE_MAX.recip()..=PACE_CHANGE_MAX).contains(&change);
+        let pace = (!kept).then(|| {
+            format!(
+                "this machine changed its pace: right after the repeat, signing and verifying took {} of the time that they took right before \
+                 it; compare ratios of runs that took turns (bench compare), and no absolute figures",
+                units::share(change)
+            )
+        });
+        missing.chain(pace).collect()
+    }
+}
+
+impl Measured {
+    fn now(directory: &Path, scenario: &Scenario, local: bool) -> Self {
+        let costs = Costs::measure(directory, Effort::Brief);
+        let path = if local { hop_path(scenario) } else { None };
+        let hop_bound_ms = path.and_then(|path| {
+            let steps = path.costs(&costs).ok()?;
+            Some(path.bound_s(&steps, cores()) * 1e3)
+        });
+        let writes = costs.writes.iter().filter_map(|one| one.as_ref().err());
+        let missing = writes.chain(costs.round_trip.as_ref().err());
+        Measured {
+            missing: missing.cloned().collect(),
+            costs: in_microseconds(&costs),
+            hop_bound_ms,
         }
+    }
+}
+
+fn in_microseconds(costs: &Costs) -> MeasuredCosts {
+    let us = |seconds: f64| seconds * 1e6;
+    let speed = &costs.signatures;
+    let [small, large] = &costs.writes;
+    let write_us =
+        |one: &Result<SyncLatency, String>| one.as_ref().ok().map(|write| us(write.median_s));
+    let round_trip = costs.round_trip.as_ref().ok();
+    MeasuredCosts {
+        cores: cores(),
+        sign_us: us(speed.sign_s),
+        verify_us: us(speed.verify_s),
+        verify_batched_64_us: us(speed.verify_batched_64_s),
+        verify_batched_us: us(speed.verify_batched_s),
+        hash_128_us: us(speed.hash_128_s),
+        hash_bytes_s: speed.hash_bytes_s,
+        fsync_4k_us: write_us(small),
+        fsync_64k_us: write_us(large),
+        quic_round_trip_us: round_trip.map(|measured| us(measured.median_s)),
     }
 }
 
@@ -123,7 +180,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let scenario = scenario(&["load.ops_per_request=4"]);
         let yardstick = Yardstick::measure(place.path(), &scenario, true);
-        assert_eq!(yardstick.doubts().count(), 0);
+        assert!(yardstick.doubts(&scenario).is_empty());
         let mut repeat = Repeat {
             throughput_ops_s: 1_000.0,
             ..Repeat::default()
@@ -148,6 +205,48 @@ mod tests {
         assert!((share.unwrap() - 0.25).abs() < 1e-9);
         let elsewhere = Yardstick::measure(place.path(), &scenario, false);
         assert_eq!(elsewhere.bounds(&scenario, &repeat).hop_bound_ms, None);
+    }
+
+    #[test]
+    fn a_repeat_is_judged_by_both_of_its_ends_and_doubted_where_they_differ() {
+        let scenario = scenario(&[]);
+        let costs = MeasuredCosts {
+            cores: 2.0,
+            sign_us: 20.0,
+            verify_batched_us: 10.0,
+            ..MeasuredCosts::default()
+        };
+        let at = |times: f64, hop: f64, missing: &[&str]| Measured {
+            costs: MeasuredCosts {
+                sign_us: costs.sign_us * times,
+                verify_batched_us: costs.verify_batched_us * times,
+                ..costs
+            },
+            hop_bound_ms: Some(hop),
+            missing: missing.iter().map(ToString::to_string).collect(),
+        };
+        let of = |after: Measured| Yardstick {
+            before: at(1.0, 0.4, &["no disk"]),
+            after: Some(after),
+        };
+        let repeat = Repeat {
+            throughput_ops_s: 10_000.0,
+            ..Repeat::default()
+        };
+        // 2 cores / (20 us + 5 x 10 us), and half of it: between them, 2 / 105 us.
+        let yardstick = of(at(2.0, 0.8, &["no disk", "no loopback"]));
+        let bounds = yardstick.bounds(&scenario, &repeat);
+        assert!((bounds.signature_bound_ops_s - 2.0 / 105e-6).abs() < 1e-3);
+        assert!((bounds.signature_bound_share - 0.525).abs() < 1e-9);
+        assert!((bounds.hop_bound_ms.unwrap() - 0.6).abs() < 1e-9);
+        assert_eq!(bounds.pace_change, Some(2.0));
+        let doubts = yardstick.doubts(&scenario);
+        assert_eq!(doubts.len(), 3, "{doubts:?}");
+        assert!(doubts[2].contains("took 200 % of the time"), "{doubts:?}");
+        for (times, doubts) in [(1.4, 1), (0.7, 1), (1.6, 2), (0.6, 2)] {
+            let yardstick = of(at(times, 0.4, &[]));
+            assert_eq!(yardstick.doubts(&scenario).len(), doubts, "{times}");
+        }
     }
 
     #[test]

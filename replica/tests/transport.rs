@@ -167,6 +167,11 @@ fn a_silent_peer_is_dialled_anew_beside_the_old_connection() {
     let high = peer(1, any_port(), relay.address);
     high.wait_connected(0, true);
     low.wait_connected(1, true);
+    // The relay cuts off what it has seen, and a connection that has carried nothing yet it has not.
+    low.send(1, Lane::Main, "there");
+    assert_eq!(high.receive(), [(0, Bytes::from_static(b"there"))]);
+    high.send(0, Lane::Main, "and back");
+    assert_eq!(low.receive(), [(1, Bytes::from_static(b"and back"))]);
     relay.forget();
     let counters = high.observer.peer(ReplicaId(0));
     let until = Instant::now() + PATIENCE;

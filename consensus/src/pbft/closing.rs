@@ -20,7 +20,8 @@ const LATEST: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Closing {
     slots: VecDeque<Duration>,
-    line: Duration,
+    /// What they say, worked out when somebody asks.
+    line: Option<Duration>,
 }
 
 /// What waits, and what is on its way.
@@ -50,20 +51,29 @@ impl Closing {
             self.slots.pop_front();
         }
         self.slots.push_back(took);
-        let mut sorted: Vec<Duration> = self.slots.iter().copied().collect();
-        sorted.sort_unstable();
-        self.line = sorted[sorted.len() / 2] - sorted[0];
+        self.line = None;
+    }
+
+    /// How much longer than the shortest of the latest slots the median of them took.
+    fn line(&mut self) -> Duration {
+        let slots = &self.slots;
+        *self.line.get_or_insert_with(|| {
+            let mut sorted: Vec<Duration> = slots.iter().copied().collect();
+            sorted.sort_unstable();
+            let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+            median - sorted.first().copied().unwrap_or_default()
+        })
     }
 
     /// How much longer the batch stays open, unless something else happens; `None`: it is closed now. `delay`: T_batch.
-    pub(super) fn stays_open(&self, waiting: &Waiting, delay: Duration) -> Option<Duration> {
+    pub(super) fn stays_open(&mut self, waiting: &Waiting, delay: Duration) -> Option<Duration> {
         if waiting.slots == 0 || waiting.full {
             return None;
         }
         let patience = if waiting.ready >= waiting.requests {
             delay
         } else {
-            delay.max(self.line)
+            delay.max(self.line())
         };
         let left = patience.saturating_sub(waiting.waited);
         (!left.is_zero()).then_some(left)
@@ -98,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_batch_leaves_at_once_if_nothing_is_undecided_or_it_is_full() {
-        let closing = after(&[2, 30, 30]);
+        let mut closing = after(&[2, 30, 30]);
         assert_eq!(closing.stays_open(&NINE, DELAY), Some(ms(28)));
         let idle = Waiting {
             slots: 0,
@@ -112,7 +122,7 @@ mod tests {
 
     #[test]
     fn one_that_is_worth_as_much_as_what_is_undecided_waits_for_the_shortest_delay_alone() {
-        let closing = after(&[2, 30, 30]);
+        let mut closing = after(&[2, 30, 30]);
         let worth = Waiting { ready: 10, ..NINE };
         assert_eq!(closing.stays_open(&worth, DELAY), Some(DELAY));
         let waited = Waiting {
@@ -124,7 +134,7 @@ mod tests {
 
     #[test]
     fn where_all_slots_take_the_same_time_a_request_waits_for_the_shortest_delay_alone() {
-        for closing in [after(&[]), after(&[150; 20])] {
+        for mut closing in [after(&[]), after(&[150; 20])] {
             assert_eq!(closing.stays_open(&NINE, DELAY), Some(DELAY));
             let waited = Waiting {
                 waited: DELAY,
@@ -136,7 +146,7 @@ mod tests {
 
     #[test]
     fn where_slots_wait_in_line_a_request_waits_as_long_and_no_longer() {
-        let closing = after(&[20, 3, 20, 25, 20]);
+        let mut closing = after(&[20, 3, 20, 25, 20]);
         let waited = |time| Waiting {
             waited: ms(time),
             ..NINE

@@ -183,7 +183,10 @@ fn bb7_a_primary_that_opens_a_view_in_two_valid_ways_splits_nobody() {
         lie: Forged::TwoOpenings,
         ..ForgedNewView::default()
     });
-    let stats = holds((1..33).map(|seed| torn(seed, forging.clone())));
+    // One seed in fifteen lets it open a view that it can open in two ways; six of these.
+    let stats = holds((96..126).map(|seed| torn(seed, forging.clone())));
+    let forged = stats.behaviours["forged-new-view"];
+    assert!(forged.deeds > 5, "{} deeds", forged.deeds);
     assert!(stats.views_with_slots > 0);
 }
 

@@ -66,10 +66,7 @@ impl MeasuredCosts {
     /// Half of each; what only one of them knows is taken from that.
     #[must_use]
     pub fn mean(&self, other: &MeasuredCosts) -> MeasuredCosts {
-        let maybe = |of: fn(&MeasuredCosts) -> Option<f64>| match (of(self), of(other)) {
-            (Some(a), Some(b)) => Some(f64::midpoint(a, b)),
-            (a, b) => a.or(b),
-        };
+        let maybe = |of: fn(&MeasuredCosts) -> Option<f64>| mean_of_known(of(self), of(other));
         let mean = |of: fn(&MeasuredCosts) -> f64| f64::midpoint(of(self), of(other));
         MeasuredCosts {
             cores: mean(|costs| costs.cores),
@@ -83,5 +80,14 @@ impl MeasuredCosts {
             fsync_64k_us: maybe(|costs| costs.fsync_64k_us),
             quic_round_trip_us: maybe(|costs| costs.quic_round_trip_us),
         }
+    }
+}
+
+/// Half of each, or the one that is known.
+#[must_use]
+pub fn mean_of_known(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(f64::midpoint(a, b)),
+        _ => a.or(b),
     }
 }

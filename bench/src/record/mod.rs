@@ -45,7 +45,7 @@ mod timeseries;
 
 pub use acknowledged::{Acknowledged, KEYS_MAX, Written};
 pub use atomic_file::{AtomicFile, write_file, write_json};
-pub use bounds::{Bounds, MeasuredCosts};
+pub use bounds::{Bounds, MeasuredCosts, mean_of_known};
 pub use by_client::ClientService;
 pub use client_attack::ClientAttackFact;
 pub use conditions::{MachineFacts, Stationarity, Steadiness, Trend};

@@ -14,7 +14,7 @@ use consensus::Quorums;
 
 use crate::cluster;
 use crate::machine::{Costs, Effort, HopPath, SyncLatency, cores};
-use crate::record::{Bounds, MeasuredCosts, Repeat};
+use crate::record::{Bounds, MeasuredCosts, Repeat, mean_of_known};
 use crate::report::units;
 use crate::scenario::schema::{Durability, Engine, ReadMode, Scenario};
 
@@ -53,12 +53,8 @@ impl Yardstick {
     /// The bounds of a repeat that these costs imply.
     pub(super) fn bounds(&self, scenario: &Scenario, repeat: &Repeat) -> Bounds {
         let after = self.after.as_ref().unwrap_or(&self.before);
-        let mean = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => Some(f64::midpoint(a, b)),
-            _ => a.or(b),
-        };
         let costs = self.before.costs.mean(&after.costs);
-        let hop_bound_ms = mean(self.before.hop_bound_ms, after.hop_bound_ms);
+        let hop_bound_ms = mean_of_known(self.before.hop_bound_ms, after.hop_bound_ms);
         let operations = f64::from(scenario.load.ops_per_request);
         let bound_ops_s = costs.cores * 1e6 / costs.request_us(scenario.cluster.n) * operations;
         let p50_ms = repeat

@@ -14,7 +14,7 @@ pub use disk::{SyncLatency, sync_latency};
 pub use hops::{HopPath, StepCosts};
 pub use limits::{free_bytes, in_memory, load_average, open_files, udp_buffers};
 pub use quic::{RoundTrip, round_trip};
-pub use signatures::{Signatures, signatures, verify_together_s};
+pub use signatures::{Signatures, bound_ops_s, signatures, verify_together_s};
 
 /// The value at or below which this share of the sorted values lies (nearest rank); `None` without values.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {

@@ -57,12 +57,6 @@ pub struct MeasuredCosts {
 }
 
 impl MeasuredCosts {
-    /// Signing a request once and verifying it at each of `n` replicas, in batches.
-    #[must_use]
-    pub fn request_us(&self, n: u32) -> f64 {
-        self.sign_us + f64::from(n) * self.verify_batched_us
-    }
-
     /// Half of each; what only one of them knows is taken from that.
     #[must_use]
     pub fn mean(&self, other: &MeasuredCosts) -> MeasuredCosts {

@@ -22,7 +22,7 @@ use crate::driver::ports::Ballot;
 
 /// How long a vote waits for company at most: some slots' time on an idle machine, and nothing to whom a clock of this protocol matters.
 const PATIENCE: Duration = Duration::from_millis(2);
-/// How long nothing waits after a bad vote, for who signs badly counts as company and is none.
+/// How long nothing waits after a peer has sent something bad, for who signs badly counts as company and is none.
 const WARY: Duration = Duration::from_secs(1);
 /// Ballots remembered. A flood of votes for something else pushes others out, and they are verified a little late.
 const BALLOTS_MAX: usize = 1024;
@@ -129,7 +129,7 @@ impl<T> Gathering<T> {
         overdue
     }
 
-    /// A vote was bad. What waits is due at once, and for a while nothing waits.
+    /// Something that a peer sent was bad. What waits is due at once, and for a while nothing waits.
     pub(super) fn beware(&mut self, now: Instant) {
         self.wary_until = Some(now + WARY);
         self.due.iter_mut().for_each(|(at, _)| *at = now);

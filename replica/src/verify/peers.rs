@@ -116,7 +116,7 @@ impl<W> PeerQueues<W> {
         left_over
     }
 
-    /// A vote was bad: nothing waits for its like.
+    /// Something that a peer sent was bad: for a while no vote waits for others.
     pub(super) fn beware(&mut self, now: Instant) {
         self.gathering.beware(now);
     }

@@ -64,19 +64,26 @@ impl CommitPolicy {
     }
 
     /// `T_fast = clamp(2 · EWMA(gap))`; without a measurement the most patient value.
+    ///
+    /// Where a round of votes takes longer than `fast_timeout_max`, T_fast may take as long as that: COMMITs would be
+    /// another such round, so nobody can cost a slot more by voting late than by not voting. A fixed bound would
+    /// expire at one of many busy replicas in every slot, and one COMMIT makes all send theirs.
     pub(super) fn timeout(&self) -> Duration {
-        match self.gap_ewma {
-            Some(gap) => Duration::from_nanos(gap.saturating_mul(2))
-                .clamp(self.timeout_min, self.timeout_max),
-            None => self.timeout_max,
-        }
+        let most = self.timeout_max.max(self.round());
+        self.gap_ewma.map_or(most, |gap| {
+            Duration::from_nanos(gap.saturating_mul(2)).clamp(self.timeout_min, most)
+        })
+    }
+
+    /// How long votes usually take from a proposal until its slot is prepared.
+    fn round(&self) -> Duration {
+        Duration::from_nanos(self.round_ewma.unwrap_or_default())
     }
 
     /// How long waiting for the fast quorum may take and still be worth it: COMMITs take about as long as the PREPAREs
     /// did, and the odd late vote shall not count. Who votes just before `T_fast` drives that timer, but not this.
     fn worth_waiting(&self) -> Duration {
-        let round = Duration::from_nanos(self.round_ewma.unwrap_or_default());
-        round.saturating_mul(2).max(self.timeout_min)
+        self.round().saturating_mul(2).max(self.timeout_min)
     }
 
     /// A slot was prepared, so long after its proposal was here (`None`: the proposal is not).

@@ -219,6 +219,31 @@ fn t_fast_follows_twice_the_measured_gap_within_its_bounds() {
     assert_eq!(gap(ms(15)), "set Fast 20ms");
 }
 
+#[test]
+fn t_fast_may_take_as_long_as_a_round_of_votes_where_that_is_longer_than_its_bound() {
+    let fixture = wide(FastQuorum::Conservative);
+    let timers = |round: u64, gap: u64| -> Vec<String> {
+        let mut node = fixture.node(1);
+        let of_slot = |seq| {
+            let lines = slot(&fixture, &mut node, seq, round, gap);
+            assert!(lines.contains(&format!("decided s{seq} fast")), "{lines:?}");
+            lines.into_iter().find(|line| line.starts_with("set Fast"))
+        };
+        (1..=3)
+            .map(of_slot)
+            .map(Option::unwrap_or_default)
+            .collect()
+    };
+    // Nothing is known of the gap yet: as patient as may be.
+    assert_eq!(
+        timers(50, 22),
+        ["set Fast 50ms", "set Fast 44ms", "set Fast 44ms"]
+    );
+    // Who votes later and later gains one round, which is what COMMITs would have taken.
+    assert_eq!(timers(50, 40), ["set Fast 50ms"; 3]);
+    assert_eq!(timers(10, 15), ["set Fast 20ms"; 3]);
+}
+
 /// A window wide enough for long runs of slots without a checkpoint.
 fn wide(fast: FastQuorum) -> Fixture {
     let limits = consensus::Limits {

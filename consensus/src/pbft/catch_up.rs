@@ -413,7 +413,7 @@ impl Pbft {
                 wires.push(Wire::Prepare(vote));
             }
             // Counted means durable: own COMMITs are cast only then.
-            if let Some(commit) = slot.commit
+            if let Some(commit) = slot.commit.as_ref().map(|own| own.vote)
                 && slot.commits.has(self.me, &commit.statement)
             {
                 wires.push(Wire::Commit(commit));

@@ -11,11 +11,11 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::fast_path::OnPrepared;
 use super::message::{Commit, Mode, Prepare, Wire};
 use super::record::Record;
-use super::slot::{Prepared, Slot};
+use super::slot::{OwnCommit, Prepared, Slot};
 use super::votes::Cast;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
-use crate::ids::SeqNo;
+use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Outbox, Timer, When};
 use crate::report::{Path, Report};
 use crate::time::Instant;
@@ -105,7 +105,7 @@ impl Pbft {
             persisted: false,
         });
         // Others may be waiting for this replica's COMMIT already.
-        let asked = slot.commits.count(statement) > 0;
+        let asked = slot.commits.voters(statement);
         let round = slot
             .accepted
             .as_ref()
@@ -113,8 +113,12 @@ impl Pbft {
         match self.commits.on_prepared(now, statement.seq, round) {
             OnPrepared::Never => {}
             OnPrepared::Commit => self.send_commit(statement.seq, out),
-            OnPrepared::WaitUntil(_) if asked => self.send_commit(statement.seq, out),
-            OnPrepared::WaitUntil(_) => self.set_fast_timer(now, out),
+            OnPrepared::WaitUntil(_) => {
+                for replica in asked {
+                    self.answer_commit(statement.seq, replica, out);
+                }
+                self.set_fast_timer(now, out);
+            }
         }
     }
 
@@ -177,23 +181,46 @@ impl Pbft {
         self.set_fast_timer(now, out);
     }
 
-    /// COMMIT for a slot that is prepared here in the current view, once (R7.4, R8). The prepared
-    /// certificate is durable before the COMMIT leaves.
+    /// COMMIT to all for a slot that is prepared here in the current view, once (R7.4, R8).
     fn send_commit(&mut self, seq: SeqNo, out: &mut Outbox<Self>) {
-        if self.mode != Mode::Normal || self.is_void(seq) || !self.may_promise() {
+        let Some(vote) = self.promise_commit(seq, out) else {
             return;
+        };
+        let own = self.window.slot(seq).and_then(|slot| slot.commit.as_mut());
+        if own.is_some_and(OwnCommit::goes_to_all) {
+            self.broadcast(Wire::Commit(vote), When::Durable, out);
+        }
+    }
+
+    /// COMMIT to one that lacks votes, as its own COMMIT says, once (R8). The others may have decided long ago: a
+    /// COMMIT of each to all would be n² messages in every slot in which one of many replicas is late.
+    fn answer_commit(&mut self, seq: SeqNo, to: ReplicaId, out: &mut Outbox<Self>) {
+        let Some(vote) = self.promise_commit(seq, out) else {
+            return;
+        };
+        let own = self.window.slot(seq).and_then(|slot| slot.commit.as_mut());
+        if own.is_some_and(|own| own.goes_to(to)) {
+            self.send_when(When::Durable, to, Wire::Commit(vote), out);
+        }
+    }
+
+    /// The own COMMIT for a slot that is prepared here in the current view. The prepared certificate is on its way to
+    /// the log before it, and durable before the COMMIT leaves.
+    fn promise_commit(&mut self, seq: SeqNo, out: &mut Outbox<Self>) -> Option<Commit> {
+        if self.mode != Mode::Normal || self.is_void(seq) || !self.may_promise() {
+            return None;
         }
         let view = self.view;
-        let Some(slot) = self.window.slot(seq) else {
-            return;
-        };
-        let committed = slot.committed_in(view);
-        let Some(prepared) = &mut slot.prepared else {
-            return;
-        };
+        let slot = self.window.slot(seq)?;
+        let prepared = slot.prepared.as_mut()?;
         let statement = prepared.certificate.statement;
-        if statement.view != view || committed {
-            return;
+        if statement.view != view {
+            return None;
+        }
+        if let Some(own) = &slot.commit
+            && own.vote.statement.view == view
+        {
+            return Some(own.vote);
         }
         let unsaved = (!prepared.persisted).then(|| prepared.certificate.clone());
         prepared.persisted = true;
@@ -202,11 +229,11 @@ impl Pbft {
         }
         let vote = self.own_commit(statement);
         if let Some(slot) = self.window.slot(seq) {
-            slot.commit = Some(vote);
+            slot.commit = Some(OwnCommit::new(vote));
         }
         self.promised
             .push_back((self.tickets, OwnVote::Commit(vote)));
-        self.broadcast(Wire::Commit(vote), When::Durable, out);
+        Some(vote)
     }
 
     /// This replica's COMMIT for what is prepared here.
@@ -222,7 +249,7 @@ impl Pbft {
     /// COMMIT from its voter (R7.4).
     pub(super) fn on_commit(&mut self, now: Instant, vote: Commit, out: &mut Outbox<Self>) {
         self.count_commit(now, vote, out);
-        // (a) of R8: also a replica that has decided fast answers, or one that missed fast votes
+        // R8: also a replica that has decided fast answers, or one that missed fast votes
         // could not finish. With q_F = q nobody ever waits for COMMITs.
         if !self.cluster().quorums().prepared_is_decided() {
             let prepared_for_it = self
@@ -231,7 +258,7 @@ impl Pbft {
                 .and_then(|slot| slot.prepared.as_ref())
                 .is_some_and(|prepared| prepared.certificate.statement == vote.statement);
             if prepared_for_it {
-                self.send_commit(vote.statement.seq, out);
+                self.answer_commit(vote.statement.seq, vote.replica, out);
             }
         }
     }

@@ -301,11 +301,15 @@ impl Pbft {
     }
 
     fn send(&self, to: ReplicaId, wire: Wire, out: &mut Outbox<Self>) {
+        self.send_when(When::Now, to, wire, out);
+    }
+
+    fn send_when(&self, when: When, to: ReplicaId, wire: Wire, out: &mut Outbox<Self>) {
         if to != self.me {
             out.push(Action::Send {
                 to: Destination::One(to),
                 wire,
-                when: When::Now,
+                when,
             });
         }
     }

@@ -7,7 +7,7 @@ use crypto::{Digest, Kind};
 use super::Pbft;
 use super::message::{Mode, Prepare};
 use super::record::Record;
-use super::slot::Prepared;
+use super::slot::{OwnCommit, Prepared};
 use super::view_admission::{SentNewView, SentViewChange};
 use crate::batch::Batch;
 use crate::configuration::Configuration;
@@ -80,7 +80,7 @@ impl Pbft {
                 };
                 if let Some(commit) = commit {
                     slot.commits.cast(commit);
-                    slot.commit = Some(commit);
+                    slot.commit = Some(OwnCommit::new(commit));
                 }
                 slot.prepared = Some(Prepared {
                     certificate,

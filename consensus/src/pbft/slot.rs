@@ -11,7 +11,7 @@ use super::message::{Commit, Header, Prepare};
 use super::order::Accepted;
 use super::votes::VoteSet;
 use crate::batch::{Batch, RawBatch};
-use crate::ids::{Epoch, SeqNo, View};
+use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::time::Instant;
 
 /// Batches kept per slot: of the accepted header, the own latest vote, the highest prepared
@@ -27,6 +27,40 @@ pub(super) struct Prepared {
     pub(super) at: Instant,
     /// Is it durable (or on its way before everything that rests on it)?
     pub(super) persisted: bool,
+}
+
+/// The own COMMIT for a slot, and who has been sent it.
+#[derive(Clone, Debug)]
+pub(super) struct OwnCommit {
+    pub(super) vote: Commit,
+    sent_to_all: bool,
+    /// Those who were sent it alone, at most one entry a replica.
+    sent_to: Vec<ReplicaId>,
+}
+
+impl OwnCommit {
+    /// One that nobody has yet.
+    pub(super) fn new(vote: Commit) -> Self {
+        OwnCommit {
+            vote,
+            sent_to_all: false,
+            sent_to: Vec::new(),
+        }
+    }
+
+    /// It goes to all now. False if it has gone before.
+    pub(super) fn goes_to_all(&mut self) -> bool {
+        !std::mem::replace(&mut self.sent_to_all, true)
+    }
+
+    /// It goes to this replica alone now. False if that has it already.
+    pub(super) fn goes_to(&mut self, replica: ReplicaId) -> bool {
+        let new = !self.sent_to_all && !self.sent_to.contains(&replica);
+        if new {
+            self.sent_to.push(replica);
+        }
+        new
+    }
 }
 
 /// One sequence number.
@@ -46,8 +80,8 @@ pub(super) struct Slot {
     pub(super) commits: VoteSet<Commit>,
     /// Highest prepared certificate.
     pub(super) prepared: Option<Prepared>,
-    /// Own COMMIT of the current view.
-    pub(super) commit: Option<Commit>,
+    /// Own COMMIT of the latest view in which there was one.
+    pub(super) commit: Option<OwnCommit>,
     /// What decided the slot, whole: the votes for it give way to those of later views.
     pub(super) decided: Option<Certificate>,
     /// A proposal of a view that is not open here yet; of several the one of the nearest view.
@@ -116,9 +150,10 @@ impl Slot {
         self.bodies.push(batch);
     }
 
-    /// Was the own COMMIT of this view sent?
+    /// Was the own COMMIT of this view sent to all?
     pub(super) fn committed_in(&self, view: View) -> bool {
-        self.commit.is_some_and(|own| own.statement.view == view)
+        let own = self.commit.as_ref();
+        own.is_some_and(|own| own.vote.statement.view == view && own.sent_to_all)
     }
 
     /// Bytes of a body that is kept for a later view.

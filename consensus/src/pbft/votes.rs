@@ -113,6 +113,15 @@ impl<V: Vote> VoteSet<V> {
             .count()
     }
 
+    /// Who voted for exactly this statement.
+    pub(super) fn voters(&self, statement: &Statement) -> Vec<ReplicaId> {
+        let votes = self.votes.iter();
+        votes
+            .filter(|vote| vote.statement() == *statement)
+            .map(|vote| vote.replica())
+            .collect()
+    }
+
     /// Has this replica voted for it?
     pub(super) fn has(&self, replica: ReplicaId, statement: &Statement) -> bool {
         self.votes

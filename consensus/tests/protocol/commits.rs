@@ -167,21 +167,55 @@ fn adaptive_sends_nothing_when_the_fast_quorum_comes_in_time() {
     assert_eq!(node.fire(Timer::Fast), ["cancel Fast"]);
 }
 
-#[test]
-fn adaptive_commits_at_once_when_a_commit_arrives() {
-    let fixture = Fixture::conservative();
-    let mut node = fixture.node(1);
-    prepares(&fixture, &mut node, 1, &[0, 2, 3]);
-    assert_eq!(commit(&fixture, &mut node, 1, 2), COMMIT_S1);
-    assert_eq!(commit(&fixture, &mut node, 1, 3), NOTHING, "once");
+/// The answer to replica `to`, which has sent its COMMIT.
+fn answer_s1(to: u16) -> [String; 1] {
+    [format!("send COMMIT s1 to r{to} once durable")]
 }
 
 #[test]
-fn adaptive_commits_at_once_when_a_commit_came_before_the_slot_was_prepared() {
+fn who_sends_a_commit_is_answered_at_once_and_alone() {
+    let fixture = Fixture::conservative();
+    let mut node = fixture.node(1);
+    prepares(&fixture, &mut node, 1, &[0, 2, 3]);
+    let lines = commit(&fixture, &mut node, 1, 2);
+    assert_eq!(lines[..1], ["persist prepared s1"]);
+    assert_eq!(lines[1..], answer_s1(2));
+    assert_eq!(commit(&fixture, &mut node, 1, 3), answer_s1(3));
+    assert_eq!(commit(&fixture, &mut node, 1, 3), NOTHING, "once each");
+}
+
+#[test]
+fn who_has_answered_some_waits_on_and_falls_back_like_the_others() {
+    let fixture = Fixture::conservative();
+    let mut node = fixture.node(1);
+    prepares(&fixture, &mut node, 1, &[0, 2, 3]);
+    commit(&fixture, &mut node, 1, 2);
+    node.wait(ms(20));
+    assert_eq!(
+        node.fire(Timer::Fast),
+        [
+            "fell back s1 missing [r4]",
+            "send COMMIT s1 to all once durable",
+            "cancel Fast",
+        ],
+        "the certificate is on its way already"
+    );
+    assert_eq!(
+        commit(&fixture, &mut node, 1, 3),
+        NOTHING,
+        "it has gone to all"
+    );
+}
+
+#[test]
+fn a_commit_that_came_before_the_slot_was_prepared_is_answered_when_it_is() {
     let fixture = Fixture::conservative();
     let mut node = fixture.node(1);
     assert_eq!(commit(&fixture, &mut node, 1, 2), NOTHING);
-    assert_eq!(prepares(&fixture, &mut node, 1, &[0, 2, 3]), COMMIT_S1);
+    let lines = prepares(&fixture, &mut node, 1, &[0, 2, 3]);
+    assert_eq!(lines[..1], ["persist prepared s1"]);
+    assert_eq!(lines[1..2], answer_s1(2));
+    assert_eq!(lines[2..], ["set Fast 20ms"]);
 }
 
 #[test]
@@ -199,8 +233,14 @@ fn commits_are_answered_also_after_a_fast_decision() {
     let fixture = Fixture::conservative();
     let mut node = fixture.node(1);
     prepares(&fixture, &mut node, 1, &[0, 2, 3, 4]);
-    assert_eq!(commit(&fixture, &mut node, 1, 4), COMMIT_S1);
-    assert_eq!(commit(&fixture, &mut node, 1, 3), NOTHING, "at most one");
+    let lines = commit(&fixture, &mut node, 1, 4);
+    assert_eq!(lines[..1], ["persist prepared s1"]);
+    assert_eq!(lines[1..], answer_s1(4));
+    assert_eq!(
+        commit(&fixture, &mut node, 1, 4),
+        NOTHING,
+        "at most one each"
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod pace;
 mod pending;
 mod primary;
 mod reads;
+mod samples;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use pace::Pace;
 use pending::{Entry, Pending, Turn};
 use primary::Presumed;
 use reads::Reads;
+use samples::Samples;
 
 /// Who a session belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +84,7 @@ pub struct ClientSession {
     acked: u64,
     /// The last accepted results up to `acked`, oldest first.
     recent: VecDeque<(SeqNo, Outcome)>,
-    /// The first request from here on is a sample; known once there was a request.
-    next_sample: Option<Instant>,
+    samples: Samples,
     /// No timer of any request is due before this.
     next_due: Option<Instant>,
     counters: Counters,
@@ -101,6 +102,7 @@ impl ClientSession {
         let presumed = Presumed::new(&cluster);
         let bodies = Bodies::new(cluster.quorums().n());
         let flow = Flow::new(cluster.limits().client_window);
+        let samples = Samples::new(cluster.client_keys().len());
         ClientSession {
             cluster,
             signer,
@@ -116,7 +118,7 @@ impl ClientSession {
             entries: VecDeque::new(),
             acked: 0,
             recent: VecDeque::new(),
-            next_sample: None,
+            samples,
             next_due: None,
             counters: Counters::default(),
         }
@@ -298,15 +300,6 @@ impl ClientSession {
             .saturating_add(1)
     }
 
-    /// Is it time for a sample that goes to all?
-    fn sample(&mut self, now: Instant) -> Option<To> {
-        let due = self.next_sample.is_some_and(|due| now >= due);
-        if due || self.next_sample.is_none() {
-            self.next_sample = Some(now + self.jitter.around(self.pace.sample_interval));
-        }
-        due.then_some(To::All)
-    }
-
     /// The presumed primary; all replicas while it is not connected.
     fn first_destination(&self) -> To {
         let primary = self.presumed.primary();
@@ -328,12 +321,15 @@ impl ClientSession {
     /// Sends a request for the first time, or again after it was refused.
     fn send(&mut self, number: u64, now: Instant, out: &mut Vec<Action>) {
         let first = self.first_destination();
-        let sample = self.sample(now);
+        let sample = self
+            .samples
+            .due(now, self.pace.sample_interval, &mut self.jitter);
         let Some(pending) = waiting(&mut self.entries, self.acked, number) else {
             return;
         };
         let to = match pending.next_turn(now, &self.pace) {
-            Turn::First => sample.unwrap_or(first),
+            Turn::First if sample => To::All,
+            Turn::First => first,
             Turn::Again => first,
             Turn::ToAll => To::All,
         };

@@ -11,8 +11,8 @@ pub struct Pace {
     pub retransmit_after_max: Duration,
     /// After this time the caller is told that there is no result.
     pub request_timeout: Duration,
-    /// One request in about this time goes to all at once: a sample, by which backups judge how soon
-    /// the primary orders what it gets (R15).
+    /// One request in about this time goes to all at once while the session takes part: a sample, by
+    /// which backups judge how soon the primary orders what it gets (R15).
     pub sample_interval: Duration,
     /// T_read: how long the answers to a read may take to match before it is ordered; at least three
     /// times what results usually take (R14).
@@ -82,15 +82,25 @@ impl Jitter {
         wait.saturating_add(self.share(wait / 4))
     }
 
+    /// True once in so many times; always for one.
+    pub(super) fn once_in(&mut self, times: u64) -> bool {
+        times <= 1 || self.below(times) == 0
+    }
+
     /// Any part of `most`.
     fn share(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.below(most))
+    }
+
+    /// Any number below `bound`; 0 if there is none.
+    fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
-        let part = (u128::from(mixed) * u128::from(most)) >> 64;
-        Duration::from_nanos(u64::try_from(part).unwrap_or(most))
+        let part = (u128::from(mixed) * u128::from(bound)) >> 64;
+        u64::try_from(part).unwrap_or(bound)
     }
 }

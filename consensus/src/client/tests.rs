@@ -38,7 +38,16 @@ impl World {
     }
 
     fn with_limits(limits: Limits) -> Self {
-        let mut world = Self::unconnected(limits);
+        Self::unconnected(limits, 1).connected()
+    }
+
+    /// One of so many clients of the configuration.
+    fn among(clients: u64) -> Self {
+        Self::unconnected(Limits::default(), clients).connected()
+    }
+
+    fn connected(self) -> Self {
+        let mut world = self;
         for id in 0..5 {
             world
                 .session
@@ -48,10 +57,10 @@ impl World {
         world
     }
 
-    fn unconnected(limits: Limits) -> Self {
+    fn unconnected(limits: Limits, clients: u64) -> Self {
         let key = |label: &str, id| SecretKey::derive(&MASTER, label, id);
         let replicas = (0..5).map(|id| key("replica", id).public()).collect();
-        let clients = vec![key("client", 0).public()];
+        let clients = (0..clients).map(|id| key("client", id).public()).collect();
         let cluster = Cluster::genesis(1, FastQuorum::Strong, limits, replicas, clients).unwrap();
         let signer = Arc::new(key("client", 0));
         let pace = Pace {

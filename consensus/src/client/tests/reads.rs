@@ -176,7 +176,7 @@ fn refusals_and_lost_channels_count_as_answers_that_match_nothing() {
     world.session.on_disconnected(ReplicaId(2), now, out);
     ordered(&world.drain());
 
-    let mut world = World::unconnected(quorum_reads());
+    let mut world = World::unconnected(quorum_reads(), 1);
     let (_, actions) = world.read(Grade::Quorum);
     ordered(&actions);
 }

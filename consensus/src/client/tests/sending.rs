@@ -354,3 +354,23 @@ fn about_every_quarter_of_a_second_one_request_goes_to_all() {
         samples.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.len() > 2, "nobody can tell which: {gaps:?}");
 }
+
+#[test]
+fn one_of_many_clients_sends_samples_in_its_turns_and_none_between_them() {
+    // A request in a tenth of a second, for ten minutes: 2,400 quarters of a second.
+    let mut world = World::among(64);
+    let mut samples = Vec::new();
+    for number in 1..=6_000u64 {
+        world.now = Instant(number * 100_000_000);
+        if world.send() == To::All {
+            samples.push(number);
+        }
+        world.complete(number);
+    }
+    assert!((60..900).contains(&samples.len()), "{}", samples.len());
+    let longest = samples.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(
+        longest > Some(40),
+        "it rests for a turn of four seconds at least: {longest:?}"
+    );
+}

@@ -22,3 +22,14 @@ pub enum Change {
     /// absent key in a quorum read (docs/protocol.md R14).
     LastDelete(SeqNo),
 }
+
+impl Change {
+    /// The key that it is about; `None` if it is about none.
+    pub fn key(&self) -> Option<&[u8]> {
+        match self {
+            Change::Set(entry) => Some(&entry.key),
+            Change::Removed { key } => Some(key),
+            Change::LastDelete(_) => None,
+        }
+    }
+}

@@ -86,11 +86,9 @@ fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
             },
         },
         SimpleOp::Read { key } => read_key(table, &key),
-        SimpleOp::Update { key, value } => match table.get(&key) {
-            Some(_) => SimpleResult::Updated {
-                version: table.set(seq, key.0, value.0),
-            },
-            None => SimpleResult::NotFound,
+        SimpleOp::Update { key, value } => match table.replace(seq, key.0, value.0) {
+            Ok(version) => SimpleResult::Updated { version },
+            Err(_) => SimpleResult::NotFound,
         },
         SimpleOp::Put { key, value } => SimpleResult::Put {
             version: table.set(seq, key.0, value.0),

@@ -4,7 +4,7 @@
 //! ```text
 //!   bytes ──► Op ──► execute ──► Table: key → (value, version) ──► OpResult ──► bytes
 //!                                  │ keys touched
-//!                                  ▼ at root() only          ┌► parts, to other replicas
+//!                                  ▼ at root(), or many      ┌► parts, to other replicas
 //!                               Buckets: 1024 hash tries ──► kv_root
 //!                               Snapshots: what changed since earlier checkpoints
 //! ```
@@ -15,6 +15,7 @@
 mod buckets;
 mod change;
 mod execute;
+mod key;
 mod limits;
 mod op;
 mod parts;

@@ -7,7 +7,7 @@
     clippy::panic
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use consensus::state_machine::{Part, PartId, WrongPart};
@@ -23,8 +23,13 @@ use crate::op::Op;
 use crate::parts::{self, Content};
 use crate::result::{Entry, OpResult};
 use crate::snapshots::Snapshots;
-use crate::table::Table;
-use crate::trie::Prefix;
+use crate::table::{Row, Table};
+use crate::trie::{Path, Prefix};
+
+/// Keys that wait to be hashed, at most, before a part of a checkpoint's work is done ahead of it:
+/// execution stands still for a few milliseconds now and then, and not for all of them at once.
+/// Large enough that hot keys are still hashed once or twice between two checkpoints.
+const UNSETTLED_MAX: usize = 2048;
 
 /// The state machine. Slots are executed in ascending order; checkpoints, that is
 /// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
@@ -32,8 +37,8 @@ use crate::trie::Prefix;
 pub struct Store {
     table: Table,
     buckets: Buckets,
-    /// Keys that the buckets know in their new state, but the durable copy does not yet.
-    unsaved: BTreeSet<Bytes>,
+    /// What the buckets know of changed keys, but the durable copy does not yet; `None`: absent.
+    unsaved: BTreeMap<(Path, Bytes), Option<Row>>,
     snapshots: Snapshots,
     /// The slot of the latest delete that the durable copy knows.
     saved_last_delete: SeqNo,
@@ -154,17 +159,24 @@ impl Store {
 
     /// Tells the buckets what the operations have changed.
     fn settle(&mut self) {
-        let mut updates = Vec::new();
+        let mut changed = Vec::new();
         self.table.drain_touched(|key, row, before| {
-            let update = Update::of(&key, row);
-            self.snapshots.changed(update.path(), &key, before);
-            updates.push(update);
-            self.unsaved.insert(key);
+            changed.push((Update::of(&key, row), key, row.cloned(), before));
         });
         // Neighbours in a trie are neighbours in memory.
-        updates.sort_unstable_by_key(Update::path);
-        for update in updates {
+        changed.sort_unstable_by_key(|(update, ..)| update.path());
+        for (update, key, row, before) in changed {
+            let path = update.path();
+            self.snapshots.changed(path, &key, before);
+            self.unsaved.insert((path, key), row);
             self.buckets.update(update);
+        }
+    }
+
+    /// Settles when so much waits that a checkpoint would take long. No savepoint is open.
+    fn settle_ahead(&mut self) {
+        if self.table.touched() >= UNSETTLED_MAX {
+            self.settle();
         }
     }
 
@@ -182,14 +194,16 @@ impl Store {
             if held.remove(&item.key) == Some(item.digest) {
                 continue;
             }
+            let at = (item.path, item.key.clone());
+            self.unsaved.insert(at, Some(row.clone()));
             self.table.load_row(item.key.clone(), row);
-            self.unsaved.insert(item.key.clone());
             self.buckets.update(Update::Holds(item));
         }
         for key in held.into_keys() {
             self.table.unload(&key);
-            self.buckets.update(Update::of(&key, None));
-            self.unsaved.insert(key);
+            let update = Update::of(&key, None);
+            self.unsaved.insert((update.path(), key), None);
+            self.buckets.update(update);
         }
     }
 }
@@ -198,6 +212,7 @@ impl StateMachine for Store {
     type Change = Change;
 
     fn apply(&mut self, seq: SeqNo, op: &[u8], room: usize) -> Vec<u8> {
+        self.settle_ahead();
         self.execute(seq, op, room).1
     }
 
@@ -207,6 +222,7 @@ impl StateMachine for Store {
         ops: &mut dyn Iterator<Item = &[u8]>,
         mut room: usize,
     ) -> Vec<Vec<u8>> {
+        self.settle_ahead();
         let savepoint = self.table.savepoint();
         let mut results = Vec::new();
         for op in &mut *ops {
@@ -246,10 +262,10 @@ impl StateMachine for Store {
 
     fn take_changes(&mut self) -> Vec<Change> {
         self.settle();
-        let keys = std::mem::take(&mut self.unsaved).into_iter();
-        let mut changes: Vec<Change> = keys
-            .map(|key| match self.table.entry(&key) {
-                Some(entry) => Change::Set(entry),
+        let unsaved = std::mem::take(&mut self.unsaved).into_iter();
+        let mut changes: Vec<Change> = unsaved
+            .map(|((_, key), row)| match row {
+                Some(row) => Change::Set(row.entry(&key)),
                 None => Change::Removed { key: Blob(key) },
             })
             .collect();

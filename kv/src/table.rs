@@ -2,7 +2,7 @@
 //! keys, and a journal that can take modifications back.
 //!
 //! Executing is kept cheap by postponing: a modified key is only remembered here, once, and
-//! hashed when the digest is asked for.
+//! hashed when many wait or the digest is asked for.
 
 #![deny(
     clippy::indexing_slicing,
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use consensus::SeqNo;
 use crypto::codec::Blob;
 
+use crate::key::{Key, Ordered, Wanted};
 use crate::result::Entry;
 use crate::version::Version;
 
@@ -40,6 +41,15 @@ impl Row {
         (entry.key.0, row)
     }
 
+    /// What a modification stores.
+    fn changed(value: Bytes, version: Version) -> Row {
+        Row {
+            value,
+            version,
+            listed: true,
+        }
+    }
+
     /// The entry of a key that holds this.
     pub(crate) fn entry(&self, key: &Bytes) -> Entry {
         Entry {
@@ -52,7 +62,7 @@ impl Row {
 
 #[derive(Clone, Default)]
 pub(crate) struct Table {
-    rows: BTreeMap<Bytes, Row>,
+    rows: BTreeMap<Key, Row>,
     last_delete: SeqNo,
     /// The latest version given out.
     clock: Version,
@@ -75,11 +85,13 @@ pub(crate) struct Savepoint {
 
 impl Table {
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Row> {
-        self.rows.get(key)
+        self.rows.get(&Wanted::of(key) as &dyn Ordered)
     }
 
     pub(crate) fn entry(&self, key: &[u8]) -> Option<Entry> {
-        self.rows.get_key_value(key).map(to_entry)
+        let wanted = Wanted::of(key);
+        let found = self.rows.get_key_value(&wanted as &dyn Ordered);
+        found.map(to_entry)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,40 +114,56 @@ impl Table {
     ) -> impl Iterator<Item = (&Bytes, &Row)> {
         // A BTreeMap refuses a range that ends before it starts; here it is just empty.
         let end = end.map(|end| end.max(start));
-        let end = end.map_or(RangeBound::Unbounded, RangeBound::Excluded);
-        self.rows
-            .range::<[u8], _>((RangeBound::Included(start), end))
+        let (start, end) = (Wanted::of(start), end.map(Wanted::of));
+        let end = end.as_ref().map_or(RangeBound::Unbounded, |end| {
+            RangeBound::Excluded(end as &dyn Ordered)
+        });
+        let start = RangeBound::Included(&start as &dyn Ordered);
+        let rows = self.rows.range::<dyn Ordered, _>((start, end));
+        rows.map(|(key, row)| (&key.bytes, row))
     }
 
     /// Stores a value at slot `seq`.
     pub(crate) fn set(&mut self, seq: SeqNo, key: Bytes, value: Bytes) -> Version {
+        match self.replace(seq, key, value) {
+            Ok(version) => version,
+            Err((key, value)) => {
+                let version = self.clock.following(seq);
+                self.clock = version;
+                let row = Row::changed(value, version);
+                self.rows.insert(Key::of(key.clone()), row);
+                self.note(key, None);
+                version
+            }
+        }
+    }
+
+    /// Stores a value at slot `seq` under a key that is present; gives both back if it is not.
+    pub(crate) fn replace(
+        &mut self,
+        seq: SeqNo,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<Version, (Bytes, Bytes)> {
+        let Some(present) = self.rows.get_mut(&Wanted::of(&key) as &dyn Ordered) else {
+            return Err((key, value));
+        };
         let version = self.clock.following(seq);
         self.clock = version;
-        let row = Row {
-            value,
-            version,
-            listed: true,
-        };
-        // Two look-ups for a new key, one for a present one, and the key is copied only if listed.
-        let previous = match self.rows.get_mut(&key) {
-            Some(present) => Some(std::mem::replace(present, row)),
-            None => {
-                self.rows.insert(key.clone(), row);
-                None
-            }
-        };
-        self.note(key, previous);
-        version
+        let previous = std::mem::replace(present, Row::changed(value, version));
+        self.note(key, Some(previous));
+        Ok(version)
     }
 
     /// Removes a key at slot `seq`; says whether it was there.
     pub(crate) fn remove(&mut self, seq: SeqNo, key: &[u8]) -> bool {
-        let Some((key, row)) = self.rows.remove_entry(key) else {
+        let removed = self.rows.remove_entry(&Wanted::of(key) as &dyn Ordered);
+        let Some((key, row)) = removed else {
             return false;
         };
         self.clock = self.clock.following(seq);
         self.last_delete = self.last_delete.max(seq);
-        self.note(key, Some(row));
+        self.note(key.bytes, Some(row));
         true
     }
 
@@ -156,17 +184,22 @@ impl Table {
     }
 
     pub(crate) fn load_row(&mut self, key: Bytes, row: Row) {
-        self.rows.insert(key, row);
+        self.rows.insert(Key::of(key), row);
     }
 
     /// Takes a key out as durable state says.
     pub(crate) fn unload(&mut self, key: &[u8]) {
-        self.rows.remove(key);
+        self.rows.remove(&Wanted::of(key) as &dyn Ordered);
     }
 
     /// Puts back the slot of the latest delete.
     pub(crate) fn load_last_delete(&mut self, seq: SeqNo) {
         self.last_delete = seq;
+    }
+
+    /// Keys that have been modified since they were last taken; some may count twice.
+    pub(crate) fn touched(&self) -> usize {
+        self.touched.len()
     }
 
     /// Calls `visit` for the keys modified since the last call, ascending and each once, with
@@ -180,7 +213,7 @@ impl Table {
         self.touched
             .dedup_by(|(later, _), (first, _)| later == first);
         for (key, before) in self.touched.drain(..) {
-            let mut row = self.rows.get_mut(&key);
+            let mut row = self.rows.get_mut(&Wanted::of(&key) as &dyn Ordered);
             if let Some(row) = &mut row {
                 row.listed = false;
             }
@@ -208,8 +241,8 @@ impl Table {
     pub(crate) fn roll_back(&mut self, savepoint: Savepoint) {
         for (key, previous) in self.journal.drain(savepoint.journal..).rev() {
             match previous {
-                Some(row) => self.rows.insert(key, row),
-                None => self.rows.remove(&key),
+                Some(row) => self.rows.insert(Key::of(key), row),
+                None => self.rows.remove(&Wanted::of(&key) as &dyn Ordered),
             };
         }
         self.touched.truncate(savepoint.touched);
@@ -226,6 +259,6 @@ impl Table {
     }
 }
 
-fn to_entry((key, row): (&Bytes, &Row)) -> Entry {
-    row.entry(key)
+fn to_entry((key, row): (&Key, &Row)) -> Entry {
+    row.entry(&key.bytes)
 }

@@ -1,7 +1,7 @@
 //! The digest depends on the content alone, and costs what was changed.
 
 use crate::common::{blob, delete, put, rebuilt, run, run_slots, slots, version};
-use consensus::{SeqNo, StateMachine};
+use consensus::{SeqNo, StateMachine, Transferable};
 use crypto::{Digest, Hasher};
 use kv::{BUCKETS, Change, Entry, Op, Store};
 use proptest::prelude::*;
@@ -137,6 +137,67 @@ fn the_digest_costs_what_was_changed_and_not_what_is_held() {
         let again = store.digest_work();
         assert_eq!((again.entries, again.nodes), (after.entries, after.nodes));
     }
+}
+
+#[test]
+fn much_of_a_large_checkpoint_is_hashed_ahead_of_it() {
+    const CHANGED: u64 = 10_000;
+    let mut store = holding(20_000);
+    let before = store.digest_work();
+    for n in 0..CHANGED {
+        run(&mut store, 2, &put(number(n), [2; 16]));
+    }
+    let ahead = store.digest_work().entries - before.entries;
+    assert!(ahead > CHANGED / 2, "{ahead}");
+    let waiting = CHANGED - ahead;
+    store.root();
+    let all = store.digest_work().entries - before.entries;
+    assert_eq!(all, ahead + waiting, "each key once");
+    // A hot key is not hashed whenever something is written.
+    for n in 0..CHANGED {
+        run(&mut store, 3, &put(number(n % 100), [3; 16]));
+    }
+    store.root();
+    let hot = store.digest_work().entries - before.entries - all;
+    assert_eq!(hot, 100);
+}
+
+#[test]
+fn what_is_hashed_ahead_and_changes_again_is_what_it_was_at_the_checkpoint() {
+    let mut store = holding(10_000);
+    store.take_changes();
+    store.freeze(SeqNo(1));
+    let manifest = store.manifest(SeqNo(1)).unwrap();
+    let mut copy = rebuilt(&store);
+    // Every key twice, far apart; some end absent, some come back, some are new.
+    for round in 2..4 {
+        for n in 0..9_000 {
+            let key = number(n);
+            match (round, n % 4) {
+                (2, 1) | (3, 2) => run(&mut store, round, &delete(key)),
+                _ => run(&mut store, round, &put(key, [round as u8; 16])),
+            };
+        }
+        for n in 20_000..21_000 {
+            run(&mut store, round, &put(number(n), [4; 16]));
+        }
+    }
+    // What was rolled back leaves no trace.
+    let doomed = [put(number(0), [9; 16]), delete(number(99_999))];
+    crate::common::run_atomic(&mut store, 4, &doomed);
+    assert_eq!(store.root(), root_by_the_rules(&store));
+    let (_, parts) = Store::read_manifest(&manifest).unwrap();
+    for (part, digest) in parts {
+        let bytes = store.part(SeqNo(1), part, false, 1 << 20).unwrap();
+        let checked = Store::check_part(part, &digest, &bytes);
+        assert!(checked.is_ok(), "the frozen state stays");
+    }
+    let changes = store.take_changes();
+    assert!(changes.len() <= 10_001, "each key once: {}", changes.len());
+    for change in changes {
+        copy.restore(change);
+    }
+    assert_eq!(copy.root(), store.root());
 }
 
 #[test]

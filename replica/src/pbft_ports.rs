@@ -135,17 +135,22 @@ impl Disk<Record, kv::Change> for StorageDisk {
     fn save(&mut self, checkpoint: Checkpoint<kv::Change>) {
         let stable = self.stable.clone();
         // The protocol must not wait until ten thousand sessions are encoded.
-        let encode = move || StateDelta {
-            seq: checkpoint.seq.0,
-            digest: checkpoint.digest.0,
-            basis: Basis::Stored,
-            changes: checkpoint.changes.into_iter().map(stored_change).collect(),
-            sessions: Bytes::from(checkpoint.sessions.to_bytes()),
-            meta: Bytes::from(crypto::encode(&CheckpointMeta {
-                configuration: checkpoint.configuration,
-                stable,
-                earlier: checkpoint.earlier,
-            })),
+        let encode = move || {
+            let mut changes = checkpoint.changes;
+            // Neighbours in the order of keys share pages.
+            changes.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+            StateDelta {
+                seq: checkpoint.seq.0,
+                digest: checkpoint.digest.0,
+                basis: Basis::Stored,
+                changes: changes.into_iter().map(stored_change).collect(),
+                sessions: Bytes::from(checkpoint.sessions.to_bytes()),
+                meta: Bytes::from(crypto::encode(&CheckpointMeta {
+                    configuration: checkpoint.configuration,
+                    stable,
+                    earlier: checkpoint.earlier,
+                })),
+            }
         };
         self.writer.with(|writer| writer.submit_unencoded(encode));
     }

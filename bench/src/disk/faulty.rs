@@ -142,9 +142,13 @@ struct FaultyState {
 }
 
 impl StateStore for FaultyState {
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
         self.disk.write(Failing::State)?;
-        self.inner.apply(delta)
+        self.inner.apply_slowly(delta, pause)
     }
 
     fn tidy(&mut self) -> Result<(), StorageError> {

@@ -87,8 +87,12 @@ impl RecordLog for Failing<dyn RecordLog> {
 }
 
 impl StateStore for Failing<dyn StateStore> {
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
-        self.write(|state| state.apply(delta))
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
+        self.write(|state| state.apply_slowly(delta, pause))
     }
     fn tidy(&mut self) -> Result<(), StorageError> {
         self.inner.tidy()

@@ -144,7 +144,11 @@ struct MemoryState {
 }
 
 impl StateStore for MemoryState {
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        _pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
         let held = self.durable_seq();
         if delta.basis == Basis::Stored && delta.seq <= held {
             return Err(StorageError::OutOfOrder {

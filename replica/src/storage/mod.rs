@@ -21,6 +21,7 @@
 mod change;
 mod error;
 pub mod memory;
+mod pacing;
 pub mod sqlite;
 mod state_queue;
 mod writer;
@@ -131,7 +132,16 @@ pub trait RecordLog: Send {
 /// The state at the last checkpoint. Poisoned by errors like [`RecordLog`].
 pub trait StateStore: Send {
     /// Moves on to the next checkpoint: all of the delta is durable on return, or none.
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError>;
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+        self.apply_slowly(delta, &mut |_| {})
+    }
+    /// As [`StateStore::apply`]. While it works it calls `pause` now and then with the share of the work that is done,
+    /// 0 to 1 and growing: whoever is in no hurry waits in there.
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError>;
     /// Housekeeping that is due.
     fn tidy(&mut self) -> Result<(), StorageError>;
     /// Reads the whole state, and shows `each` its entries, in no particular order; `None` if no checkpoint

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::writer::WriterStopped;
 use super::{Basis, Change, StateDelta};
@@ -103,6 +104,17 @@ impl StateQueue {
             (None, Some(end)) => Err(end),
             (None, None) => Err(End::Drop),
         }
+    }
+
+    /// Returns at this time, or as soon as something waits to be taken.
+    pub(super) fn wait_until(&self, due: Instant) {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let idle = |waiting: &mut Waiting| waiting.deltas.is_empty() && waiting.end.is_none();
+        // Poisoned or timed out: either way there is nothing more to wait for.
+        let _waited = self.changed.wait_timeout_while(self.lock(), left, idle);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -239,6 +251,25 @@ mod tests {
         let keys: Vec<_> = entries.keys().map(Vec::as_slice).collect();
         assert_eq!(keys, [b"later".as_slice(), b"new"]);
         assert_eq!((state.seq, state.meta), (19, Bytes::from("meta 19")));
+    }
+
+    #[test]
+    fn whoever_waits_goes_on_when_something_comes() {
+        let far = || Instant::now() + std::time::Duration::from_secs(600);
+        let queue = Arc::new(StateQueue::default());
+        queue.wait_until(Instant::now());
+        let waiter = std::thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.wait_until(far());
+                queue.take().is_ok()
+            }
+        });
+        let next = Coming::Made(delta(1, Basis::Stored, &[]));
+        queue.put(next).unwrap();
+        assert!(waiter.join().unwrap());
+        queue.end(End::Close);
+        queue.wait_until(far());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! is shared by as many votes as came in meanwhile. The state thread writes checkpoints into a file of
 //! its own; votes never wait for it.
 //!
-//! The protocol never waits for a checkpoint. If the state thread falls behind, deltas gather, and soon
+//! The protocol never waits for a checkpoint, so it is written no faster than it must be (`pacing`). If the state thread falls behind, deltas gather, and soon
 //! the newest is merged into the one before it (`state_queue`): a checkpoint that was never
 //! on disk by itself is as good as one that was, for the next one stands in for it. What waits is
 //! bounded by what can change within the protocol's window, which does not move on meanwhile: a replica
@@ -21,9 +21,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::pacing::Pacing;
 use super::state_queue::{Coming, End, StateQueue, Taker};
 use super::{Group, Pressure, RecordLog, StateDelta, StateStore, Stats, Storage, StorageError};
 
@@ -338,10 +340,12 @@ fn run_state(
     log: &Sender<LogJob>,
     shared: &Shared,
 ) -> Result<bool, StorageError> {
+    let mut pacing = Pacing::default();
     loop {
         match queue.take() {
             Ok(delta) => {
-                state.apply(&delta)?;
+                let pace = pacing.begin(Instant::now());
+                state.apply_slowly(&delta, &mut |share| queue.wait_until(pace.due(share)))?;
                 shared.durable_state.store(delta.seq, Ordering::Release);
                 shared.stats().state = state.stats();
                 // If its queue is full, or it has failed, the log thread needs no waking.

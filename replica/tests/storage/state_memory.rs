@@ -147,6 +147,25 @@ fn a_first_state_that_came_in_parts_is_there_as_a_whole() {
 }
 
 #[test]
+fn a_checkpoint_that_is_written_slowly_says_how_far_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = open(directory.path()).unwrap();
+    let mut shares = |seq| {
+        let mut shares = Vec::new();
+        let mut pause = |share| shares.push(share);
+        let state = &mut storage.state;
+        state.apply_slowly(&large(seq), &mut pause).unwrap();
+        shares
+    };
+    assert_eq!(shares(64), [0.0; 0], "the first has rests of its own");
+    let shares = shares(128);
+    assert!(shares.len() > 10, "{shares:?}");
+    assert!(shares.is_sorted_by(|a, b| a < b), "{shares:?}");
+    assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
+    assert_eq!(state_in(&mut storage).unwrap().unwrap().1.len(), 3000);
+}
+
+#[test]
 fn a_first_state_that_did_not_come_to_its_end_counts_for_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let small = sqlite::Options {

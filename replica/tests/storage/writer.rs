@@ -221,12 +221,16 @@ struct Slow {
 }
 
 impl StateStore for Slow {
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
         self.gate.change(|state| state.entered = true);
         self.gate.wait(|state| state.open);
         let changes = delta.changes.len();
         self.gate.change(|state| state.groups.push(changes));
-        self.inner.apply(delta)
+        self.inner.apply_slowly(delta, pause)
     }
 
     fn tidy(&mut self) -> Result<(), StorageError> {

@@ -28,6 +28,8 @@ use crate::storage::{
 
 /// Rows of the first state in one transaction: with values of 1 KiB about a megabyte.
 const PART_ROWS: usize = 1024;
+/// Rows after which a checkpoint may rest: about a millisecond's work.
+const ROWS_AT_A_TIME: usize = 128;
 /// All the rests of one state together are no longer than this.
 const REST_MAX: Duration = Duration::from_secs(3);
 
@@ -92,7 +94,11 @@ impl SqliteState {
 }
 
 impl StateStore for SqliteState {
-    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
         self.database.check()?;
         if delta.basis == Basis::Stored && delta.seq <= self.seq {
             return Err(StorageError::OutOfOrder {
@@ -120,7 +126,13 @@ impl StateStore for SqliteState {
                     // Those of an earlier attempt, too.
                     transaction.execute("DELETE FROM state", [])?;
                 }
-                let mut written = write_entries(transaction, part.changes)?;
+                // Parts have rests of their own.
+                let mut pause = |share| {
+                    if part.is_whole() {
+                        pause(share);
+                    }
+                };
+                let mut written = write_entries(transaction, part.changes, &mut pause)?;
                 if part.is_last {
                     transaction.execute(
                         "INSERT OR REPLACE INTO checkpoint
@@ -201,6 +213,12 @@ struct Part<'c> {
     is_last: bool,
 }
 
+impl Part<'_> {
+    fn is_whole(&self) -> bool {
+        self.is_first && self.is_last
+    }
+}
+
 impl<'c> Parts<'c> {
     fn of(changes: &'c [Change], apart: bool) -> Self {
         Parts {
@@ -237,14 +255,21 @@ impl Rest {
 }
 
 /// Writes the changes; returns the bytes of their keys and entries.
-fn write_entries(transaction: &Connection, changes: &[Change]) -> rusqlite::Result<u64> {
+fn write_entries(
+    transaction: &Connection,
+    changes: &[Change],
+    pause: &mut dyn FnMut(f64),
+) -> rusqlite::Result<u64> {
     let mut put = transaction.prepare(
         "INSERT INTO state (key, entry) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
     )?;
     let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
     let mut bytes = 0;
-    for change in changes {
+    for (done, change) in changes.iter().enumerate() {
+        if done > 0 && done % ROWS_AT_A_TIME == 0 {
+            pause(done as f64 / changes.len() as f64);
+        }
         // Encoded one at a time: all of them could be a copy of the whole state.
         let (key, entry) = (change.key(), change.entry());
         bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;

@@ -12,6 +12,7 @@
 //! Everything follows from the operations alone: no clock, no chance, and no iteration over a
 //! container whose order could differ between replicas (docs/protocol.md R1, R9, R17).
 
+mod ahead;
 mod buckets;
 mod change;
 mod execute;

@@ -15,6 +15,7 @@ use consensus::{ReadVersion, SeqNo, StateMachine, Transferable};
 use crypto::Digest;
 use crypto::codec::Blob;
 
+use crate::ahead::Ahead;
 use crate::buckets::{Buckets, DigestWork, Update};
 use crate::change::Change;
 use crate::execute::{execute, read};
@@ -26,11 +27,6 @@ use crate::snapshots::Snapshots;
 use crate::table::{Row, Table};
 use crate::trie::{Path, Prefix};
 
-/// Keys that wait to be hashed, at most, before a part of a checkpoint's work is done ahead of it:
-/// execution stands still for a few milliseconds now and then, and not for all of them at once.
-/// Large enough that hot keys are still hashed once or twice between two checkpoints.
-const UNSETTLED_MAX: usize = 2048;
-
 /// The state machine. Slots are executed in ascending order; checkpoints, that is
 /// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
 #[derive(Clone, Default)]
@@ -39,6 +35,7 @@ pub struct Store {
     buckets: Buckets,
     /// What the buckets know of changed keys, but the durable copy does not yet; `None`: absent.
     unsaved: BTreeMap<(Path, Bytes), Option<Row>>,
+    ahead: Ahead,
     snapshots: Snapshots,
     /// The slot of the latest delete that the durable copy knows.
     saved_last_delete: SeqNo,
@@ -165,17 +162,20 @@ impl Store {
         });
         // Neighbours in a trie are neighbours in memory.
         changed.sort_unstable_by_key(|(update, ..)| update.path());
+        let (keys, mut repeated) = (changed.len(), 0_usize);
         for (update, key, row, before) in changed {
             let path = update.path();
             self.snapshots.changed(path, &key, before);
-            self.unsaved.insert((path, key), row);
+            let known = self.unsaved.insert((path, key), row).is_some();
+            repeated = repeated.saturating_add(usize::from(known));
             self.buckets.update(update);
         }
+        self.ahead.hashed(keys, repeated);
     }
 
     /// Settles when so much waits that a checkpoint would take long. No savepoint is open.
     fn settle_ahead(&mut self) {
-        if self.table.touched() >= UNSETTLED_MAX {
+        if self.ahead.is_due(self.table.touched()) {
             self.settle();
         }
     }
@@ -262,6 +262,7 @@ impl StateMachine for Store {
 
     fn take_changes(&mut self) -> Vec<Change> {
         self.settle();
+        self.ahead.checkpoint();
         let unsaved = std::mem::take(&mut self.unsaved).into_iter();
         let mut changes: Vec<Change> = unsaved
             .map(|((_, key), row)| match row {

@@ -143,6 +143,7 @@ fn the_digest_costs_what_was_changed_and_not_what_is_held() {
 fn much_of_a_large_checkpoint_is_hashed_ahead_of_it() {
     const CHANGED: u64 = 10_000;
     let mut store = holding(20_000);
+    store.take_changes();
     let before = store.digest_work();
     for n in 0..CHANGED {
         run(&mut store, 2, &put(number(n), [2; 16]));
@@ -160,6 +161,31 @@ fn much_of_a_large_checkpoint_is_hashed_ahead_of_it() {
     store.root();
     let hot = store.digest_work().entries - before.entries - all;
     assert_eq!(hot, 100);
+}
+
+#[test]
+fn busy_keys_are_not_hashed_ahead_again_and_again() {
+    const KEYS: u64 = 5_000;
+    let mut store = holding(KEYS);
+    store.take_changes();
+    let mut hashed = |slot| {
+        let before = store.digest_work().entries;
+        for n in 0..30 * KEYS {
+            run(&mut store, slot, &put(number(n % KEYS), [slot as u8; 16]));
+        }
+        store.root();
+        store.take_changes();
+        store.digest_work().entries - before
+    };
+    let counts: Vec<u64> = (2..14).map(&mut hashed).collect();
+    let once = counts.iter().filter(|count| **count == KEYS).count();
+    assert!(once >= 9, "{counts:?}");
+    assert!(
+        counts.iter().all(|count| *count < 3 * KEYS),
+        "tried now and then, and given up soon: {counts:?}"
+    );
+    let tried = counts.iter().skip(1).any(|count| *count > KEYS);
+    assert!(tried, "keys may be others by now: {counts:?}");
 }
 
 #[test]

@@ -164,6 +164,23 @@ fn much_of_a_large_checkpoint_is_hashed_ahead_of_it() {
 }
 
 #[test]
+fn what_may_be_rolled_back_is_not_hashed_ahead() {
+    // Around the number of keys that are hashed together.
+    for waiting in 2_040..2_050 {
+        let mut store = holding(waiting - 1_000);
+        store.take_changes();
+        for n in 0..waiting {
+            run(&mut store, 2, &put(number(n), [2; 16]));
+        }
+        let doomed = (0..20).map(|n| put(number(5_000 + n), [9; 16]));
+        let doomed: Vec<Op> = doomed.chain([delete(number(99_999))]).collect();
+        crate::common::run_atomic(&mut store, 3, &doomed);
+        assert_eq!(store.root(), root_by_the_rules(&store), "{waiting}");
+        assert_eq!(store.take_changes().len() as u64, waiting);
+    }
+}
+
+#[test]
 fn busy_keys_are_not_hashed_ahead_again_and_again() {
     const KEYS: u64 = 5_000;
     let mut store = holding(KEYS);

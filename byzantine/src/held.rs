@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use consensus::Instant;
 use consensus::pbft::message::Wire;
+use consensus::{Instant, RawBatch};
 
 use crate::attack::Parcel;
 
@@ -75,11 +75,10 @@ impl<T> Held<T> {
 /// About how many bytes a message has: those of what may be large in it.
 pub fn weight(wire: &Wire) -> usize {
     const SMALL: usize = 256;
-    let requests = |raw: &[crypto::codec::Blob]| raw.iter().map(|request| request.len()).sum();
     let large: usize = match wire {
-        Wire::PrePrepare(_, Some(raw)) | Wire::Batch(raw) => requests(&raw.0),
-        Wire::Decision(decision) => decision.batch.as_ref().map_or(0, |raw| requests(&raw.0)),
-        Wire::Forward(raw) => requests(raw),
+        Wire::PrePrepare(_, Some(raw)) | Wire::Batch(raw) => raw.bytes(),
+        Wire::Decision(decision) => decision.batch.as_ref().map_or(0, RawBatch::bytes),
+        Wire::Forward(raw) => raw.iter().map(|request| request.len()).sum(),
         Wire::ViewChange(signed) => signed.bytes.len(),
         Wire::NewView(signed) => signed.bytes.len(),
         Wire::State(_) => 4096,

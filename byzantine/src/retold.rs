@@ -122,10 +122,7 @@ pub fn own_proposal(hand: &Hand<'_>, sent: &Outgoing) -> Option<Version> {
 /// The requests of a batch that the honest code proposed.
 pub fn requests_of(hand: &Hand<'_>, raw: &RawBatch) -> Vec<Request> {
     let limits = hand.scene.forge.keyring.cluster().limits();
-    let parsed = raw
-        .0
-        .iter()
-        .map(|one| Request::parse(one.0.clone(), limits));
+    let parsed = raw.iter().map(|one| Request::parse(one, limits));
     parsed.filter_map(Result::ok).collect()
 }
 

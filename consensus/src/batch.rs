@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bincode::{Decode, Encode};
-use crypto::codec::Blob;
 use crypto::{Check, Digest, Hasher};
 
 use crate::keyring::Keyring;
+use crate::raw_batch::RawBatch;
 use crate::request::{Request, RequestError};
 use crate::settings::Limits;
 
@@ -15,16 +14,13 @@ pub fn null_digest() -> Digest {
     Digest::of("null", &[])
 }
 
-/// A batch as it travels: the requests' complete bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct RawBatch(pub Vec<Blob>);
-
 /// A well-formed batch with the digest that was computed from its own bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// They share the bytes of `raw`: a log of some hundred batches holds each request once.
     requests: Vec<Request>,
+    raw: RawBatch,
     digest: Digest,
-    bytes: usize,
 }
 
 /// Why bytes are not a batch that may be voted for (R7.2 step 6).
@@ -54,13 +50,16 @@ pub enum BatchError {
 
 impl Batch {
     /// A batch of requests that this replica admitted itself.
-    pub fn new(requests: Vec<Request>) -> Self {
+    pub fn new(mut requests: Vec<Request>) -> Self {
         let digest = digest_of(&requests);
-        let bytes = requests.iter().map(|request| request.raw().len()).sum();
+        let raw: RawBatch = requests.iter().map(Request::raw).collect();
+        for (request, bytes) in requests.iter_mut().zip(raw.iter()) {
+            request.share(bytes);
+        }
         Batch {
             requests,
+            raw,
             digest,
-            bytes,
         }
     }
 
@@ -69,18 +68,18 @@ impl Batch {
     /// # Errors
     /// If count, size, a request or uniqueness is wrong. Whoever proposed it is to blame.
     pub fn parse(raw: RawBatch, limits: &Limits) -> Result<Self, BatchError> {
-        let count = raw.0.len();
+        let count = raw.len();
         if count == 0 || count > limits.batch_requests_max as usize {
             return Err(BatchError::Count(count));
         }
-        let bytes: usize = raw.0.iter().map(|request| request.len()).sum();
+        let bytes = raw.bytes();
         if bytes > limits.batch_bytes_max as usize {
             return Err(BatchError::TooLarge(bytes));
         }
         let mut requests = Vec::with_capacity(count);
         let mut seen = BTreeSet::new();
-        for (index, raw) in raw.0.into_iter().enumerate() {
-            let request = Request::parse(raw.0, limits)
+        for (index, raw) in raw.iter().enumerate() {
+            let request = Request::parse(raw, limits)
                 .map_err(|error| BatchError::Request { index, error })?;
             if !seen.insert(request.id) {
                 return Err(BatchError::Duplicate);
@@ -90,8 +89,8 @@ impl Batch {
         let digest = digest_of(&requests);
         Ok(Batch {
             requests,
+            raw,
             digest,
-            bytes,
         })
     }
 
@@ -126,7 +125,7 @@ impl Batch {
 
     /// Bytes of all requests.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.raw.bytes()
     }
 
     /// Operations of all requests.
@@ -136,12 +135,7 @@ impl Batch {
 
     /// As it travels; shares the requests' bytes.
     pub fn to_raw(&self) -> RawBatch {
-        RawBatch(
-            self.requests
-                .iter()
-                .map(|request| Blob(request.raw().clone()))
-                .collect(),
-        )
+        self.raw.clone()
     }
 }
 

@@ -16,7 +16,8 @@ pub struct ByteList {
 #[error("not a well-formed list of byte strings")]
 pub struct MalformedList;
 
-const PREFIX: usize = 4;
+/// Bytes of the length in front of a string.
+pub(crate) const PREFIX: usize = 4;
 
 impl ByteList {
     /// Most strings that a list holds.
@@ -59,13 +60,20 @@ impl ByteList {
         })
     }
 
+    /// Lets go of its own bytes for the same ones elsewhere.
+    pub(crate) fn share(&mut self, bytes: Bytes) {
+        debug_assert_eq!(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+
     /// The encoded list without its count.
     pub fn as_bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
 
-fn split_first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first string of a list and the rest of it; `None` if it is cut short.
+pub(crate) fn split_first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (prefix, rest) = bytes.split_first_chunk::<PREFIX>()?;
     let len = usize::try_from(u32::from_le_bytes(*prefix)).ok()?;
     rest.split_at_checked(len)

@@ -135,6 +135,14 @@ impl Request {
         })
     }
 
+    /// Lets go of its own bytes for the same ones in a batch.
+    pub(crate) fn share(&mut self, raw: Bytes) {
+        debug_assert_eq!(self.raw, raw);
+        let ops = HEADER_LEN..HEADER_LEN + self.ops.as_bytes().len();
+        self.ops.share(raw.slice(ops));
+        self.raw = raw;
+    }
+
     /// The complete bytes, signature included, as they travel.
     pub fn raw(&self) -> &Bytes {
         &self.raw

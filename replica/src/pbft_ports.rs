@@ -272,9 +272,8 @@ impl Describe<Wire> for QuicNetwork {
     fn milestone(wire: &Wire) -> Option<Milestone<'_>> {
         match wire {
             Wire::PrePrepare(header, batch) => {
-                let requests = batch.as_ref().map(|batch| batch.0.as_slice());
-                let requests = requests.unwrap_or_default();
-                Some(Milestone::Proposal(header.statement.seq, requests))
+                let seq = header.statement.seq;
+                Some(Milestone::Proposal(seq, batch.as_ref()))
             }
             Wire::Prepare(vote) => Some(Milestone::Vote(vote.statement.seq)),
             Wire::Commit(vote) => Some(Milestone::Commit(vote.statement.seq)),

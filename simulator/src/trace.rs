@@ -113,7 +113,7 @@ pub(crate) fn label(wire: &Wire) -> String {
     let name = wire.name();
     match wire {
         Wire::PrePrepare(header, batch) => {
-            let requests = batch.as_ref().map_or(0, |batch| batch.0.len());
+            let requests = batch.as_ref().map_or(0, |batch| batch.len());
             let said = &header.statement;
             format!(
                 "{name} {:?} {:?} {:?}, {requests} requests",
@@ -142,7 +142,7 @@ pub(crate) fn label(wire: &Wire) -> String {
         }
         Wire::FetchBatch(seq, digest) => format!("{name} {seq:?} {digest:?}"),
         Wire::FetchDecisions(first, last) => format!("{name} {first:?} to {last:?}"),
-        Wire::Batch(batch) => format!("{name} of {} requests", batch.0.len()),
+        Wire::Batch(batch) => format!("{name} of {} requests", batch.len()),
         Wire::Forward(requests) => format!("{name} {} requests", requests.len()),
         Wire::ViewChange(signed) => match crypto::decode::<ViewChange>(&signed.bytes) {
             Ok(report) => format!(

@@ -96,7 +96,7 @@ fn bloated(hand: &Hand<'_>, excess: Excess, (header, _): &Version) -> Option<Ver
         // Made at the bend.
         Excess::Claim => return None,
     };
-    let body = RawBatch(body);
+    let body: RawBatch = body.iter().collect();
     let digest = crafted::digest_of(hand, &body);
     Some(proposal_of(hand, header, body, digest))
 }

@@ -65,7 +65,7 @@ impl Recipe for InvalidBatch {
 }
 
 fn flawed(hand: &Hand<'_>, flaw: Flaw, (header, raw): &Version) -> Option<Version> {
-    let first = raw.0.first()?;
+    let first = &Blob(raw.iter().next()?);
     let limits = hand.scene.forge.keyring.cluster().limits();
     let op = |bytes: usize| ByteList::from_iter([vec![0u8; bytes]]);
     let body = match flaw {
@@ -82,10 +82,10 @@ fn flawed(hand: &Hand<'_>, flaw: Flaw, (header, raw): &Version) -> Option<Versio
                 crafted::request(hand, 0, 1, &op(bytes))?.raw().clone(),
             )]
         }
-        Flaw::WrongDigest => raw.0.clone(),
+        Flaw::WrongDigest => raw.iter().map(Blob).collect(),
         Flaw::Empty | Flaw::Null => Vec::new(),
     };
-    let body = RawBatch(body);
+    let body: RawBatch = body.iter().collect();
     let digest = match flaw {
         Flaw::WrongDigest => crypto::Digest::of("another", header.statement.digest.as_bytes()),
         Flaw::Null => null_digest(),
@@ -127,11 +127,11 @@ impl Recipe for ForgeRequests {
         let kind = move |count: usize| plan.forgery.unwrap_or(FORGERIES[count % FORGERIES.len()]);
         Box::new(Forging {
             proposing: Proposing::new(move |hand, count, (header, raw)| {
-                let forged = forged(hand, kind(count), count, raw.0.first()?)?;
+                let forged = forged(hand, kind(count), count, &Blob(raw.iter().next()?))?;
                 // Between real ones it is less likely to be noticed.
-                let mut body = raw.0.clone();
+                let mut body: Vec<Blob> = raw.iter().map(Blob).collect();
                 *body.first_mut()? = forged;
-                let body = RawBatch(body);
+                let body: RawBatch = body.iter().collect();
                 let digest = crafted::digest_of(hand, &body);
                 Some(proposal_of(hand, header, body, digest))
             }),

@@ -10,10 +10,11 @@ use super::message::{
     Checkpoint, Commit, Decision, Header, MisbehaviourProof, Prepare, Status, Wire,
 };
 use super::view_admission::{self, SentNewView, SentViewChange};
-use crate::batch::{Batch, RawBatch, null_digest};
+use crate::batch::{Batch, null_digest};
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
+use crate::raw_batch::RawBatch;
 use crate::request::Request;
 use crate::transfer::message::StateMessage;
 

@@ -8,10 +8,10 @@ use crypto::codec::Blob;
 use crypto::{Check, Digest, Kind, Signature};
 
 use super::certificate::{Certificate, StableCertificate, Statement};
-use crate::batch::RawBatch;
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
 use crate::keyring::Keyring;
 use crate::protocol::Misbehaviour;
+use crate::raw_batch::RawBatch;
 use crate::transfer::message::StateMessage;
 
 /// PRE-PREPARE header (PP): the primary's proposal of a digest for a slot.

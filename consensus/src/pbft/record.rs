@@ -5,9 +5,9 @@ use crypto::Signature;
 
 use super::certificate::{Certificate, StableCertificate, Statement};
 use super::message::{Mode, SignedNewView, SignedViewChange};
-use crate::batch::RawBatch;
 use crate::configuration::Nonce;
 use crate::ids::{Epoch, SeqNo, View};
+use crate::raw_batch::RawBatch;
 
 /// A durable promise or the ground of one.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -10,8 +10,9 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::message::{Commit, Header, Prepare};
 use super::order::Accepted;
 use super::votes::VoteSet;
-use crate::batch::{Batch, RawBatch};
+use crate::batch::Batch;
 use crate::ids::{Epoch, ReplicaId, SeqNo, View};
+use crate::raw_batch::RawBatch;
 use crate::time::Instant;
 
 /// Batches kept per slot: of the accepted header, the own latest vote, the highest prepared

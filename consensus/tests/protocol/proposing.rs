@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use consensus::pbft::certificate::Phase;
 use consensus::pbft::message::{Decision, Wire};
-use consensus::{FastQuorum, Policy, Request, Timer};
+use consensus::{FastQuorum, Policy, RawBatch, Request, Timer};
 
 use crate::fixture::{Fixture, ms};
 use crate::node::Node;
@@ -168,8 +168,8 @@ fn a_slot_is_never_proposed_twice_and_a_request_in_flight_is_not_proposed_again(
     for wire in &primary.sent {
         if let Wire::PrePrepare(header, Some(body)) = wire {
             slots.push(header.statement.seq.0);
-            for raw in &body.0 {
-                assert!(requests.insert(raw.clone()), "proposed in two batches");
+            for raw in body.iter() {
+                assert!(requests.insert(raw), "proposed in two batches");
             }
         }
     }
@@ -370,8 +370,8 @@ fn a_client_that_fills_its_share_cannot_have_the_primary_suspected() {
         Wire::PrePrepare(_, Some(body)) => Some(body.clone()),
         _ => None,
     });
-    let fixture_three = blob(&fixture, 0, 3);
-    assert_eq!(body.unwrap().0, [fixture_three]);
+    let third = RawBatch::from_iter([blob(&fixture, 0, 3)]);
+    assert_eq!(body, Some(third));
 }
 
 #[test]
@@ -408,11 +408,11 @@ fn clients_are_served_in_turn_however_many_requests_one_of_them_has() {
         panic!("the batches were proposed");
     };
     // The first batch of four took c0, c1, c2, c0; the one left over is c0's third.
-    assert_eq!(body.0.len(), 1);
+    assert_eq!(body.len(), 1);
     let first = primary.sent.iter().find_map(|wire| match wire {
         Wire::PrePrepare(header, Some(body)) if header.statement.seq.0 == 2 => Some(body.clone()),
         _ => None,
     });
-    let clients: Vec<u8> = first.unwrap().0.iter().map(|raw| raw[0]).collect();
+    let clients: Vec<u8> = first.unwrap().iter().map(|raw| raw[0]).collect();
     assert_eq!(clients, [0, 1, 2, 0]);
 }

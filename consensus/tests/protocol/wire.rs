@@ -83,7 +83,7 @@ fn stable() -> StableCertificate {
 }
 
 fn batch() -> RawBatch {
-    RawBatch(vec![Blob::from(vec![1, 2, 3]), Blob::from(vec![4])])
+    RawBatch::from_iter([&[1, 2, 3][..], &[4]])
 }
 
 fn signed_view_change() -> SignedViewChange {

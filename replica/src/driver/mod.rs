@@ -361,9 +361,9 @@ where
     fn note_milestone(&mut self, wire: &P::Wire) {
         let phases = &self.observer.phases;
         match N::milestone(wire) {
-            Some(Milestone::Proposal(_, requests)) if !requests.is_empty() => {
+            Some(Milestone::Proposal(_, Some(requests))) => {
                 let now = phases.now();
-                for id in requests.iter().filter_map(|raw| claimed_id(&raw.0)) {
+                for id in requests.iter().filter_map(|raw| claimed_id(&raw)) {
                     phases.request_proposed(id, now);
                 }
             }

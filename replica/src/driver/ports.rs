@@ -4,9 +4,8 @@
 use bytes::Bytes;
 use consensus::pbft::certificate::{Phase, Statement};
 use consensus::session::SessionTable;
-use consensus::{Destination, Epoch, Reply, SeqNo, Term, Ticket};
+use consensus::{Destination, Epoch, RawBatch, Reply, SeqNo, Term, Ticket};
 use crypto::Digest;
-use crypto::codec::Blob;
 
 /// How a message travels on a peer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +113,7 @@ pub struct Ballot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Milestone<'w> {
     /// A proposal, with the requests' complete bytes if they travel along.
-    Proposal(SeqNo, &'w [Blob]),
+    Proposal(SeqNo, Option<&'w RawBatch>),
     /// A vote for it.
     Vote(SeqNo),
     /// A second-phase vote.

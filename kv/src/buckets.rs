@@ -19,11 +19,11 @@
     clippy::panic
 )]
 
-use bytes::Bytes;
 use consensus::SeqNo;
 use crypto::{Digest, Hasher};
 
-use crate::table::Row;
+use crate::held::{Held, Placed};
+use crate::record::Record;
 use crate::trie::{BUCKET_BITS, Item, Node, Path, Prefix, Under};
 
 /// Buckets of a store.
@@ -58,18 +58,24 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    /// Takes in what a key holds now.
-    pub(crate) fn update(&mut self, update: Update) {
+    /// Takes in what a key holds now, whose place has been hashed.
+    pub(crate) fn update(&mut self, now: Placed) {
         self.work.paths = self.work.paths.saturating_add(1);
-        let trie = self.tries.get_mut(update.path().bucket());
-        let trie = trie.expect("ten bits choose among 1024 buckets");
-        match update {
-            Update::Holds(item) => {
-                self.work.entries = self.work.entries.saturating_add(1);
-                trie.put(item);
-            }
-            Update::Absent(path, key) => trie.remove(path, &key),
+        match now.held {
+            Held::Record(record) => self.put(Item::of(now.path, record)),
+            Held::Nothing(key) => self.trie(now.path).remove(now.path, &key),
         }
+    }
+
+    /// Takes in a record that has been hashed.
+    pub(crate) fn put(&mut self, item: Item) {
+        self.work.entries = self.work.entries.saturating_add(1);
+        self.trie(item.path).put(item);
+    }
+
+    fn trie(&mut self, path: Path) -> &mut Node {
+        let trie = self.tries.get_mut(path.bucket());
+        trie.expect("ten bits choose among 1024 buckets")
     }
 
     /// The bucket digests, in order.
@@ -95,45 +101,21 @@ impl Buckets {
             .under(prefix)
     }
 
-    /// The keys of a bucket, ascending.
-    pub(crate) fn keys(&self, bucket: usize) -> Vec<Bytes> {
-        let mut keys = Vec::new();
+    /// The records of a bucket in the order of their keys.
+    pub(crate) fn records(&self, bucket: usize) -> Vec<&Record> {
+        let mut records = Vec::new();
         if let Some(trie) = self.tries.get(bucket) {
             trie.visit(&mut |item| {
-                keys.push(item.key.clone());
+                records.push(&item.record);
                 true
             });
         }
-        keys.sort_unstable();
-        keys
+        records.sort_unstable_by_key(|record| record.key());
+        records
     }
 
     pub(crate) fn work(&self) -> DigestWork {
         self.work
-    }
-}
-
-/// A changed key, hashed.
-pub(crate) enum Update {
-    /// It holds this.
-    Holds(Item),
-    /// It is absent.
-    Absent(Path, Bytes),
-}
-
-impl Update {
-    pub(crate) fn of(key: &Bytes, row: Option<&Row>) -> Self {
-        match row {
-            Some(row) => Update::Holds(item(key, row)),
-            None => Update::Absent(Path::of(key), key.clone()),
-        }
-    }
-
-    pub(crate) fn path(&self) -> Path {
-        match self {
-            Update::Holds(item) => item.path,
-            Update::Absent(path, _) => *path,
-        }
     }
 }
 
@@ -144,26 +126,5 @@ pub(crate) fn root_of(last_delete: SeqNo, buckets: impl IntoIterator<Item = Dige
     for digest in buckets {
         hasher.update(digest.as_bytes());
     }
-    hasher.finish()
-}
-
-/// The item of a key that holds this row.
-pub(crate) fn item(key: &Bytes, row: &Row) -> Item {
-    Item {
-        path: Path::of(key),
-        key: key.clone(),
-        value: row.value.clone(),
-        version: row.version,
-        digest: entry_digest(key, row),
-    }
-}
-
-fn entry_digest(key: &[u8], row: &Row) -> Digest {
-    let mut hasher = Hasher::new("kv-entry");
-    hasher
-        .part(key)
-        .u64(row.version.seq.0)
-        .u64(u64::from(row.version.rank))
-        .part(&row.value);
     hasher.finish()
 }

@@ -5,14 +5,14 @@ use bincode::{Decode, Encode};
 use consensus::SeqNo;
 use crypto::codec::Blob;
 
-use crate::result::Entry;
+use crate::record::Record;
 
 /// One changed piece of the state. Later pieces replace earlier ones of the same key; the order
 /// of different keys does not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Change {
     /// The key now holds this.
-    Set(Entry),
+    Set(Record),
     /// The key is gone.
     Removed {
         /// Which.
@@ -27,7 +27,7 @@ impl Change {
     /// The key that it is about; `None` if it is about none.
     pub fn key(&self) -> Option<&[u8]> {
         match self {
-            Change::Set(entry) => Some(&entry.key),
+            Change::Set(record) => Some(record.key()),
             Change::Removed { key } => Some(key),
             Change::LastDelete(_) => None,
         }

@@ -9,17 +9,15 @@
     clippy::panic
 )]
 
-use bytes::Bytes;
 use consensus::SeqNo;
 use crypto::codec::Blob;
 
 use crate::limits::{Bound, KEY_BYTES_MAX, RESULT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::op::{Expect, Op, SimpleOp, Txn};
-use crate::result::{Branch, Entry, OpResult, SimpleResult};
-use crate::table::{Row, Table};
+use crate::record::{ENTRY_OVERHEAD, Record};
+use crate::result::{Branch, OpResult, SimpleResult};
+use crate::table::Table;
 
-/// Encoded bytes of an entry beside key and value: two lengths and the version.
-const ENTRY_OVERHEAD: usize = 4 + 4 + 12;
 /// Encoded bytes of a scan's result beside its entries, at most: tag, count, next key.
 const ENTRIES_OVERHEAD: usize = 4 + 8 + 1 + 4 + KEY_BYTES_MAX;
 /// Encoded bytes of a transaction's result beside those of its operations: tag, branch, count.
@@ -67,9 +65,9 @@ pub(crate) fn read(table: &Table, op: &Op, room: usize) -> Option<OpResult> {
 
 fn read_key(table: &Table, key: &[u8]) -> SimpleResult {
     match table.get(key) {
-        Some(row) => SimpleResult::Value {
-            value: Blob(row.value.clone()),
-            version: row.version,
+        Some(record) => SimpleResult::Value {
+            value: Blob(record.value_bytes()),
+            version: record.version(),
         },
         None => SimpleResult::Absent,
     }
@@ -78,20 +76,20 @@ fn read_key(table: &Table, key: &[u8]) -> SimpleResult {
 fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
     match op {
         SimpleOp::Create { key, value } => match table.get(&key) {
-            Some(row) => SimpleResult::AlreadyExists {
-                version: row.version,
+            Some(record) => SimpleResult::AlreadyExists {
+                version: record.version(),
             },
             None => SimpleResult::Created {
-                version: table.set(seq, key.0, value.0),
+                version: table.set(seq, &key, &value),
             },
         },
         SimpleOp::Read { key } => read_key(table, &key),
-        SimpleOp::Update { key, value } => match table.replace(seq, key.0, value.0) {
-            Ok(version) => SimpleResult::Updated { version },
-            Err(_) => SimpleResult::NotFound,
+        SimpleOp::Update { key, value } => match table.replace(seq, &key, &value) {
+            Some(version) => SimpleResult::Updated { version },
+            None => SimpleResult::NotFound,
         },
         SimpleOp::Put { key, value } => SimpleResult::Put {
-            version: table.set(seq, key.0, value.0),
+            version: table.set(seq, &key, &value),
         },
         SimpleOp::Delete { key } => {
             if table.remove(seq, &key) {
@@ -101,25 +99,25 @@ fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
             }
         }
         SimpleOp::Cas { key, expect, value } => {
-            let row = table.get(&key);
-            if holds(&expect, row) {
+            let record = table.get(&key);
+            if holds(&expect, record) {
                 SimpleResult::Swapped {
-                    version: table.set(seq, key.0, value.0),
+                    version: table.set(seq, &key, &value),
                 }
             } else {
                 SimpleResult::Mismatch {
-                    current: row.map(|row| row.version),
+                    current: record.map(Record::version),
                 }
             }
         }
     }
 }
 
-fn holds(expect: &Expect, row: Option<&Row>) -> bool {
-    match (expect, row) {
-        (Expect::Value(value), Some(row)) => value.0 == row.value,
-        (Expect::Version(version), Some(row)) => *version == row.version,
-        (Expect::Absent, row) => row.is_none(),
+fn holds(expect: &Expect, record: Option<&Record>) -> bool {
+    match (expect, record) {
+        (Expect::Value(value), Some(record)) => value.0 == record.value(),
+        (Expect::Version(version), Some(record)) => *version == record.version(),
+        (Expect::Absent, record) => record.is_none(),
         (Expect::Value(_) | Expect::Version(_), None) => false,
     }
 }
@@ -130,8 +128,8 @@ fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32, room: usize
     };
     let mut entries = Vec::new();
     let mut left = limit;
-    for (key, row) in table.range(start, end) {
-        let fits = room.checked_sub(entry_bytes(key, row));
+    for record in table.range(start, end) {
+        let fits = room.checked_sub(record.encoded_len());
         match (fits, left.checked_sub(1)) {
             (Some(room_after), Some(left_after)) => (room, left) = (room_after, left_after),
             // It would come back for this entry for ever.
@@ -139,26 +137,16 @@ fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32, room: usize
                 return OpResult::OutOfBounds(Bound::ResultBytes);
             }
             _ => {
-                let next = Some(Blob(key.clone()));
+                let next = Some(Blob::from(record.key().to_vec()));
                 return OpResult::Entries { entries, next };
             }
         }
-        entries.push(Entry {
-            key: Blob(key.clone()),
-            value: Blob(row.value.clone()),
-            version: row.version,
-        });
+        entries.push(record.entry());
     }
     OpResult::Entries {
         entries,
         next: None,
     }
-}
-
-fn entry_bytes(key: &Bytes, row: &Row) -> usize {
-    ENTRY_OVERHEAD
-        .saturating_add(key.len())
-        .saturating_add(row.value.len())
 }
 
 fn transact(table: &mut Table, seq: SeqNo, txn: Txn) -> OpResult {
@@ -206,18 +194,10 @@ mod tests {
     #[test]
     fn the_size_formulas_are_those_of_the_codec() {
         let version = Version::default();
-        let (key, value) = (Blob(vec![1; 7].into()), Blob(vec![2; 9].into()));
-        let row_of = |table: &mut Table| {
-            table.set(SeqNo(1), key.0.clone(), value.0.clone());
-            table.get(&key).map(|row| entry_bytes(&key.0, row))
-        };
-        let entry = Entry {
-            key: key.clone(),
-            value: value.clone(),
-            version,
-        };
+        let value = Blob(vec![2; 9].into());
+        let entry = Record::new(&[1; 7], &value, version).entry();
         let encoded = crypto::encode(&entry).len();
-        assert_eq!(row_of(&mut Table::default()), Some(encoded));
+        assert_eq!(encoded, ENTRY_OVERHEAD + 7 + value.len());
         let entries = OpResult::Entries {
             entries: vec![entry],
             next: Some(Blob(vec![0; KEY_BYTES_MAX].into())),

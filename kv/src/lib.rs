@@ -2,7 +2,7 @@
 //! and a digest of everything held.
 //!
 //! ```text
-//!   bytes ──► Op ──► execute ──► Table: key → (value, version) ──► OpResult ──► bytes
+//!   bytes ──► Op ──► execute ──► Table: records by key ──► OpResult ──► bytes
 //!                                  │ keys touched
 //!                                  ▼ at root(), or many      ┌► parts, to other replicas
 //!                               Buckets: 1024 hash tries ──► kv_root
@@ -16,11 +16,13 @@ mod ahead;
 mod buckets;
 mod change;
 mod execute;
-mod key;
+mod held;
 mod limits;
 mod op;
 mod parts;
+mod record;
 mod result;
+mod row;
 mod snapshots;
 mod store;
 mod table;
@@ -35,6 +37,7 @@ pub use limits::{
 };
 pub use op::{Compare, Expect, Op, OpError, SimpleOp, Txn};
 pub use parts::Content;
+pub use record::Record;
 pub use result::{Branch, Entry, OpResult, SimpleResult};
 pub use store::Store;
 pub use version::{ParseVersionError, Version};

@@ -13,37 +13,31 @@
 )]
 
 use bincode::{Decode, Encode};
-use bytes::Bytes;
 use consensus::SeqNo;
 use consensus::state_machine::{Part, PartId, WrongPart};
 use crypto::Digest;
-use crypto::codec::BlobRef;
 
-use crate::buckets::{BUCKETS, item, root_of};
+use crate::buckets::{BUCKETS, root_of};
+use crate::held::Held;
 use crate::limits::{check_key, check_value};
-use crate::result::Entry;
+use crate::record::Record;
 use crate::snapshots::Overlay;
-use crate::table::Row;
 use crate::trie::{Item, LEAF_MAX, Node, Path, Prefix, read_outline};
-use crate::version::Version;
-
-/// Encoded bytes of an entry beside key and value: two lengths and the version.
-const ENTRY_OVERHEAD: usize = 4 + 4 + 12;
 
 /// Encoded bytes of a piece beside its entries: a tag and their number.
 const PIECE_OVERHEAD: usize = 4 + 8;
 
-/// A part as it travels; `E` encodes like [`Entry`].
+/// A part as it travels; `R` is a [`Record`] or a reference to one.
 #[derive(Debug, Encode, Decode)]
-enum Piece<E> {
+enum Piece<R> {
     Outline(Vec<Digest>),
-    Entries(Vec<E>),
+    Entries(Vec<R>),
 }
 
 /// The checked content of a part: entries whose digests are computed.
 #[derive(Clone)]
 pub struct Content {
-    pub(crate) entries: Vec<(Item, Row)>,
+    pub(crate) entries: Vec<Item>,
 }
 
 /// What names all parts of a store: encoded, the manifest.
@@ -81,14 +75,6 @@ pub(crate) fn read_manifest(manifest: &[u8]) -> Option<(Digest, Vec<(PartId, Dig
     Some((root, buckets.into_iter().enumerate().map(part).collect()))
 }
 
-/// An entry of somebody else's, as an [`Entry`] is encoded.
-#[derive(Encode)]
-struct EntryRef<'a> {
-    key: BlobRef<'a>,
-    value: BlobRef<'a>,
-    version: Version,
-}
-
 /// The piece for the part at `prefix` of the state that `node` with `overlay` over it is: its entries, if
 /// they fit into `room`, else its outline.
 pub(crate) fn piece(
@@ -102,12 +88,12 @@ pub(crate) fn piece(
     let entries = match entries(node, overlay, fits) {
         Ok(entries) => entries,
         Err(TooMany) => match as_of(node, overlay, prefix).outline(&mut 0) {
-            Some(children) => return crypto::encode(&Piece::<Entry>::Outline(children)),
+            Some(children) => return crypto::encode(&Piece::<Record>::Outline(children)),
             // A leaf has none: it travels whole, however many keys somebody made collide.
             None => entries(node, overlay, |_, _| true).unwrap_or_default(),
         },
     };
-    let bytes: usize = entries.iter().map(EntryRef::size).sum();
+    let bytes: usize = entries.iter().map(|record| record.encoded_len()).sum();
     let mut out = Vec::with_capacity(bytes.saturating_add(PIECE_OVERHEAD));
     crypto::codec::encode_into(&Piece::Entries(entries), &mut out);
     out
@@ -121,28 +107,23 @@ fn entries<'a>(
     node: &'a Node,
     overlay: &Overlay<'a>,
     fits: impl Fn(usize, usize) -> bool,
-) -> Result<Vec<EntryRef<'a>>, TooMany> {
+) -> Result<Vec<&'a Record>, TooMany> {
     let mut entries = Vec::new();
     let mut bytes = 0_usize;
-    let mut add = |key: &'a Bytes, value: &'a Bytes, version| {
-        let entry = EntryRef {
-            key: BlobRef(key),
-            value: BlobRef(value),
-            version,
-        };
-        bytes = bytes.saturating_add(entry.size());
-        entries.push(entry);
+    let mut add = |record: &'a Record| {
+        bytes = bytes.saturating_add(record.encoded_len());
+        entries.push(record);
         fits(entries.len(), bytes)
     };
-    let over: Vec<(Path, &Bytes)> = overlay.keys().map(|(path, key)| (*path, key)).collect();
+    let over: Vec<(Path, &[u8])> = overlay.iter().map(|placed| placed.place()).collect();
     let mut live = |item: &'a Item| {
-        let covered = over.binary_search(&(item.path, &item.key)).is_ok();
-        covered || add(&item.key, &item.value, item.version)
+        let covered = over.binary_search(&(item.path, item.record.key())).is_ok();
+        covered || add(&item.record)
     };
     let mut whole = node.visit(&mut live);
-    for ((_, key), row) in overlay {
-        if let Some(row) = row.filter(|_| whole) {
-            whole = add(key, &row.value, row.version);
+    for placed in overlay {
+        if let Some(record) = placed.held.record().filter(|_| whole) {
+            whole = add(record);
         }
     }
     if whole { Ok(entries) } else { Err(TooMany) }
@@ -151,23 +132,15 @@ fn entries<'a>(
 /// The node with the overlay over it.
 fn as_of(node: &Node, overlay: &Overlay<'_>, prefix: Prefix) -> Node {
     let mut as_of = node.clone();
-    for ((path, key), row) in overlay {
-        match row {
-            Some(row) => {
-                as_of.put_under(prefix, item(key, row));
+    for placed in overlay {
+        match &placed.held {
+            Held::Record(record) => {
+                as_of.put_under(prefix, Item::of(placed.path, record.clone()));
             }
-            None => as_of.remove_under(prefix, *path, key),
+            Held::Nothing(key) => as_of.remove_under(prefix, placed.path, key),
         }
     }
     as_of
-}
-
-impl EntryRef<'_> {
-    /// About how many bytes it takes.
-    fn size(&self) -> usize {
-        let bytes = self.key.0.len().saturating_add(self.value.0.len());
-        bytes.saturating_add(ENTRY_OVERHEAD)
-    }
 }
 
 /// See [`consensus::Transferable::check_part`].
@@ -178,7 +151,7 @@ pub(crate) fn check(
 ) -> Result<Part<Content>, WrongPart> {
     let prefix = Prefix::of_part(part).ok_or(WrongPart)?;
     match crypto::decode(bytes).map_err(|_| WrongPart)? {
-        Piece::<Entry>::Outline(children) => {
+        Piece::<Record>::Outline(children) => {
             let (found, parts) = read_outline(prefix, &children).ok_or(WrongPart)?;
             if found != *digest {
                 return Err(WrongPart);
@@ -188,23 +161,22 @@ pub(crate) fn check(
                 .map(|(prefix, digest)| (prefix.part(), digest));
             Ok(Part::Outline(below.collect()))
         }
-        Piece::Entries(entries) => {
+        Piece::Entries(records) => {
             let mut node = Node::default();
-            let mut content = Vec::with_capacity(entries.len());
-            for entry in entries {
-                check_key(&entry.key).map_err(|_| WrongPart)?;
-                check_value(&entry.value).map_err(|_| WrongPart)?;
-                let (key, row) = Row::of(entry);
-                let item = item(&key, &row);
+            let mut entries = Vec::with_capacity(records.len());
+            for record in records {
+                check_key(record.key()).map_err(|_| WrongPart)?;
+                check_value(record.value()).map_err(|_| WrongPart)?;
+                let item = Item::of(Path::of(record.key()), record);
                 if !prefix.contains(item.path) || !node.put_under(prefix, item.clone()) {
                     return Err(WrongPart);
                 }
-                content.push((item, row));
+                entries.push(item);
             }
             if node.digest(&mut 0) != *digest {
                 return Err(WrongPart);
             }
-            Ok(Part::Content(Content { entries: content }))
+            Ok(Part::Content(Content { entries }))
         }
     }
 }

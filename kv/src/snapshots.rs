@@ -18,20 +18,19 @@
     clippy::panic
 )]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use consensus::SeqNo;
 use crypto::Digest;
 
-use crate::table::Row;
-use crate::trie::{Path, Prefix};
+use crate::held::Placed;
+use crate::trie::Prefix;
 
-/// What a kept row costs beside its key and value: two map keys, a row, nodes of the map.
-const ROW_COST: usize = 160;
+/// What a kept record costs beside its key and value: header, counts, nodes of the set.
+const RECORD_COST: usize = 120;
 
-/// What some keys held, by path so that those of a part are neighbours; `None`: the key was absent.
-type Rows = BTreeMap<(Path, Bytes), Option<Row>>;
+/// What some keys held; those of a part are neighbours.
+type Before = BTreeSet<Placed>;
 
 /// All frozen states, oldest first.
 #[derive(Clone, Default)]
@@ -46,11 +45,11 @@ struct Frozen {
     last_delete: SeqNo,
     buckets: Vec<Digest>,
     /// What was changed between this state and the next one, or the live one.
-    before: Rows,
+    before: Before,
 }
 
-/// The rows that make the live state an earlier one.
-pub(crate) type Overlay<'a> = BTreeMap<&'a (Path, Bytes), Option<&'a Row>>;
+/// What makes the live state an earlier one.
+pub(crate) type Overlay<'a> = BTreeSet<&'a Placed>;
 
 impl Snapshots {
     /// Freezes the state that has these digests. Nothing may be waiting to be settled.
@@ -60,19 +59,17 @@ impl Snapshots {
             seq,
             last_delete,
             buckets,
-            before: Rows::new(),
+            before: Before::new(),
         });
     }
 
     /// A key has changed for the first time since the newest state was frozen (or again).
-    pub(crate) fn changed(&mut self, path: Path, key: &Bytes, before: Option<Row>) {
+    pub(crate) fn changed(&mut self, before: Placed) {
         let Some(newest) = self.frozen.back_mut() else {
             return;
         };
-        let at = (path, key.clone());
-        let cost = cost(&at, &before);
-        if let std::collections::btree_map::Entry::Vacant(vacant) = newest.before.entry(at) {
-            vacant.insert(before);
+        let cost = cost(&before);
+        if newest.before.insert(before) {
             self.bytes = self.bytes.saturating_add(cost);
         }
     }
@@ -88,16 +85,12 @@ impl Snapshots {
         let mut older = at
             .checked_sub(1)
             .and_then(|older| self.frozen.get_mut(older));
-        for (key, row) in forgotten.before {
-            let cost = cost(&key, &row);
-            let kept = older.as_mut().is_some_and(|older| {
-                let vacant = !older.before.contains_key(&key);
-                if vacant {
-                    older.before.insert(key, row);
-                }
-                vacant
-            });
-            if !kept {
+        for before in forgotten.before {
+            let cost = cost(&before);
+            if !older
+                .as_mut()
+                .is_some_and(|older| older.before.insert(before))
+            {
                 self.bytes = self.bytes.saturating_sub(cost);
             }
         }
@@ -122,12 +115,12 @@ impl Snapshots {
     pub(crate) fn overlay(&self, seq: SeqNo, prefix: Prefix) -> Option<Overlay<'_>> {
         let at = self.position(seq).ok()?;
         let (first, last) = prefix.range();
+        let first = Placed::first(first);
         let mut overlay = Overlay::new();
         for frozen in self.frozen.iter().skip(at) {
-            let rows = frozen.before.range((first, Bytes::new())..);
-            for (key, row) in rows.take_while(|((path, _), _)| *path <= last) {
-                overlay.entry(key).or_insert(row.as_ref());
-            }
+            let under = frozen.before.range(&first..);
+            // What is in already is older, and stays.
+            overlay.extend(under.take_while(|before| before.path <= last));
         }
         Some(overlay)
     }
@@ -137,7 +130,11 @@ impl Snapshots {
     }
 }
 
-fn cost((_, key): &(Path, Bytes), row: &Option<Row>) -> usize {
-    let value = row.as_ref().map_or(0, |row| row.value.len());
-    key.len().saturating_add(value).saturating_add(ROW_COST)
+fn cost(before: &Placed) -> usize {
+    let value = before
+        .held
+        .record()
+        .map_or(0, |record| record.value().len());
+    let key = before.held.key().len();
+    key.saturating_add(value).saturating_add(RECORD_COST)
 }

@@ -7,25 +7,26 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use consensus::state_machine::{Part, PartId, WrongPart};
 use consensus::{ReadVersion, SeqNo, StateMachine, Transferable};
 use crypto::Digest;
 use crypto::codec::Blob;
 
 use crate::ahead::Ahead;
-use crate::buckets::{Buckets, DigestWork, Update};
+use crate::buckets::{Buckets, DigestWork};
 use crate::change::Change;
 use crate::execute::{execute, read};
+use crate::held::{Held, Placed};
 use crate::limits::Bound;
 use crate::op::Op;
 use crate::parts::{self, Content};
+use crate::record::Record;
 use crate::result::{Entry, OpResult};
 use crate::snapshots::Snapshots;
-use crate::table::{Row, Table};
-use crate::trie::{Path, Prefix};
+use crate::table::Table;
+use crate::trie::Prefix;
 
 /// The state machine. Slots are executed in ascending order; checkpoints, that is
 /// [`StateMachine::root`] and [`StateMachine::take_changes`], fall between two slots.
@@ -33,8 +34,8 @@ use crate::trie::{Path, Prefix};
 pub struct Store {
     table: Table,
     buckets: Buckets,
-    /// What the buckets know of changed keys, but the durable copy does not yet; `None`: absent.
-    unsaved: BTreeMap<(Path, Bytes), Option<Row>>,
+    /// What the buckets know of changed keys, but the durable copy does not yet.
+    unsaved: BTreeSet<Placed>,
     ahead: Ahead,
     snapshots: Snapshots,
     /// The slot of the latest delete that the durable copy knows.
@@ -60,15 +61,13 @@ impl Store {
     /// Puts back one piece of durable state. It does not count as changed.
     pub fn restore(&mut self, change: Change) {
         match change {
-            Change::Set(entry) => {
-                let key = entry.key.0.clone();
-                self.table.load(entry);
-                let update = Update::of(&key, self.table.get(&key));
-                self.buckets.update(update);
+            Change::Set(record) => {
+                self.table.load(record.clone());
+                self.buckets.update(Placed::of(Held::Record(record)));
             }
             Change::Removed { key } => {
                 self.table.unload(&key);
-                self.buckets.update(Update::of(&key.0, None));
+                self.buckets.update(Placed::of(Held::of(&key, None)));
             }
             Change::LastDelete(seq) => {
                 self.table.load_last_delete(seq);
@@ -79,14 +78,14 @@ impl Store {
 
     /// What a key holds.
     pub fn get(&self, key: &[u8]) -> Option<Entry> {
-        self.table.entry(key)
+        self.table.get(key).map(Record::entry)
     }
 
     /// The slot that last modified a key, as quorum reads compare it (R14): for an absent key
     /// that of the latest delete of any key, 0 if none.
     pub fn last_modified(&self, key: &[u8]) -> SeqNo {
-        let row = self.table.get(key);
-        row.map_or(self.table.last_delete(), |row| row.version.seq)
+        let record = self.table.get(key);
+        record.map_or(self.table.last_delete(), |record| record.version().seq)
     }
 
     /// Keys held.
@@ -101,6 +100,11 @@ impl Store {
 
     /// Everything held, in ascending order of keys.
     pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.records().map(Record::entry)
+    }
+
+    /// The same as it is kept.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.table.iter()
     }
 
@@ -120,10 +124,8 @@ impl Store {
     /// exist.
     pub fn bucket(&mut self, bucket: usize) -> Vec<Entry> {
         self.settle();
-        let keys = self.buckets.keys(bucket);
-        keys.iter()
-            .filter_map(|key| self.table.entry(key))
-            .collect()
+        let records = self.buckets.records(bucket);
+        records.into_iter().map(Record::entry).collect()
     }
 
     /// What the digest has cost so far, in hashes.
@@ -156,19 +158,18 @@ impl Store {
 
     /// Tells the buckets what the operations have changed.
     fn settle(&mut self) {
-        let mut changed = Vec::new();
-        self.table.drain_touched(|key, row, before| {
-            changed.push((Update::of(&key, row), key, row.cloned(), before));
-        });
+        let mut changed = Vec::with_capacity(self.table.touched());
+        self.table
+            .drain_touched(|now, before| changed.push((Placed::of(now), before)));
         // Neighbours in a trie are neighbours in memory.
-        changed.sort_unstable_by_key(|(update, ..)| update.path());
+        changed.sort_unstable_by_key(|(now, _)| now.path);
         let (keys, mut repeated) = (changed.len(), 0_usize);
-        for (update, key, row, before) in changed {
-            let path = update.path();
-            self.snapshots.changed(path, &key, before);
-            let known = self.unsaved.insert((path, key), row).is_some();
+        for (now, held) in changed {
+            let path = now.path;
+            self.snapshots.changed(Placed { path, held });
+            let known = self.unsaved.replace(now.clone()).is_some();
             repeated = repeated.saturating_add(usize::from(known));
-            self.buckets.update(update);
+            self.buckets.update(now);
         }
         self.ahead.hashed(keys, repeated);
     }
@@ -185,25 +186,25 @@ impl Store {
         let Some(prefix) = Prefix::of_part(part) else {
             return;
         };
-        let mut held = BTreeMap::new();
+        let mut others = BTreeMap::new();
         self.buckets.under(prefix).node().visit(&mut |item| {
-            held.insert(item.key.clone(), item.digest);
+            others.insert(item.record.key().to_vec(), item.digest);
             true
         });
-        for (item, row) in content.entries {
-            if held.remove(&item.key) == Some(item.digest) {
+        for item in content.entries {
+            if others.remove(item.record.key()) == Some(item.digest) {
                 continue;
             }
-            let at = (item.path, item.key.clone());
-            self.unsaved.insert(at, Some(row.clone()));
-            self.table.load_row(item.key.clone(), row);
-            self.buckets.update(Update::Holds(item));
+            let (path, held) = (item.path, Held::Record(item.record.clone()));
+            self.unsaved.replace(Placed { path, held });
+            self.table.load(item.record.clone());
+            self.buckets.put(item);
         }
-        for key in held.into_keys() {
+        for key in others.into_keys() {
             self.table.unload(&key);
-            let update = Update::of(&key, None);
-            self.unsaved.insert((update.path(), key), None);
-            self.buckets.update(update);
+            let now = Placed::of(Held::of(&key, None));
+            self.unsaved.replace(now.clone());
+            self.buckets.update(now);
         }
     }
 }
@@ -265,9 +266,11 @@ impl StateMachine for Store {
         self.ahead.checkpoint();
         let unsaved = std::mem::take(&mut self.unsaved).into_iter();
         let mut changes: Vec<Change> = unsaved
-            .map(|((_, key), row)| match row {
-                Some(row) => Change::Set(row.entry(&key)),
-                None => Change::Removed { key: Blob(key) },
+            .map(|now| match now.held {
+                Held::Record(record) => Change::Set(record),
+                Held::Nothing(key) => Change::Removed {
+                    key: Blob::from(key.to_vec()),
+                },
             })
             .collect();
         if self.saved_last_delete != self.table.last_delete() {

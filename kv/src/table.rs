@@ -11,66 +11,30 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Bound as RangeBound;
 
-use bytes::Bytes;
 use consensus::SeqNo;
-use crypto::codec::Blob;
 
-use crate::key::{Key, Ordered, Wanted};
-use crate::result::Entry;
+use crate::held::Held;
+use crate::record::Record;
+use crate::row::{Ordered, Row, Wanted};
 use crate::version::Version;
-
-#[derive(Clone)]
-pub(crate) struct Row {
-    pub(crate) value: Bytes,
-    pub(crate) version: Version,
-    /// The key is among the touched ones, so that a hot key is listed once.
-    listed: bool,
-}
-
-impl Row {
-    /// A key with a row that is as if it had always been there.
-    pub(crate) fn of(entry: Entry) -> (Bytes, Row) {
-        let row = Row {
-            value: entry.value.0,
-            version: entry.version,
-            listed: false,
-        };
-        (entry.key.0, row)
-    }
-
-    /// What a modification stores.
-    fn changed(value: Bytes, version: Version) -> Row {
-        Row {
-            value,
-            version,
-            listed: true,
-        }
-    }
-
-    /// The entry of a key that holds this.
-    pub(crate) fn entry(&self, key: &Bytes) -> Entry {
-        Entry {
-            key: Blob(key.clone()),
-            value: Blob(self.value.clone()),
-            version: self.version,
-        }
-    }
-}
 
 #[derive(Clone, Default)]
 pub(crate) struct Table {
-    rows: BTreeMap<Key, Row>,
+    rows: BTreeSet<Row>,
     last_delete: SeqNo,
     /// The latest version given out.
     clock: Version,
-    /// Keys modified since they were last taken, each with what it held then; removed and
-    /// re-created ones may repeat, and the first says it.
-    touched: Vec<(Bytes, Option<Row>)>,
+    /// What keys held when they were first modified after the touched ones were last taken; of a
+    /// key that was removed and re-created since then there may be several, and the first says it.
+    touched: Vec<Held>,
+    /// The latest version of all that were here when the touched ones were last taken: a key with a
+    /// later one is among them, and so a hot key is listed once.
+    taken: Version,
     /// What modifications replaced, oldest first; empty while no savepoint is open.
-    journal: Vec<(Bytes, Option<Row>)>,
+    journal: Vec<Held>,
     savepoints: usize,
 }
 
@@ -84,14 +48,9 @@ pub(crate) struct Savepoint {
 }
 
 impl Table {
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&Row> {
-        self.rows.get(&Wanted::of(key) as &dyn Ordered)
-    }
-
-    pub(crate) fn entry(&self, key: &[u8]) -> Option<Entry> {
-        let wanted = Wanted::of(key);
-        let found = self.rows.get_key_value(&wanted as &dyn Ordered);
-        found.map(to_entry)
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Record> {
+        let row = self.rows.get(&Wanted::of(key) as &dyn Ordered);
+        row.map(|row| &row.record)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,17 +61,13 @@ impl Table {
         self.last_delete
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
-        self.rows.iter().map(to_entry)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.rows.iter().map(|row| &row.record)
     }
 
-    /// Entries of `start <= key < end`, ascending.
-    pub(crate) fn range(
-        &self,
-        start: &[u8],
-        end: Option<&[u8]>,
-    ) -> impl Iterator<Item = (&Bytes, &Row)> {
-        // A BTreeMap refuses a range that ends before it starts; here it is just empty.
+    /// Records of `start <= key < end`, ascending.
+    pub(crate) fn range(&self, start: &[u8], end: Option<&[u8]>) -> impl Iterator<Item = &Record> {
+        // A BTreeSet refuses a range that ends before it starts; here it is just empty.
         let end = end.map(|end| end.max(start));
         let (start, end) = (Wanted::of(start), end.map(Wanted::of));
         let end = end.as_ref().map_or(RangeBound::Unbounded, |end| {
@@ -120,71 +75,63 @@ impl Table {
         });
         let start = RangeBound::Included(&start as &dyn Ordered);
         let rows = self.rows.range::<dyn Ordered, _>((start, end));
-        rows.map(|(key, row)| (&key.bytes, row))
+        rows.map(|row| &row.record)
     }
 
     /// Stores a value at slot `seq`.
-    pub(crate) fn set(&mut self, seq: SeqNo, key: Bytes, value: Bytes) -> Version {
-        match self.replace(seq, key, value) {
-            Ok(version) => version,
-            Err((key, value)) => {
-                let version = self.clock.following(seq);
-                self.clock = version;
-                let row = Row::changed(value, version);
-                self.rows.insert(Key::of(key.clone()), row);
-                self.note(key, None);
-                version
-            }
-        }
-    }
-
-    /// Stores a value at slot `seq` under a key that is present; gives both back if it is not.
-    pub(crate) fn replace(
-        &mut self,
-        seq: SeqNo,
-        key: Bytes,
-        value: Bytes,
-    ) -> Result<Version, (Bytes, Bytes)> {
-        let Some(present) = self.rows.get_mut(&Wanted::of(&key) as &dyn Ordered) else {
-            return Err((key, value));
-        };
+    pub(crate) fn set(&mut self, seq: SeqNo, key: &[u8], value: &[u8]) -> Version {
         let version = self.clock.following(seq);
         self.clock = version;
-        let previous = std::mem::replace(present, Row::changed(value, version));
-        self.note(key, Some(previous));
-        Ok(version)
+        let before = self.put(Record::new(key, value, version));
+        self.note(Held::of(key, before));
+        version
+    }
+
+    /// Stores a value at slot `seq` under a key that is present; `None` if it is not.
+    pub(crate) fn replace(&mut self, seq: SeqNo, key: &[u8], value: &[u8]) -> Option<Version> {
+        let version = self.clock.following(seq);
+        // Looking first would be a second way through the table for what is nearly always there.
+        let Some(before) = self.put(Record::new(key, value, version)) else {
+            self.unload(key);
+            return None;
+        };
+        self.clock = version;
+        self.note(Held::Record(before));
+        Some(version)
     }
 
     /// Removes a key at slot `seq`; says whether it was there.
     pub(crate) fn remove(&mut self, seq: SeqNo, key: &[u8]) -> bool {
-        let removed = self.rows.remove_entry(&Wanted::of(key) as &dyn Ordered);
-        let Some((key, row)) = removed else {
+        let Some(row) = self.rows.take(&Wanted::of(key) as &dyn Ordered) else {
             return false;
         };
         self.clock = self.clock.following(seq);
         self.last_delete = self.last_delete.max(seq);
-        self.note(key.bytes, Some(row));
+        self.note(Held::Record(row.record));
         true
     }
 
-    fn note(&mut self, key: Bytes, previous: Option<Row>) {
-        let unlisted = !previous.as_ref().is_some_and(|row| row.listed);
+    /// Gives back what the key held.
+    fn put(&mut self, record: Record) -> Option<Record> {
+        let replaced = self.rows.replace(Row::of(record));
+        replaced.map(|row| row.record)
+    }
+
+    fn note(&mut self, before: Held) {
+        let record = before.record();
+        let unlisted = record.is_none_or(|record| record.version() <= self.taken);
         if self.savepoints > 0 {
-            self.journal.push((key.clone(), previous.clone()));
+            self.journal.push(before.clone());
         }
         if unlisted {
-            self.touched.push((key, previous));
+            self.touched.push(before);
         }
     }
 
     /// Puts back a piece of durable state, as if it had always been there.
-    pub(crate) fn load(&mut self, entry: Entry) {
-        let (key, row) = Row::of(entry);
-        self.load_row(key, row);
-    }
-
-    pub(crate) fn load_row(&mut self, key: Bytes, row: Row) {
-        self.rows.insert(Key::of(key), row);
+    pub(crate) fn load(&mut self, record: Record) {
+        self.taken = self.taken.max(record.version());
+        self.put(record);
     }
 
     /// Takes a key out as durable state says.
@@ -204,21 +151,19 @@ impl Table {
 
     /// Calls `visit` for the keys modified since the last call, ascending and each once, with
     /// what they hold now and what they held then.
-    pub(crate) fn drain_touched(
-        &mut self,
-        mut visit: impl FnMut(Bytes, Option<&Row>, Option<Row>),
-    ) {
+    pub(crate) fn drain_touched(&mut self, mut visit: impl FnMut(Held, Held)) {
+        let mut touched = std::mem::take(&mut self.touched);
         // Stable: of a key that repeats the first listing stays.
-        self.touched.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.touched
-            .dedup_by(|(later, _), (first, _)| later == first);
-        for (key, before) in self.touched.drain(..) {
-            let mut row = self.rows.get_mut(&Wanted::of(&key) as &dyn Ordered);
-            if let Some(row) = &mut row {
-                row.listed = false;
-            }
-            visit(key, row.as_deref(), before);
+        touched.sort_by(|a, b| a.key().cmp(b.key()));
+        touched.dedup_by(|later, first| later.key() == first.key());
+        for before in touched.drain(..) {
+            let now = Held::of(before.key(), self.get(before.key()).cloned());
+            let version = now.record().map(Record::version);
+            self.taken = self.taken.max(version.unwrap_or_default());
+            visit(now, before);
         }
+        // The room is kept.
+        self.touched = touched;
     }
 
     /// From here on, modifications can be taken back.
@@ -239,10 +184,10 @@ impl Table {
 
     /// Takes back all modifications since `savepoint`; no trace of them is left.
     pub(crate) fn roll_back(&mut self, savepoint: Savepoint) {
-        for (key, previous) in self.journal.drain(savepoint.journal..).rev() {
-            match previous {
-                Some(row) => self.rows.insert(Key::of(key), row),
-                None => self.rows.remove(&Wanted::of(&key) as &dyn Ordered),
+        for held in self.journal.drain(savepoint.journal..).rev() {
+            match held {
+                Held::Record(record) => self.rows.replace(Row::of(record)),
+                Held::Nothing(key) => self.rows.take(&Wanted::of(&key) as &dyn Ordered),
             };
         }
         self.touched.truncate(savepoint.touched);
@@ -257,8 +202,4 @@ impl Table {
             self.journal.clear();
         }
     }
-}
-
-fn to_entry((key, row): (&Key, &Row)) -> Entry {
-    row.entry(&key.bytes)
 }

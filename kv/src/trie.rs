@@ -21,11 +21,10 @@
     clippy::panic
 )]
 
-use bytes::Bytes;
 use consensus::state_machine::PartId;
 use crypto::{Digest, Hasher};
 
-use crate::version::Version;
+use crate::record::Record;
 
 /// Entries of a leaf at most, except at [`DEPTH_MAX`].
 pub(crate) const LEAF_MAX: usize = 16;
@@ -139,17 +138,37 @@ impl Prefix {
     }
 }
 
-/// An entry as the trie knows it. It shares its bytes with the table: whoever serves a part reads what
+/// An entry as the trie knows it. It shares its record with the table: whoever serves a part reads what
 /// lies side by side here, where looking up each key of the part in the table would miss the caches
 /// some thirty times a key.
 #[derive(Clone)]
 pub(crate) struct Item {
     pub(crate) path: Path,
-    pub(crate) key: Bytes,
-    pub(crate) value: Bytes,
-    pub(crate) version: Version,
+    pub(crate) record: Record,
     /// Over key, version and value.
     pub(crate) digest: Digest,
+}
+
+impl Item {
+    /// Hashes a record to find what its place is known by.
+    pub(crate) fn of(path: Path, record: Record) -> Self {
+        let mut hasher = Hasher::new("kv-entry");
+        let version = record.version();
+        hasher
+            .part(record.key())
+            .u64(version.seq.0)
+            .u64(u64::from(version.rank))
+            .part(record.value());
+        Item {
+            path,
+            digest: hasher.finish(),
+            record,
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        self.record.key()
+    }
 }
 
 /// A node, and the whole of a trie.
@@ -284,7 +303,7 @@ impl Node {
         self.digest = None;
         match &mut self.content {
             Content::Leaf(items) => {
-                match items.binary_search_by(|present| present.key.cmp(&item.key)) {
+                match items.binary_search_by(|present| present.key().cmp(item.key())) {
                     Ok(index) => {
                         if let Some(present) = items.get_mut(index) {
                             *present = item;
@@ -311,7 +330,7 @@ impl Node {
     fn remove_at(&mut self, depth: u32, path: Path, key: &[u8]) -> bool {
         let removed = match &mut self.content {
             Content::Leaf(items) => {
-                let found = items.binary_search_by(|present| (*present.key).cmp(key));
+                let found = items.binary_search_by(|present| present.key().cmp(key));
                 found.map(|index| items.remove(index)).is_ok()
             }
             Content::Branch { len, children } => {
@@ -389,22 +408,21 @@ fn merge(children: &mut [Node; FANOUT]) -> Content {
             items.append(of_child);
         }
     }
-    items.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    items.sort_unstable_by(|a, b| a.key().cmp(b.key()));
     Content::Leaf(items)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::version::Version;
 
     /// Keys as in a hash attack: all paths agree in their first `shared` bits.
     fn crowded(count: u8, shared: u32) -> Vec<Item> {
         let low_bits = u128::MAX.checked_shr(shared).unwrap_or(0);
         let item = |n: u8| Item {
             path: Path(Path::of(&[n]).0 & low_bits),
-            key: Bytes::copy_from_slice(&[n]),
-            value: Bytes::new(),
-            version: Version::default(),
+            record: Record::new(&[n], b"", Version::default()),
             digest: Digest::of("test", &[n]),
         };
         (0..count).map(item).collect()
@@ -422,15 +440,15 @@ mod tests {
 
             let mut kept = Node::default();
             for item in &items {
-                if item.key[0] % 2 == 0 {
-                    half.remove(item.path, &item.key);
+                if item.key()[0] % 2 == 0 {
+                    half.remove(item.path, item.key());
                 } else {
                     kept.put(item.clone());
                 }
             }
             assert_eq!(half.digest(&mut 0), kept.digest(&mut 0), "{shared} bits");
             for item in &items {
-                half.remove(item.path, &item.key);
+                half.remove(item.path, item.key());
             }
             assert_eq!(half.digest(&mut 0), Digest::default(), "{shared} bits");
         }
@@ -444,7 +462,7 @@ mod tests {
             trie.put(item.clone());
         }
         let digest = trie.digest(&mut 0);
-        trie.remove(items[0].path, &items[0].key);
+        trie.remove(items[0].path, items[0].key());
         let mut hashes = 0;
         assert_eq!(trie.digest(&mut hashes), digest);
         assert_eq!(hashes, 0);

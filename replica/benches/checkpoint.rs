@@ -118,7 +118,7 @@ struct Stored(kv::Change);
 impl Encodable for Stored {
     fn key(&self) -> Bytes {
         match &self.0 {
-            kv::Change::Set(entry) => entry.key.0.clone(),
+            kv::Change::Set(record) => Bytes::copy_from_slice(record.key()),
             kv::Change::Removed { key } => key.0.clone(),
             kv::Change::LastDelete(_) => Bytes::new(),
         }

@@ -176,7 +176,7 @@ impl Encodable for Stored {
     fn key(&self) -> Bytes {
         let key = |kind: u8, key: &[u8]| Bytes::from([&[kind], key].concat());
         match &self.0 {
-            kv::Change::Set(entry) => key(ENTRY, &entry.key),
+            kv::Change::Set(record) => key(ENTRY, record.key()),
             kv::Change::Removed { key: removed } => key(ENTRY, removed),
             kv::Change::LastDelete(_) => key(LAST_DELETE, &[]),
         }

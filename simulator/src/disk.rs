@@ -176,8 +176,9 @@ impl Disk {
         let state = self.image.state.get_or_insert_default();
         for change in delta.changes {
             match change {
-                kv::Change::Set(ref entry) => {
-                    state.entries.insert(entry.key.0.clone(), change);
+                kv::Change::Set(ref record) => {
+                    let key = Bytes::copy_from_slice(record.key());
+                    state.entries.insert(key, change);
                 }
                 kv::Change::Removed { key } => {
                     state.entries.remove(&key.0);

@@ -50,7 +50,7 @@ pub(crate) fn version(seq: u64, rank: u32) -> Version {
 
 /// A store that holds the same, built entry by entry without any operation.
 pub(crate) fn rebuilt(store: &Store) -> Store {
-    let entries = store.iter().map(Change::Set);
+    let entries = store.records().cloned().map(Change::Set);
     Store::from_changes(entries.chain([Change::LastDelete(store.last_delete())]))
 }
 

@@ -93,7 +93,7 @@ fn every_part_of_the_state_is_in_the_root() {
             version: version(v.0, v.1),
         };
         let last_delete = Change::LastDelete(SeqNo(last_delete));
-        Store::from_changes([Change::Set(entry), last_delete]).root()
+        Store::from_changes([Change::Set(entry.into()), last_delete]).root()
     };
     let mut roots = vec![
         Store::new().root(),
@@ -253,7 +253,12 @@ fn buckets_are_a_partition_of_the_store_with_the_digests_of_the_root() {
         let entries = store.bucket(bucket);
         assert!(entries.is_sorted_by(|a, b| a.key < b.key));
         // Alone in a store, the entries have the same bucket digest: a chunk can be checked.
-        let mut alone = Store::from_changes(entries.iter().cloned().map(Change::Set));
+        let mut alone = Store::from_changes(
+            entries
+                .iter()
+                .cloned()
+                .map(|entry| Change::Set(entry.into())),
+        );
         assert_eq!(alone.bucket_digests()[bucket], *digest);
         all.extend(entries);
     }

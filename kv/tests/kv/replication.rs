@@ -20,7 +20,7 @@ impl Durable {
     fn write(&mut self, changes: Vec<Change>) {
         for change in changes {
             match &change {
-                Change::Set(entry) => self.rows.insert(entry.key.to_vec(), change),
+                Change::Set(record) => self.rows.insert(record.key().to_vec(), change),
                 Change::Removed { key } => self.rows.remove(&key[..]),
                 Change::LastDelete(_) => self.last_delete.replace(change),
             };
@@ -55,7 +55,7 @@ fn changes_are_reported_once_and_only_if_kept() {
     let b = crate::common::blob("b");
     let expected = [
         Change::Removed { key: b },
-        Change::Set(store.get(b"a").unwrap()),
+        Change::Set(store.get(b"a").unwrap().into()),
         Change::LastDelete(SeqNo(1)),
     ];
     assert_eq!(changes, expected);
@@ -72,7 +72,7 @@ fn a_key_saved_before_is_reported_again_when_it_changes_after_a_root() {
     run(&mut store, 2, &put("a", "2"));
     store.root();
     run(&mut store, 3, &put("a", "3"));
-    let latest = Change::Set(store.get(b"a").unwrap());
+    let latest = Change::Set(store.get(b"a").unwrap().into());
     assert_eq!(store.take_changes(), [latest]);
 }
 

@@ -40,7 +40,7 @@ pub(super) fn rejoin(start: &Start<'_>, loss: Loss) -> Result<(Memory, Standing)
 fn whole(state: &State) -> StateDelta {
     let machine = state.executor.machine();
     let last_delete = kv::Change::LastDelete(machine.last_delete());
-    let entries = machine.iter().map(kv::Change::Set);
+    let entries = machine.records().cloned().map(kv::Change::Set);
     StateDelta {
         seq: state.seq.0,
         digest: state.digest.0,

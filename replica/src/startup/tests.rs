@@ -424,8 +424,8 @@ fn a_certificate_that_came_with_a_transferred_state_raises_the_low_watermark() {
     let digest = advance(&mut replica, 3 * K);
     let stable = Some(certificate(3 * K, digest));
     // The whole state with its own certificate, and then the power goes: the log has heard nothing.
-    let entries = replica.executor.machine().iter().map(kv::Change::Set);
-    let changes = entries.map(stored_change).collect();
+    let records = replica.executor.machine().records().cloned();
+    let changes = records.map(kv::Change::Set).map(stored_change).collect();
     let whole = StateDelta {
         changes,
         ..delta(&mut replica.executor, Basis::Empty, stable)

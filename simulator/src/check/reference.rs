@@ -177,13 +177,10 @@ impl Reference {
 
     /// A store that holds the same.
     pub(crate) fn to_store(&self) -> kv::Store {
-        let entries = self.rows.iter().map(|(key, (value, version))| {
-            kv::Change::Set(Entry {
-                key: Blob::from(key.clone()),
-                value: Blob::from(value.clone()),
-                version: *version,
-            })
-        });
+        let entries = self
+            .rows
+            .iter()
+            .map(|(key, (value, version))| kv::Change::Set(kv::Record::new(key, value, *version)));
         let last_delete = (self.last_delete > 0).then_some(SeqNo(self.last_delete));
         kv::Store::from_changes(entries.chain(last_delete.map(kv::Change::LastDelete)))
     }

@@ -1,5 +1,5 @@
-//! A key as the table sorts it: its first bytes lie beside it, so that finding a key among a hundred thousand does not
-//! fetch the bytes of every other key that it is compared with from somewhere else in memory.
+//! A record as the table sorts it: the first bytes of its key lie beside it, so that finding a key among a hundred
+//! thousand does not fetch the bytes of every other key that it is compared with from somewhere else in memory.
 //!
 //! ```text
 //! head  = the first 16 bytes, big-endian, zeros behind a shorter key
@@ -9,13 +9,13 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 
-use bytes::Bytes;
+use crate::record::Record;
 
-/// A key of the table.
+/// A row of the table. Two are equal if they have the same key.
 #[derive(Clone)]
-pub(crate) struct Key {
+pub(crate) struct Row {
     head: u128,
-    pub(crate) bytes: Bytes,
+    pub(crate) record: Record,
 }
 
 /// Bytes to look a key up by.
@@ -30,11 +30,11 @@ pub(crate) trait Ordered {
     fn bytes(&self) -> &[u8];
 }
 
-impl Key {
-    pub(crate) fn of(bytes: Bytes) -> Self {
-        Key {
-            head: head(&bytes),
-            bytes,
+impl Row {
+    pub(crate) fn of(record: Record) -> Self {
+        Row {
+            head: head(record.key()),
+            record,
         }
     }
 }
@@ -56,13 +56,13 @@ fn head(bytes: &[u8]) -> u128 {
     u128::from_be_bytes(head)
 }
 
-impl Ordered for Key {
+impl Ordered for Row {
     fn head(&self) -> u128 {
         self.head
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.record.key()
     }
 }
 
@@ -76,7 +76,7 @@ impl Ordered for Wanted<'_> {
     }
 }
 
-impl<'a> Borrow<dyn Ordered + 'a> for Key {
+impl<'a> Borrow<dyn Ordered + 'a> for Row {
     fn borrow(&self) -> &(dyn Ordered + 'a) {
         self
     }
@@ -105,30 +105,31 @@ impl PartialEq for dyn Ordered + '_ {
 
 impl Eq for dyn Ordered + '_ {}
 
-impl Ord for Key {
+impl Ord for Row {
     fn cmp(&self, other: &Self) -> Ordering {
         let (this, other): (&dyn Ordered, &dyn Ordered) = (self, other);
         this.cmp(other)
     }
 }
 
-impl PartialOrd for Key {
+impl PartialOrd for Row {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Key {}
+impl Eq for Row {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::version::Version;
     use proptest::prelude::*;
 
     /// Bytes of which many begin alike and end in zeros, around the length of a head.
@@ -142,10 +143,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_are_in_the_order_of_their_bytes(a in bytes(), b in bytes()) {
-            let keys = (Key::of(a.clone().into()), Key::of(b.clone().into()));
-            prop_assert_eq!(keys.0.cmp(&keys.1), a.cmp(&b));
-            let held: &dyn Ordered = &keys.0;
+        fn rows_are_in_the_order_of_their_keys(a in bytes(), b in bytes()) {
+            let row = |key: &[u8]| Row::of(Record::new(key, b"", Version::default()));
+            let rows = (row(&a), row(&b));
+            prop_assert_eq!(rows.0.cmp(&rows.1), a.cmp(&b));
+            let held: &dyn Ordered = &rows.0;
             let wanted: &dyn Ordered = &Wanted::of(&b);
             prop_assert_eq!(held.cmp(wanted), a.cmp(&b));
         }

@@ -12,7 +12,7 @@
     clippy::panic
 )]
 
-pub use bincode::{Decode, Encode};
+pub use bincode::{BorrowDecode, Decode, Encode};
 
 /// The largest encoded value that [`decode`] accepts, in bytes.
 pub const MAX_ENCODED: usize = 32 << 20;
@@ -76,6 +76,14 @@ pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
 /// # Errors
 /// If the bytes are malformed, too long, or not used up. The sender is to blame.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_borrowed::<Owned<T>>(bytes).map(|Owned(value)| value)
+}
+
+/// The same for a value that may keep references into `bytes`.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_borrowed<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
     if bytes.len() > MAX_ENCODED {
         return Err(CodecError::TooLong(bytes.len()));
     }
@@ -97,15 +105,28 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     }
 }
 
+/// A value that keeps none.
+struct Owned<T>(T);
+
+impl<'a, T: Decode<()>> BorrowDecode<'a, ()> for Owned<T> {
+    fn borrow_decode<D: bincode::de::BorrowDecoder<'a, Context = ()>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        T::decode(decoder).map(Owned)
+    }
+}
+
 /// What a value of [`EXPANSION_BYTES_MAX`] may claim.
 const LONG_CLAIM_MIN: usize = EXPANSION_BYTES_MAX * EXPANSION;
 
-fn decode_within<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, CodecError> {
+fn decode_within<'a, T: BorrowDecode<'a, ()>, const LIMIT: usize>(
+    bytes: &'a [u8],
+) -> Result<T, CodecError> {
     let config = bincode::config::standard()
         .with_little_endian()
         .with_fixed_int_encoding()
         .with_limit::<LIMIT>();
-    let (value, used) = bincode::decode_from_slice(bytes, config)
+    let (value, used) = bincode::borrow_decode_from_slice(bytes, config)
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
     match bytes.len().saturating_sub(used) {
         0 => Ok(value),
@@ -141,6 +162,23 @@ impl Encode for BlobRef<'_> {
             .map_err(|_| bincode::error::EncodeError::Other("blob longer than 4 GiB"))?;
         Encode::encode(&len, encoder)?;
         encoder.writer().write(self.0)
+    }
+}
+
+impl AsRef<[u8]> for BlobRef<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl<'a, C> BorrowDecode<'a, C> for BlobRef<'a> {
+    fn borrow_decode<D: bincode::de::BorrowDecoder<'a, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        use bincode::de::read::BorrowReader;
+        let len = u32::decode(decoder)? as usize;
+        decoder.claim_bytes_read(len)?;
+        decoder.borrow_reader().take_bytes(len).map(BlobRef)
     }
 }
 

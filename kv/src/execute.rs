@@ -10,7 +10,7 @@
 )]
 
 use consensus::SeqNo;
-use crypto::codec::Blob;
+use crypto::codec::{Blob, BlobRef};
 
 use crate::limits::{Bound, KEY_BYTES_MAX, RESULT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::op::{Expect, Op, SimpleOp, Txn};
@@ -32,7 +32,7 @@ const _: () = assert!(
 
 /// Executes an operation that is within the limits, at slot `seq`. Scans look at no more than what
 /// fits into `room`: a request of a thousand scans costs no more than the bytes of its results.
-pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op, room: usize) -> OpResult {
+pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op<BlobRef<'_>>, room: usize) -> OpResult {
     let simple = match op {
         Op::Create { key, value } => SimpleOp::Create { key, value },
         Op::Read { key } => SimpleOp::Read { key },
@@ -41,7 +41,7 @@ pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op, room: usize) -> OpR
         Op::Delete { key } => SimpleOp::Delete { key },
         Op::Cas { key, expect, value } => SimpleOp::Cas { key, expect, value },
         Op::Scan { start, end, limit } => {
-            return scan(table, &start, end.as_deref(), limit, room);
+            return scan(table, start.0, end.map(|end| end.0), limit, room);
         }
         Op::Txn(txn) => return transact(table, seq, txn),
     };
@@ -50,10 +50,12 @@ pub(crate) fn execute(table: &mut Table, seq: SeqNo, op: Op, room: usize) -> OpR
 
 /// The result of an operation that does nothing but read; `None` for any other. Transactions are
 /// ordered, whatever is in them.
-pub(crate) fn read(table: &Table, op: &Op, room: usize) -> Option<OpResult> {
+pub(crate) fn read(table: &Table, op: &Op<BlobRef<'_>>, room: usize) -> Option<OpResult> {
     match op {
-        Op::Read { key } => Some(read_key(table, key).into()),
-        Op::Scan { start, end, limit } => Some(scan(table, start, end.as_deref(), *limit, room)),
+        Op::Read { key } => Some(read_key(table, key.0).into()),
+        Op::Scan { start, end, limit } => {
+            Some(scan(table, start.0, end.map(|end| end.0), *limit, room))
+        }
         Op::Create { .. }
         | Op::Update { .. }
         | Op::Put { .. }
@@ -73,36 +75,36 @@ fn read_key(table: &Table, key: &[u8]) -> SimpleResult {
     }
 }
 
-fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
+fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp<BlobRef<'_>>) -> SimpleResult {
     match op {
-        SimpleOp::Create { key, value } => match table.get(&key) {
+        SimpleOp::Create { key, value } => match table.get(key.0) {
             Some(record) => SimpleResult::AlreadyExists {
                 version: record.version(),
             },
             None => SimpleResult::Created {
-                version: table.set(seq, &key, &value),
+                version: table.set(seq, key.0, value.0),
             },
         },
-        SimpleOp::Read { key } => read_key(table, &key),
-        SimpleOp::Update { key, value } => match table.replace(seq, &key, &value) {
+        SimpleOp::Read { key } => read_key(table, key.0),
+        SimpleOp::Update { key, value } => match table.replace(seq, key.0, value.0) {
             Some(version) => SimpleResult::Updated { version },
             None => SimpleResult::NotFound,
         },
         SimpleOp::Put { key, value } => SimpleResult::Put {
-            version: table.set(seq, &key, &value),
+            version: table.set(seq, key.0, value.0),
         },
         SimpleOp::Delete { key } => {
-            if table.remove(seq, &key) {
+            if table.remove(seq, key.0) {
                 SimpleResult::Deleted
             } else {
                 SimpleResult::NotFound
             }
         }
         SimpleOp::Cas { key, expect, value } => {
-            let record = table.get(&key);
+            let record = table.get(key.0);
             if holds(&expect, record) {
                 SimpleResult::Swapped {
-                    version: table.set(seq, &key, &value),
+                    version: table.set(seq, key.0, value.0),
                 }
             } else {
                 SimpleResult::Mismatch {
@@ -113,7 +115,7 @@ fn execute_simple(table: &mut Table, seq: SeqNo, op: SimpleOp) -> SimpleResult {
     }
 }
 
-fn holds(expect: &Expect, record: Option<&Record>) -> bool {
+fn holds(expect: &Expect<BlobRef<'_>>, record: Option<&Record>) -> bool {
     match (expect, record) {
         (Expect::Value(value), Some(record)) => value.0 == record.value(),
         (Expect::Version(version), Some(record)) => *version == record.version(),
@@ -149,9 +151,9 @@ fn scan(table: &Table, start: &[u8], end: Option<&[u8]>, limit: u32, room: usize
     }
 }
 
-fn transact(table: &mut Table, seq: SeqNo, txn: Txn) -> OpResult {
+fn transact(table: &mut Table, seq: SeqNo, txn: Txn<BlobRef<'_>>) -> OpResult {
     let mut compare = txn.compare.iter();
-    let (branch, ops) = if compare.all(|c| holds(&c.expect, table.get(&c.key))) {
+    let (branch, ops) = if compare.all(|c| holds(&c.expect, table.get(c.key.0))) {
         (Branch::Then, txn.then)
     } else {
         (Branch::Otherwise, txn.otherwise)

@@ -13,97 +13,98 @@
 
 use bincode::{Decode, Encode};
 use crypto::CodecError;
-use crypto::codec::Blob;
+use crypto::codec::{Blob, BlobRef};
 
 use crate::limits::{
     Bound, SCAN_LIMIT_MAX, TXN_COMPARES_MAX, TXN_OPS_MAX, check_key, check_scan_edge, check_value,
 };
 use crate::version::Version;
 
-/// One operation of a client. Fails means: has no effect, and its result says why.
+/// One operation of a client. Fails means: has no effect, and its result says why. Its byte strings
+/// are its own, or those of the request that it came in.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Op {
+pub enum Op<B = Blob> {
     /// Stores a new key; fails if it exists.
     Create {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// Returns the value and version of a key, or that it is absent.
     Read {
         /// Where.
-        key: Blob,
+        key: B,
     },
     /// Replaces a value; fails if the key is absent.
     Update {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// Stores a value whether or not the key exists.
     Put {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// Removes a key; fails if it is absent.
     Delete {
         /// Where.
-        key: Blob,
+        key: B,
     },
     /// Stores a value if the key is as expected; fails otherwise.
     Cas {
         /// Where.
-        key: Blob,
+        key: B,
         /// The condition.
-        expect: Expect,
+        expect: Expect<B>,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// Returns the entries of `start <= key < end` in ascending order. It ends early rather than
     /// exceed [`crate::RESULT_BYTES_MAX`], or what the request's results have left; its result says
     /// where to go on.
     Scan {
         /// The least key; empty for all.
-        start: Blob,
+        start: B,
         /// The first key beyond the range; none for all.
-        end: Option<Blob>,
+        end: Option<B>,
         /// Entries returned at most, up to [`SCAN_LIMIT_MAX`].
         limit: u32,
     },
     /// A transaction.
-    Txn(Txn),
+    Txn(Txn<B>),
 }
 
 /// Compares, then executes one of two lists atomically (docs/protocol.md R17). If an operation of
 /// the list fails, the whole list has no effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Txn {
+pub struct Txn<B = Blob> {
     /// Conditions; all of them must hold for `then`. None is always true.
-    pub compare: Vec<Compare>,
+    pub compare: Vec<Compare<B>>,
     /// Executed if all conditions hold.
-    pub then: Vec<SimpleOp>,
+    pub then: Vec<SimpleOp<B>>,
     /// Executed if one does not.
-    pub otherwise: Vec<SimpleOp>,
+    pub otherwise: Vec<SimpleOp<B>>,
 }
 
 /// A condition of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Compare {
+pub struct Compare<B = Blob> {
     /// Where.
-    pub key: Blob,
+    pub key: B,
     /// What has to be there.
-    pub expect: Expect,
+    pub expect: Expect<B>,
 }
 
 /// What a key has to be.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Expect {
+pub enum Expect<B = Blob> {
     /// Present with this value.
-    Value(Blob),
+    Value(B),
     /// Present, and last modified there.
     Version(Version),
     /// Not present.
@@ -112,46 +113,46 @@ pub enum Expect {
 
 /// An operation on one key, as a transaction holds it. The meanings are those of [`Op`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum SimpleOp {
+pub enum SimpleOp<B = Blob> {
     /// As [`Op::Create`].
     Create {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// As [`Op::Read`].
     Read {
         /// Where.
-        key: Blob,
+        key: B,
     },
     /// As [`Op::Update`].
     Update {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// As [`Op::Put`].
     Put {
         /// Where.
-        key: Blob,
+        key: B,
         /// What.
-        value: Blob,
+        value: B,
     },
     /// As [`Op::Delete`].
     Delete {
         /// Where.
-        key: Blob,
+        key: B,
     },
     /// As [`Op::Cas`].
     Cas {
         /// Where.
-        key: Blob,
+        key: B,
         /// The condition.
-        expect: Expect,
+        expect: Expect<B>,
         /// What.
-        value: Blob,
+        value: B,
     },
 }
 
@@ -172,11 +173,6 @@ impl Op {
         crypto::encode(self)
     }
 
-    /// Does it nothing but read, so that it may be asked beside the log (docs/protocol.md R14)?
-    pub fn only_reads(&self) -> bool {
-        matches!(self, Op::Read { .. } | Op::Scan { .. })
-    }
-
     /// Takes an operation from a client's bytes.
     ///
     /// # Errors
@@ -186,6 +182,22 @@ impl Op {
         op.check()?;
         Ok(op)
     }
+}
+
+impl<'a> Op<BlobRef<'a>> {
+    /// The same without copying anything: executing an operation needs its bytes once.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, OpError> {
+        let op: Self = crypto::codec::decode_borrowed(bytes)?;
+        op.check()?;
+        Ok(op)
+    }
+}
+
+impl<B: AsRef<[u8]>> Op<B> {
+    /// Does it nothing but read, so that it may be asked beside the log (docs/protocol.md R14)?
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Op::Read { .. } | Op::Scan { .. })
+    }
 
     /// Checks the limits, as every replica will: a client can find out before it sends.
     ///
@@ -194,13 +206,14 @@ impl Op {
     pub fn check(&self) -> Result<(), Bound> {
         match self {
             Op::Create { key, value } | Op::Update { key, value } | Op::Put { key, value } => {
-                check_key(key).and_then(|()| check_value(value))
+                check_key(key.as_ref()).and_then(|()| check_value(value.as_ref()))
             }
-            Op::Read { key } | Op::Delete { key } => check_key(key),
-            Op::Cas { key, expect, value } => check_cas(key, expect, value),
+            Op::Read { key } | Op::Delete { key } => check_key(key.as_ref()),
+            Op::Cas { key, expect, value } => check_cas(key.as_ref(), expect, value.as_ref()),
             Op::Scan { start, end, limit } => {
-                check_scan_edge(start)?;
-                end.as_deref().map_or(Ok(()), check_scan_edge)?;
+                check_scan_edge(start.as_ref())?;
+                let end = end.as_ref().map(B::as_ref);
+                end.map_or(Ok(()), check_scan_edge)?;
                 (*limit <= SCAN_LIMIT_MAX)
                     .then_some(())
                     .ok_or(Bound::ScanLimit)
@@ -210,7 +223,7 @@ impl Op {
     }
 }
 
-impl Txn {
+impl<B: AsRef<[u8]>> Txn<B> {
     fn check(&self) -> Result<(), Bound> {
         if self.compare.len() > TXN_COMPARES_MAX {
             return Err(Bound::TxnCompares);
@@ -219,7 +232,7 @@ impl Txn {
             return Err(Bound::TxnOps);
         }
         for Compare { key, expect } in &self.compare {
-            check_key(key)?;
+            check_key(key.as_ref())?;
             expect.check()?;
         }
         let mut ops = self.then.iter().chain(&self.otherwise);
@@ -227,29 +240,93 @@ impl Txn {
     }
 }
 
-impl SimpleOp {
+impl<B: AsRef<[u8]>> SimpleOp<B> {
     fn check(&self) -> Result<(), Bound> {
         match self {
             SimpleOp::Create { key, value }
             | SimpleOp::Update { key, value }
-            | SimpleOp::Put { key, value } => check_key(key).and_then(|()| check_value(value)),
-            SimpleOp::Read { key } | SimpleOp::Delete { key } => check_key(key),
-            SimpleOp::Cas { key, expect, value } => check_cas(key, expect, value),
+            | SimpleOp::Put { key, value } => {
+                check_key(key.as_ref()).and_then(|()| check_value(value.as_ref()))
+            }
+            SimpleOp::Read { key } | SimpleOp::Delete { key } => check_key(key.as_ref()),
+            SimpleOp::Cas { key, expect, value } => check_cas(key.as_ref(), expect, value.as_ref()),
         }
     }
 }
 
-impl Expect {
+impl<B: AsRef<[u8]>> Expect<B> {
     fn check(&self) -> Result<(), Bound> {
         match self {
-            Expect::Value(value) => check_value(value),
+            Expect::Value(value) => check_value(value.as_ref()),
             Expect::Version(_) | Expect::Absent => Ok(()),
         }
     }
 }
 
-fn check_cas(key: &[u8], expect: &Expect, value: &[u8]) -> Result<(), Bound> {
+fn check_cas<B: AsRef<[u8]>>(key: &[u8], expect: &Expect<B>, value: &[u8]) -> Result<(), Bound> {
     check_key(key)?;
     expect.check()?;
     check_value(value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Operations of all kinds that hold byte strings, some beyond a limit.
+    fn op() -> impl Strategy<Value = Op> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..6).prop_map(Blob::from);
+        let expect = prop_oneof![Just(Expect::Absent), bytes().prop_map(Expect::Value)];
+        (0..6, bytes(), bytes(), expect).prop_map(|(kind, key, value, expect)| match kind {
+            0 => Op::Update { key, value },
+            1 => Op::Read { key },
+            2 => Op::Cas { key, expect, value },
+            3 => Op::Scan {
+                start: key,
+                end: Some(value),
+                limit: 7,
+            },
+            4 => Op::Scan {
+                start: key,
+                end: None,
+                limit: SCAN_LIMIT_MAX + 1,
+            },
+            _ => Op::Txn(Txn {
+                compare: vec![Compare {
+                    key: key.clone(),
+                    expect,
+                }],
+                then: vec![SimpleOp::Put { key, value }],
+                otherwise: Vec::new(),
+            }),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reading_in_place_is_decoding_without_the_copies(
+            op in op(),
+            cut in 0..80_usize,
+            flipped in (0..80_usize, 0..8_u8),
+        ) {
+            let whole = op.encode();
+            let mut wrong = whole.clone();
+            if let Some(byte) = wrong.get_mut(flipped.0) {
+                *byte ^= 1 << flipped.1;
+            }
+            for bytes in [&whole[..], &whole[..cut.min(whole.len())], &wrong] {
+                // How many bytes are missing, the two may say differently.
+                let kind = |error: OpError| match error {
+                    OpError::Malformed(_) => None,
+                    OpError::OutOfBounds(bound) => Some(bound),
+                };
+                let read = Op::read(bytes).map(|op| crypto::encode(&op));
+                let decoded = Op::decode(bytes).map(|op| op.encode());
+                prop_assert_eq!(read.map_err(kind), decoded.map_err(kind));
+            }
+        }
+    }
 }

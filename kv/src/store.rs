@@ -135,7 +135,7 @@ impl Store {
 
     /// Executes an operation unless its encoded result would be longer than `room`.
     fn execute(&mut self, seq: SeqNo, op: &[u8], room: usize) -> (OpResult, Vec<u8>) {
-        let op = match Op::decode(op) {
+        let op = match Op::read(op) {
             Ok(op) => op,
             Err(error) => return encoded(error.into()),
         };
@@ -244,10 +244,10 @@ impl StateMachine for Store {
     }
 
     fn read(&self, op: &[u8], room: usize) -> Option<(Vec<u8>, ReadVersion)> {
-        let op = Op::decode(op).ok()?;
+        let op = Op::read(op).ok()?;
         let result = read(&self.table, &op, room)?;
         let version = match &op {
-            Op::Read { key } => ReadVersion::Key(self.last_modified(key)),
+            Op::Read { key } => ReadVersion::Key(self.last_modified(key.0)),
             _ => ReadVersion::State,
         };
         let bytes = result.encode();

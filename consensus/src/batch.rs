@@ -130,7 +130,7 @@ impl Batch {
 
     /// Operations of all requests.
     pub fn ops(&self) -> usize {
-        self.requests.iter().map(|request| request.ops.len()).sum()
+        self.requests.iter().map(Request::op_count).sum()
     }
 
     /// As it travels; shares the requests' bytes.

@@ -60,10 +60,10 @@ impl ByteList {
         })
     }
 
-    /// Lets go of its own bytes for the same ones elsewhere.
-    pub(crate) fn share(&mut self, bytes: Bytes) {
-        debug_assert_eq!(self.bytes, bytes);
-        self.bytes = bytes;
+    /// The list that `bytes` have been found to be.
+    pub(crate) fn parsed(count: u16, bytes: Bytes) -> Self {
+        debug_assert!(Self::parse(count, bytes.clone()).is_ok());
+        ByteList { count, bytes }
     }
 
     /// The encoded list without its count.

@@ -61,7 +61,8 @@ impl Renew {
     /// nobody may vote for.
     pub fn of(request: &Request) -> Option<(ReplicaId, Renew)> {
         let replica = request.id.client.service()?;
-        let mut ops = request.ops.iter();
+        let ops = request.ops();
+        let mut ops = ops.iter();
         let (op, None) = (ops.next()?, ops.next()) else {
             return None;
         };

@@ -200,15 +200,15 @@ impl<S: StateMachine> Executor<S> {
     /// W × that budget however many operations a request has.
     fn apply(&mut self, seq: SeqNo, request: &Request) -> ByteList {
         let mut room = self.cluster.limits().result_bytes_max as usize;
+        let ops = request.ops();
         if request.atomic {
-            let ops = &mut request.ops.iter();
             return self
                 .machine
-                .apply_atomic(seq, ops, room)
+                .apply_atomic(seq, &mut ops.iter(), room)
                 .into_iter()
                 .collect();
         }
-        let results = request.ops.iter().map(|op| {
+        let results = ops.iter().map(|op| {
             let result = self.machine.apply(seq, op, room);
             room = room.saturating_sub(result.len());
             result

@@ -33,8 +33,7 @@ pub struct Request {
     pub ack: u64,
     /// All operations take effect or none does (R17).
     pub atomic: bool,
-    /// The operations, opaque to the protocol.
-    pub ops: ByteList,
+    op_count: u16,
     raw: Bytes,
     digest: Digest,
 }
@@ -87,7 +86,7 @@ impl Request {
             id,
             ack,
             atomic,
-            ops: ops.clone(),
+            op_count: count,
             raw,
             digest,
         }
@@ -129,7 +128,7 @@ impl Request {
             id,
             ack,
             atomic,
-            ops,
+            op_count: count,
             raw,
             digest,
         })
@@ -138,9 +137,18 @@ impl Request {
     /// Lets go of its own bytes for the same ones in a batch.
     pub(crate) fn share(&mut self, raw: Bytes) {
         debug_assert_eq!(self.raw, raw);
-        let ops = HEADER_LEN..HEADER_LEN + self.ops.as_bytes().len();
-        self.ops.share(raw.slice(ops));
         self.raw = raw;
+    }
+
+    /// The operations, opaque to the protocol. They share the request's bytes.
+    pub fn ops(&self) -> ByteList {
+        let ops = HEADER_LEN..self.raw.len() - SIGNATURE_LEN;
+        ByteList::parsed(self.op_count, self.raw.slice(ops))
+    }
+
+    /// How many operations.
+    pub fn op_count(&self) -> usize {
+        usize::from(self.op_count)
     }
 
     /// The complete bytes, signature included, as they travel.
@@ -188,7 +196,7 @@ impl std::fmt::Debug for Request {
         write!(
             f,
             "Request({client:?}/{session}/{number}, {} ops)",
-            self.ops.len()
+            self.op_count
         )
     }
 }

@@ -331,7 +331,7 @@ fn answer(replica: ReplicaId, read: &Read, behaviour: Behaviour) -> Reply {
 
 fn outcome(request: &Request, behaviour: Behaviour) -> Outcome {
     let seq = SeqNo(request.id.number);
-    Outcome::Executed(body(&request.ops, seq, behaviour))
+    Outcome::Executed(body(&request.ops(), seq, behaviour))
 }
 
 /// Results that depend on nothing but the request: reads find their own key as value.

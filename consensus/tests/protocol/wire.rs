@@ -382,7 +382,7 @@ fn requests_are_parsed_within_every_limit_and_refused_beyond_it() {
         let request = fixture.request_of(0, 1, number, ack, ops);
         Request::parse(request.raw().clone(), &limits).map(|parsed| {
             assert_eq!(parsed, request);
-            parsed.ops.len()
+            parsed.op_count()
         })
     };
     assert_eq!(parse(&[b"a", b"b"], 1, 0), Ok(2));

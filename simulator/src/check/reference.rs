@@ -73,7 +73,7 @@ impl Reference {
         for request in batch.requests() {
             // RENEWs change the configuration only.
             if !request.id.client.is_service() && self.admits(&request.id, request.ack) {
-                let results = self.apply(seq, request.atomic, &request.ops);
+                let results = self.apply(seq, request.atomic, &request.ops());
                 self.executed += 1;
                 let RequestId {
                     client,

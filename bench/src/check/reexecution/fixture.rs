@@ -280,7 +280,7 @@ pub(crate) fn run(seed: u64, slots: u64) -> Left {
             if request.atomic && results.iter().any(|result| !result.succeeded()) {
                 continue;
             }
-            for (op, result) in request.ops.iter().zip(&results) {
+            for (op, result) in request.ops().iter().zip(&results) {
                 let op = Op::decode(op).unwrap();
                 left.history
                     .extend(lines(request.id.client.0, seq, &op, result));

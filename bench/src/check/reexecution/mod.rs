@@ -258,7 +258,7 @@ impl<'a> Replay<'a> {
         let room = self.evidence.cluster.limits().result_bytes_max as usize;
         let done = self
             .map
-            .apply(seq, request.atomic, request.ops.iter(), room);
+            .apply(seq, request.atomic, request.ops().iter(), room);
         let results: Vec<Vec<u8>> = done.iter().map(|(_, result)| result.encode()).collect();
         self.sessions.executed(id, request.ack, seq, &results);
         self.report.requests += 1;

@@ -147,3 +147,41 @@ fn digest_of(requests: &[Request]) -> Digest {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crypto::{ClusterId, SecretKey};
+
+    use super::*;
+    use crate::byte_list::ByteList;
+    use crate::ids::{ClientId, RequestId};
+
+    #[test]
+    fn requests_keep_no_bytes_beside_those_of_the_batch() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let request = |number| {
+            let id = RequestId {
+                client: ClientId(0),
+                session: 1,
+                number,
+            };
+            let ops = ByteList::from_iter([vec![7; 5]]);
+            Request::sign(&key, &ClusterId(Digest::default()), id, 0, true, &ops)
+        };
+        let requests: Vec<Request> = (1..4).map(request).collect();
+        let proposed = Batch::new(requests.clone());
+        let received = Batch::parse(proposed.to_raw(), &Limits::default()).unwrap();
+        assert_eq!(proposed, received);
+        for batch in [proposed, received] {
+            assert_eq!(batch.requests(), requests);
+            assert_eq!(batch.bytes(), requests.iter().map(|r| r.raw().len()).sum());
+            for (request, raw) in batch.requests().iter().zip(batch.to_raw().iter()) {
+                assert_eq!(request.raw().as_ptr(), raw.as_ptr());
+                let ops = request.ops();
+                assert_eq!(ops.iter().collect::<Vec<_>>(), [[7; 5]]);
+                assert!(raw.as_ptr_range().contains(&ops.as_bytes().as_ptr()));
+            }
+        }
+    }
+}

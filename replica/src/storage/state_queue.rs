@@ -53,6 +53,13 @@ struct Waiting {
     refused: bool,
 }
 
+impl Waiting {
+    /// There is nothing to take, and nobody has said that nothing more comes.
+    fn is_idle(&self) -> bool {
+        self.deltas.is_empty() && self.end.is_none()
+    }
+}
+
 /// The taking end: when it is gone, nothing is accepted any more.
 pub(super) struct Taker(pub(super) Arc<StateQueue>);
 
@@ -93,8 +100,9 @@ impl StateQueue {
 
     /// The oldest delta, or the end behind the last; waits for either.
     pub(super) fn take(&self) -> Result<StateDelta, End> {
-        let idle = |waiting: &mut Waiting| waiting.deltas.is_empty() && waiting.end.is_none();
-        let waiting = self.changed.wait_while(self.lock(), idle);
+        let waiting = self
+            .changed
+            .wait_while(self.lock(), |waiting| waiting.is_idle());
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         match (waiting.deltas.pop_front(), waiting.end) {
             (Some(delta), _) => {
@@ -112,9 +120,10 @@ impl StateQueue {
         if left.is_zero() {
             return;
         }
-        let idle = |waiting: &mut Waiting| waiting.deltas.is_empty() && waiting.end.is_none();
         // Poisoned or timed out: either way there is nothing more to wait for.
-        let _waited = self.changed.wait_timeout_while(self.lock(), left, idle);
+        let _waited = self
+            .changed
+            .wait_timeout_while(self.lock(), left, |waiting| waiting.is_idle());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

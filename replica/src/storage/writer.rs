@@ -5,11 +5,11 @@
 //! is shared by as many votes as came in meanwhile. The state thread writes checkpoints into a file of
 //! its own; votes never wait for it.
 //!
-//! The protocol never waits for a checkpoint, so it is written no faster than it must be (`pacing`). If the state thread falls behind, deltas gather, and soon
-//! the newest is merged into the one before it (`state_queue`): a checkpoint that was never
-//! on disk by itself is as good as one that was, for the next one stands in for it. What waits is
-//! bounded by what can change within the protocol's window, which does not move on meanwhile: a replica
-//! claims no checkpoint whose state is not durable.
+//! The protocol never waits for a checkpoint, so it is written no faster than it must be (`pacing`).
+//! If the state thread falls behind, deltas gather, and soon the newest is merged into the one before
+//! it (`state_queue`): a checkpoint that was never on disk by itself is as good as one that was, for
+//! the next one stands in for it. What waits is bounded by what can change within the protocol's
+//! window, which does not move on meanwhile: a replica claims no checkpoint whose state is not durable.
 //!
 //! A truncation asked for is carried out only up to the last *durable* checkpoint, and the rest of it
 //! when that one has become durable: at no time are records gone whose effect is not on disk.

@@ -151,6 +151,18 @@ mod tests {
     use crate::storage::memory::MemoryDisk;
     use crate::storage::{Encodable, LoadedState, StateStore};
     use bytes::Bytes;
+    use std::time::Duration;
+
+    /// Far beyond what any of these tests takes, so that it decides no test that passes.
+    const HANGS_AFTER: Duration = Duration::from_secs(20);
+
+    /// What this comes to. A wait that never ends fails the test instead of stopping it.
+    fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || done.send(work()));
+        let result = result.recv_timeout(HANGS_AFTER);
+        result.expect("it neither hangs nor panics")
+    }
 
     fn delta(
         seq: u64,
@@ -183,15 +195,17 @@ mod tests {
     }
 
     /// Applies everything in the queue to a new store; says what is in it then, and in how many steps.
-    fn applied(queue: &StateQueue) -> (Whole, usize) {
-        let mut state = MemoryDisk::new().open().state;
-        queue.end(End::Close);
-        let mut steps = 0;
-        while let Ok(delta) = queue.take() {
-            state.apply(&delta).unwrap();
-            steps += 1;
-        }
-        (held(&mut *state), steps)
+    fn applied(queue: StateQueue) -> (Whole, usize) {
+        in_time(move || {
+            let mut state = MemoryDisk::new().open().state;
+            queue.end(End::Close);
+            let mut steps = 0;
+            while let Ok(delta) = queue.take() {
+                state.apply(&delta).unwrap();
+                steps += 1;
+            }
+            (held(&mut *state), steps)
+        })
     }
 
     #[test]
@@ -226,7 +240,7 @@ mod tests {
             };
             assert!(waiting.deltas.iter().all(small));
         }
-        let (merged, steps) = applied(&queue);
+        let (merged, steps) = applied(queue);
         assert_eq!(merged, held(&mut *one_by_one));
         assert_eq!(steps, DELTAS_APART_MAX);
     }
@@ -256,7 +270,7 @@ mod tests {
                 )))
                 .unwrap();
         }
-        let ((state, entries), _) = applied(&queue);
+        let ((state, entries), _) = applied(queue);
         let keys: Vec<_> = entries.keys().map(Vec::as_slice).collect();
         assert_eq!(keys, [b"later".as_slice(), b"new"]);
         assert_eq!((state.seq, state.meta), (19, Bytes::from("meta 19")));
@@ -264,21 +278,36 @@ mod tests {
 
     #[test]
     fn whoever_waits_goes_on_when_something_comes() {
-        let far = || Instant::now() + std::time::Duration::from_secs(600);
-        let queue = Arc::new(StateQueue::default());
-        queue.wait_until(Instant::now());
-        let waiter = std::thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || {
+        let comings: [fn(&StateQueue); 2] = [
+            |queue| {
+                let next = Coming::Made(delta(1, Basis::Stored, &[]));
+                queue.put(next).unwrap();
+            },
+            |queue| queue.end(End::Close),
+        ];
+        let far = || Instant::now() + 10 * HANGS_AFTER;
+        for comes in comings {
+            in_time(move || {
+                let queue = Arc::new(StateQueue::default());
+                let waiter = std::thread::spawn({
+                    let queue = Arc::clone(&queue);
+                    move || queue.wait_until(far())
+                });
+                // It most likely waits by then, and must be woken; if not, it need not wait.
+                std::thread::sleep(Duration::from_millis(20));
+                comes(&queue);
+                waiter.join().unwrap();
                 queue.wait_until(far());
-                queue.take().is_ok()
-            }
-        });
-        let next = Coming::Made(delta(1, Basis::Stored, &[]));
-        queue.put(next).unwrap();
-        assert!(waiter.join().unwrap());
-        queue.end(End::Close);
-        queue.wait_until(far());
+            });
+        }
+    }
+
+    #[test]
+    fn where_nothing_comes_the_wait_lasts_until_its_time() {
+        let due = Instant::now() + Duration::from_millis(20);
+        in_time(move || StateQueue::default().wait_until(due));
+        assert!(Instant::now() >= due);
+        in_time(move || StateQueue::default().wait_until(due));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use replica::storage::memory::MemoryDisk;
@@ -293,6 +293,73 @@ fn nobody_waits_for_a_slow_state_store_and_what_gathers_meanwhile_is_merged() {
     let (state, entries) = state_in(&mut disk.open()).unwrap().unwrap();
     let last = [(Bytes::from("key 1"), Bytes::from("value of 1000"))];
     assert_eq!((state.seq, entries.as_slice()), (1000, last.as_slice()));
+}
+
+/// A state store that remembers how it was told to apply. It could wait after the last piece of each
+/// checkpoint.
+struct Told {
+    how: Arc<Mutex<Vec<&'static str>>>,
+    inner: Box<dyn StateStore>,
+}
+
+impl StateStore for Told {
+    fn apply(&mut self, delta: &StateDelta) -> Result<(), StorageError> {
+        self.how.lock().unwrap().push("at once");
+        self.inner.apply(delta)
+    }
+
+    fn apply_slowly(
+        &mut self,
+        delta: &StateDelta,
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<(), StorageError> {
+        self.how.lock().unwrap().push("slowly");
+        self.inner.apply_slowly(delta, pause)?;
+        pause(1.0);
+        Ok(())
+    }
+
+    fn tidy(&mut self) -> Result<(), StorageError> {
+        self.inner.tidy()
+    }
+
+    fn load(&mut self, each: EachEntry<'_>) -> Result<Option<LoadedState>, StorageError> {
+        self.inner.load(each)
+    }
+
+    fn durable_seq(&self) -> u64 {
+        self.inner.durable_seq()
+    }
+
+    fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StorageError> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn a_checkpoint_is_written_slowly_while_nothing_else_waits() {
+    let how = Arc::default();
+    let mut storage = MemoryDisk::new().open();
+    storage.state = Box::new(Told {
+        how: Arc::clone(&how),
+        inner: storage.state,
+    });
+    let (writer, reports) = spawn(storage);
+    writer.submit_state(delta(1, &[])).unwrap();
+    assert!(matches!(next(&reports), Durable::State { seq: 1 }));
+    let apart = Duration::from_millis(100);
+    std::thread::sleep(apart);
+    let submitted = Instant::now();
+    writer.submit_state(delta(2, &[])).unwrap();
+    assert!(matches!(next(&reports), Durable::State { seq: 2 }));
+    let took = submitted.elapsed();
+    assert_eq!(*how.lock().unwrap(), ["slowly", "slowly"]);
+    // The two were begun no less apart than that, and a machine that is busy only adds to it.
+    assert!(took >= apart / 2, "{took:?}");
 }
 
 #[test]

@@ -170,6 +170,9 @@ fn convert(
     let refuse = |message: &str| Err(vec![place.blame(layers, Problem::new(message), "here")]);
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
+        text if is_unquoted(&text) => {
+            return refuse("this is no TOML: string values must be quoted");
+        }
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(integer) => Value::Integer(integer),
             Err(_) => {
@@ -191,6 +194,16 @@ fn convert(
         DeValue::Table(table) => Value::Table(convert_table(layers, layer, offset, table)?),
     };
     Ok(Node { value, place })
+}
+
+/// Whether this is text without its quotes. The parser finds nearly all of it, but takes what begins
+/// like `6_` for an integer, whatever follows: `6_400/s`.
+fn is_unquoted(value: &DeValue<'_>) -> bool {
+    let DeValue::Integer(integer) = value else {
+        return false;
+    };
+    let digits = integer.as_str().trim_start_matches(['+', '-']);
+    digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(integer.radix()))
 }
 
 fn shifted(span: Range<usize>, offset: usize) -> Range<usize> {
@@ -314,14 +327,73 @@ pub(super) fn override_value(
     raw: &str,
 ) -> Result<Node, Vec<Problem>> {
     match DeValue::parse(raw) {
-        Ok(value) => convert(layers, layer, offset, value),
+        Ok(value) if !is_unquoted(value.get_ref()) => convert(layers, layer, offset, value),
         // What opens like TOML is meant as TOML; all else, such as 500ms or 4f+1, is a string without its quotes.
         Err(error) if raw.starts_with(['[', '{', '"', '\'']) => {
             Err(vec![syntax(layers, layer, offset, &error)])
         }
-        Err(_) => Ok(Node {
+        _ => Ok(Node {
             value: Value::Text(raw.to_owned()),
             place: Place::new(layer, offset..offset + raw.len()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn value(raw: &str) -> Result<Value, String> {
+        let layers = [SourceText {
+            name: SET.to_owned(),
+            text: raw.to_owned(),
+        }];
+        match override_value(&layers, 0, 0, raw) {
+            Ok(node) => Ok(node.value),
+            Err(problems) => Err(problems[0].message().to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_as_a_whole_is_a_string() {
+        for raw in [
+            "6400/s",
+            "6_400/s",
+            "5_000ms",
+            "-1_0x",
+            "0x",
+            "3f+1",
+            "1_0.5_0/s",
+        ] {
+            match value(raw) {
+                Ok(Value::Text(text)) => assert_eq!(text, raw),
+                other => panic!("{raw}: {other:?}"),
+            }
+        }
+        for (raw, integer) in [("6_400", 6_400), ("-1_0", -10), ("+7", 7), ("0xf_f", 255)] {
+            match value(raw) {
+                Ok(Value::Integer(read)) => assert_eq!(read, integer),
+                other => panic!("{raw}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_integer_is_too_large_only_if_it_is_one() {
+        let too_large = "this integer is too large: the largest is 9223372036854775807";
+        for raw in [
+            "99999999999999999999",
+            "99_999_999_999_999_999_999",
+            "[99999999999999999999]",
+        ] {
+            assert_eq!(value(raw).unwrap_err(), too_large, "{raw}");
+        }
+        let unquoted = "this is no TOML: string values must be quoted";
+        assert_eq!(value("[6_400/s]").unwrap_err(), unquoted);
+        assert!(matches!(
+            value("99_999_999_999_999_999_999/s"),
+            Ok(Value::Text(_))
+        ));
     }
 }

@@ -8,6 +8,7 @@ use consensus::{FastQuorum, Policy, RawBatch, Request, Timer};
 
 use crate::fixture::{Fixture, ms};
 use crate::node::Node;
+use crate::signing_views::voted;
 
 /// The PREPAREs of all backups for what the primary proposed at `seq`: with q_F = q it is decided.
 fn decide(fixture: &Fixture, primary: &mut Node, seq: u64) -> Vec<String> {
@@ -82,6 +83,27 @@ fn where_slots_wait_in_line_fewer_than_are_undecided_wait_for_company_as_long() 
     assert_eq!(as_many, ["set Batch 1ms"]);
     primary.wait(ms(1));
     assert_eq!(proposed(&primary.fire(Timer::Batch)), ["proposed s5 (2)"]);
+}
+
+#[test]
+fn how_slots_waited_in_line_under_another_primary_says_nothing() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    for (seq, took) in [(1, 2), (2, 30), (3, 30)] {
+        node.receive(0, &fixture.proposal(seq).wire());
+        node.wait(ms(took));
+        crate::voting::decide(&fixture, &mut node, seq..=seq);
+    }
+    let records: Vec<_> = (1..=3)
+        .map(|seq| voted(&fixture.proposal(seq).header))
+        .collect();
+    for replica in [2, 3, 4] {
+        let report = fixture.report(replica, 1, records.clone());
+        node.receive(replica, &Wire::ViewChange(fixture.sign_report(&report)));
+    }
+    let two = (4..=5).map(|number| fixture.request(0, number));
+    assert_eq!(proposed(&node.request(two)), ["proposed s4 (2)"]);
+    assert_eq!(node.request([fixture.request(1, 1)]), ["set Batch 1ms"]);
 }
 
 #[test]

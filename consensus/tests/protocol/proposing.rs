@@ -273,7 +273,7 @@ fn blob(fixture: &Fixture, client: u32, number: u64) -> crypto::codec::Blob {
 }
 
 #[test]
-fn forwards_are_split_so_that_every_one_of_them_can_be_decoded() {
+fn forwards_are_split_so_that_each_fits_where_a_proposal_fits() {
     let limits = consensus::Limits {
         op_bytes_max: 1 << 20,
         ..crate::fixture::small_limits()
@@ -290,7 +290,11 @@ fn forwards_are_split_so_that_every_one_of_them_can_be_decoded() {
     for wire in &backup.sent {
         let bytes = crypto::encode(wire);
         match crypto::decode::<Wire>(&bytes).expect("within the codec's bound") {
-            Wire::Forward(requests) => forwarded += requests.len(),
+            Wire::Forward(requests) => {
+                let bytes: usize = requests.iter().map(|raw| raw.0.len()).sum();
+                assert!(bytes <= fixture.cluster.limits().batch_bytes_max as usize);
+                forwarded += requests.len();
+            }
             other => panic!("unexpected {other:?}"),
         }
     }

@@ -85,6 +85,18 @@ fn a_view_that_was_entered_without_leaving_one_doubles_nothing() {
 }
 
 #[test]
+fn how_long_a_primary_pauses_says_nothing_of_the_next_one() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(2);
+    node.wait(ms(200));
+    node.receive(0, &status_in(0, Mode::Normal));
+    let lines = node.fire(Timer::Heartbeat);
+    assert_eq!(set(&lines, Timer::Heartbeat).as_deref(), Some("400ms"));
+    let lines = node.receive(1, &fixture.opens_empty(1));
+    assert_eq!(set(&lines, Timer::Heartbeat).as_deref(), Some("250ms"));
+}
+
+#[test]
 fn an_opening_cancels_the_timer_of_its_view() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(2);

@@ -3,7 +3,7 @@
 use consensus::batch::null_digest;
 use consensus::pbft::certificate::Phase;
 use consensus::pbft::message::{Mode, SlotRecord, Wire};
-use consensus::{Event, SeqNo, Timer, View};
+use consensus::{Event, Policy, SeqNo, Timer, View};
 use crypto::Digest;
 
 use crate::fixture::{Fixture, ms, state_at};
@@ -335,6 +335,13 @@ fn everything_pending_is_passed_on_to_the_new_primary() {
         _ => None,
     });
     assert_eq!(forwarded, Some(2));
+    // Once is enough, however long it has them.
+    node.wait(Policy::default().request_timeout / 8);
+    let lines = node.fire(Timer::Status);
+    assert!(
+        !lines.contains(&"send FORWARD to r1".to_owned()),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest that a checkpoint takes on purpose.
-const SLOWED_MAX: Duration = Duration::from_secs(1);
+/// The longest that a checkpoint takes on purpose: at full load with 100,000 records, half of the time between two.
+const SLOWED_MAX: Duration = Duration::from_secs(4);
 
 /// When the pieces of checkpoints are due.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_takes_half_of_the_time_between_two_and_no_more_than_a_second() {
+    fn a_checkpoint_takes_half_of_the_time_between_two_and_no_more_than_four_seconds() {
         let (mut pacing, start) = (Pacing::default(), Instant::now());
         let mut time = |at_ms| {
             let now = start + Duration::from_millis(at_ms);
@@ -57,6 +57,7 @@ mod tests {
         assert_eq!(time(0), [0, 0, 0], "the first");
         assert_eq!(time(400), [0, 100, 200]);
         assert_eq!(time(1_000), [0, 150, 300]);
-        assert_eq!(time(90_000), [0, 500, 1_000], "of an idle cluster");
+        assert_eq!(time(6_000), [0, 1_250, 2_500]);
+        assert_eq!(time(90_000), [0, 2_000, 4_000], "of an idle cluster");
     }
 }

@@ -75,7 +75,7 @@ impl Placed {
 
 impl Ord for Placed {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Two keys of one path are unheard of: whoever fetches both keys from memory does so for nothing.
+        // Keys lie elsewhere in memory: they are fetched only where paths are equal.
         let paths = self.path.cmp(&other.path);
         paths.then_with(|| self.held.key().cmp(other.held.key()))
     }

@@ -113,6 +113,24 @@ fn two_writes_of_one_slot_have_different_versions() {
 }
 
 #[test]
+fn what_fails_takes_no_version() {
+    let failing = [
+        create("here", "new"),
+        update("gone", "new"),
+        delete("gone"),
+        cas("here", Expect::Absent, "new"),
+    ];
+    for op in failing {
+        let mut store = Store::new();
+        run(&mut store, 1, &put("here", "old"));
+        run(&mut store, 2, &op);
+        let next = run(&mut store, 2, &put("next", ""));
+        let version = version(2, 0);
+        assert_eq!(next, OpResult::Put { version }, "after {op:?}");
+    }
+}
+
+#[test]
 fn an_absent_key_was_last_modified_by_the_latest_delete_of_any_key() {
     let mut store = Store::new();
     assert_eq!(store.last_modified(b"a"), SeqNo(0));

@@ -164,6 +164,29 @@ fn much_of_a_large_checkpoint_is_hashed_ahead_of_it() {
 }
 
 #[test]
+fn keys_that_change_by_chance_are_hashed_ahead_to_the_end() {
+    // A quarter of the keys changes in each interval, some of them twice: by its end every fourth that is hashed was.
+    const KEYS: u64 = 40_000;
+    let mut store = holding(KEYS);
+    store.take_changes();
+    let mut chance = 1u64;
+    for slot in 2..12 {
+        for _ in 0..KEYS / 3 {
+            chance = chance
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let key = number((chance >> 33) % KEYS);
+            run(&mut store, slot, &put(key, [slot as u8; 16]));
+        }
+        let ahead = store.digest_work().entries;
+        store.root();
+        let waiting = store.digest_work().entries - ahead;
+        assert!(waiting < 2_048, "{waiting} keys at checkpoint {slot}");
+        store.take_changes();
+    }
+}
+
+#[test]
 fn what_may_be_rolled_back_is_not_hashed_ahead() {
     // Around the number of keys that are hashed together.
     for waiting in 2_040..2_050 {

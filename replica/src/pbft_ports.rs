@@ -136,14 +136,12 @@ impl Disk<Record, kv::Change> for StorageDisk {
         let stable = self.stable.clone();
         // The protocol must not wait until ten thousand sessions are encoded.
         let encode = move || {
-            let mut changes = checkpoint.changes;
-            // Neighbours in the order of keys share pages.
-            changes.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+            let changes = checkpoint.changes.into_iter();
             StateDelta {
                 seq: checkpoint.seq.0,
                 digest: checkpoint.digest.0,
                 basis: Basis::Stored,
-                changes: changes.into_iter().map(stored_change).collect(),
+                changes: changes.map(stored_change).collect(),
                 sessions: Bytes::from(checkpoint.sessions.to_bytes()),
                 meta: Bytes::from(crypto::encode(&CheckpointMeta {
                     configuration: checkpoint.configuration,
@@ -170,6 +168,9 @@ pub(crate) fn stored_change(change: kv::Change) -> Change {
     Change::new(Stored(change))
 }
 
+/// What an encoded record is longer than it is in memory: about this many bytes.
+const BESIDE_RECORD: usize = 8;
+
 struct Stored(kv::Change);
 
 impl Encodable for Stored {
@@ -183,10 +184,15 @@ impl Encodable for Stored {
     }
 
     fn entry(&self) -> Option<Bytes> {
-        match &self.0 {
-            kv::Change::Removed { .. } => None,
-            change => Some(Bytes::from(crypto::encode(change))),
-        }
+        let room = match &self.0 {
+            kv::Change::Removed { .. } => return None,
+            // There are thousands of them: one allocation each, of the size that it needs.
+            kv::Change::Set(record) => record.as_ref().len() + BESIDE_RECORD,
+            kv::Change::LastDelete(_) => BESIDE_RECORD,
+        };
+        let mut entry = Vec::with_capacity(room);
+        crypto::codec::encode_into(&self.0, &mut entry);
+        Some(Bytes::from(entry.into_boxed_slice()))
     }
 }
 

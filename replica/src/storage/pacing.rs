@@ -1,6 +1,6 @@
 //! How slowly a checkpoint is written, so that it is no burst.
 //!
-//! All replicas write theirs at the same slot, and it can be tens of megabytes: as fast as possible they would keep
+//! All replicas write theirs at the same slot, and it can be many megabytes: as fast as possible they would keep
 //! every processor and disk that they share from ordering requests for as long as that takes, once in an interval, and
 //! a cluster that is busy at nine tenths has no time to make up for it. Nobody waits for the checkpoint before the next
 //! one: so a checkpoint may take half of the time between two.

@@ -272,6 +272,8 @@ fn deltas_accumulate_to_the_same_map(place: Place<'_>) {
         }
         storage.state.apply(&delta(seq * 64, &changes)).unwrap();
         assert_eq!(storage.state.durable_seq(), seq * 64);
+        let (_, entries) = state_in(&mut storage).unwrap().unwrap();
+        assert_eq!(entries, map.clone().into_iter().collect::<Vec<_>>());
     }
     drop(storage);
     let mut storage = place();
@@ -287,10 +289,11 @@ fn deltas_accumulate_to_the_same_map(place: Place<'_>) {
 
 fn a_whole_state_replaces_what_was_stored(place: Place<'_>) {
     let mut storage = place();
-    storage
-        .state
-        .apply(&delta(64, &[("a", Some("1")), ("b", Some("1"))]))
-        .unwrap();
+    // Changes of several checkpoints, wherever a store keeps them.
+    for seq in [62, 63, 64] {
+        let changes = [("a", Some("1")), ("b", Some("1")), ("c", Some("1"))];
+        storage.state.apply(&delta(seq, &changes)).unwrap();
+    }
     let mut whole = delta(64, &[("b", Some("2"))]);
     whole.basis = Basis::Empty;
     storage.state.apply(&whole).unwrap();

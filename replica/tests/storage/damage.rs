@@ -156,14 +156,15 @@ fn a_state_that_opens_can_be_written_to_whatever_page_was_damaged() {
     let mut storage = open(directory.path()).unwrap();
     let keys: Vec<String> = (0..600).map(|i| format!("key {i:05}")).collect();
     let value = "value ".repeat(60);
-    let all = |value: Option<&'static str>| -> Vec<(&str, Option<&str>)> {
-        keys.iter().map(|key| (key.as_str(), value)).collect()
-    };
     let some: Vec<(&str, Option<&str>)> =
         keys.iter().map(|k| (k.as_str(), Some(&*value))).collect();
     storage.state.apply(&delta(5, &some)).unwrap();
+    let whole = |seq, entries: &[(&str, Option<&str>)]| StateDelta {
+        basis: Basis::Empty,
+        ..delta(seq, entries)
+    };
     // Most pages are free now.
-    storage.state.apply(&delta(9, &all(None)[100..])).unwrap();
+    storage.state.apply(&whole(9, &some[..100])).unwrap();
     storage.log.close().unwrap();
     storage.state.close().unwrap();
     let held = state_in(&mut open(directory.path()).unwrap()).unwrap();
@@ -187,8 +188,8 @@ fn a_state_that_opens_can_be_written_to_whatever_page_was_damaged() {
             Err(_) => refused += 1,
             Ok(found) => {
                 assert_eq!(found, held, "page {page}");
-                let grown = storage.state.apply(&delta(13, &some));
-                let emptied = grown.and_then(|()| storage.state.apply(&delta(17, &all(None))));
+                let grown = storage.state.apply(&whole(13, &some));
+                let emptied = grown.and_then(|()| storage.state.apply(&whole(17, &[])));
                 assert!(emptied.is_ok(), "page {page} of {pages}: {emptied:?}");
                 harmless += 1;
             }

@@ -100,6 +100,7 @@ fn a_whole_state_of_large_values_is_written_about_once() {
         )
     };
     let whole = StateDelta {
+        basis: Basis::Empty,
         changes: (0..ENTRIES).map(change).collect(),
         ..delta(64, &[])
     };
@@ -111,6 +112,53 @@ fn a_whole_state_of_large_values_is_written_about_once() {
         (entries..entries * 3 / 2).contains(&written),
         "{written} bytes for {entries}"
     );
+}
+
+#[test]
+fn a_checkpoint_of_a_quarter_of_the_keys_writes_less_than_the_file_is_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = sqlite::Options {
+        durability: Durability::Off,
+        ..OPTIONS
+    };
+    let mut storage = open_as(directory.path(), US, options).unwrap();
+    const ENTRIES: u32 = 20_000;
+    let change = |number: u32| {
+        let entry = Bytes::from(vec![b'v'; 128]);
+        Change::encoded(Bytes::from(format!("key {number}")), Some(entry))
+    };
+    let checkpoint = |seq: u64, numbers: &mut dyn Iterator<Item = u32>| StateDelta {
+        changes: numbers.map(change).collect(),
+        ..delta(seq, &[])
+    };
+    let all = checkpoint(1, &mut (0..ENTRIES));
+    storage.state.apply(&all).unwrap();
+    storage.state.tidy().unwrap();
+    let file = directory.path().join("data/state.db");
+    let file = std::fs::metadata(file).unwrap().len();
+    assert!(file > u64::from(ENTRIES) * 128);
+    let before = written_by_this_thread();
+    let checkpoints = 24;
+    for seq in 0..checkpoints {
+        // All over the state, others each time.
+        let mut numbers = (0..ENTRIES / 4).map(|n| (n * 4 + seq * 7919) % ENTRIES);
+        let some = checkpoint(u64::from(seq) + 2, &mut numbers);
+        storage.state.apply(&some).unwrap();
+        storage.state.tidy().unwrap();
+    }
+    // Everything twice: to the write-ahead log, and from there to the database.
+    let written = (written_by_this_thread() - before) / u64::from(checkpoints);
+    assert!(written < file, "{written} of {file} bytes");
+    assert!(written > u64::from(ENTRIES) / 4 * 128 * 2, "{written}");
+}
+
+/// Bytes that this thread has written to files.
+fn written_by_this_thread() -> u64 {
+    let counters = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let written = counters
+        .lines()
+        .find_map(|line| line.strip_prefix("wchar: "));
+    written.unwrap().parse().unwrap()
 }
 
 /// Rows of 1 KiB, more than go to disk in one part.

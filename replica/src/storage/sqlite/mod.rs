@@ -23,6 +23,7 @@ mod anchor;
 mod chain;
 mod database;
 mod directory;
+mod entries;
 mod record_log;
 mod schema;
 mod set_aside;

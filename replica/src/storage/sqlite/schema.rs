@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use crate::storage::Identity;
 
 /// Version of the file format; another one is refused.
-pub(super) const FORMAT_VERSION: i64 = 4;
+pub(super) const FORMAT_VERSION: i64 = 5;
 
 /// What distinguishes the two databases.
 pub(super) struct Kind {
@@ -63,16 +63,26 @@ pub(super) const LOG: Kind = Kind {
 
 /// `state`: one row for each key. Rows have a number, and the keys an index of their own: a table
 /// sorted by key moves what is longer than a quarter of a page to a page that nothing else shares, so
-/// that a value of 1 KiB costs 4 KiB of disk. `checkpoint`: what belongs to the state as a whole.
+/// that a value of 1 KiB costs 4 KiB of disk. `changes`: what is newer than the rows of its keys
+/// (`entries.rs`). `checkpoint`: what belongs to the state as a whole.
 pub(super) const STATE: Kind = Kind {
     name: "state",
     application_id: 0x5154_5354, // "QTST"
     tables: "
         CREATE TABLE state (
             id    INTEGER PRIMARY KEY,
-            key   BLOB NOT NULL UNIQUE,
-            entry BLOB NOT NULL
+            place INTEGER NOT NULL,
+            key   BLOB NOT NULL,
+            entry BLOB NOT NULL,
+            UNIQUE (place, key)
         ) STRICT;
+        CREATE TABLE changes (
+            id         INTEGER PRIMARY KEY,
+            generation INTEGER NOT NULL,
+            shard      INTEGER NOT NULL,
+            piece      BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX changes_by_shard ON changes (shard);
         CREATE TABLE checkpoint (
             one          INTEGER PRIMARY KEY CHECK (one = 1),
             generation   INTEGER NOT NULL,

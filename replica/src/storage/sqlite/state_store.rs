@@ -1,7 +1,8 @@
 //! The state at the last checkpoint: `state.db`.
 //!
-//! One transaction moves it from one checkpoint to the next: the changed keys, the whole session
-//! table and the certificate. Sessions and metadata are covered by a digest; the entries by the
+//! One transaction moves it from one checkpoint to the next: it brings the whole session table, the
+//! certificate and the last of the changed keys; the others are there before and begin to count then
+//! (`entries`). Sessions and metadata are covered by a digest; the entries by the
 //! state digest, which the caller recomputes (its cost is that of the whole state, once a start).
 //!
 //! A store without a checkpoint is different: there is nothing to lose in it. The first state, which
@@ -9,10 +10,12 @@
 //! transaction of hundreds of megabytes would keep every other file on the disk waiting for its
 //! fsync. Until the last part has brought the checkpoint the rows count for nothing.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use crypto::{Digest, Hasher};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -20,16 +23,18 @@ use super::Options;
 use super::anchor::Anchor;
 use super::database::{Database, check_owner, connect, is_empty, pages, sql_error};
 use super::directory::Home;
+use super::entries::{self, InOrder, Latest, Pieces};
 use super::schema::STATE;
 use crate::storage::{
     Basis, Change, Durability, EachEntry, Identity, LoadedState, Pressure, StateDelta, StateStore,
     Stats, StorageError,
 };
 
-/// Rows of the first state in one transaction: with values of 1 KiB about a megabyte.
+/// Rows of the first state, or rows that are merged, in one transaction: with values of 1 KiB about a
+/// megabyte.
 const PART_ROWS: usize = 1024;
-/// Rows after which a checkpoint may rest: about a millisecond's work.
-const ROWS_AT_A_TIME: usize = 128;
+/// Appended changes in one transaction, if there are several pieces.
+const STEP_BYTES: usize = 256 << 10;
 /// All the rests of one state together are no longer than this.
 const REST_MAX: Duration = Duration::from_secs(3);
 
@@ -69,7 +74,17 @@ impl SqliteState {
 
     /// Starts the incarnation; from here on it may be written.
     pub(super) fn begin(&mut self, incarnation: u64) -> Result<(), StorageError> {
-        self.database.begin(incarnation)
+        self.database.begin(incarnation)?;
+        // What a crash has left of a checkpoint would be taken for a part of the next one.
+        let left = entries::any_after(self.database.connection(), self.generation);
+        if !self.readable(left)? {
+            return Ok(());
+        }
+        let generation = self.generation;
+        self.step(|transaction| {
+            entries::forget_after(transaction, generation)?;
+            Ok(1)
+        })
     }
 
     pub(super) fn lineage(&self) -> Digest {
@@ -90,6 +105,163 @@ impl SqliteState {
 
     pub(super) fn file(&self) -> PathBuf {
         self.database.file().to_owned()
+    }
+}
+
+/// The three ways to a new checkpoint. Each ends with the transaction that has `complete` in it, which
+/// returns the pages that it has written, and returns the bytes of keys and entries.
+impl SqliteState {
+    /// The first state. There is nothing to lose in the parts that are there before the last one.
+    fn write_first(
+        &mut self,
+        changes: &[Change],
+        complete: impl Fn(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<u64, StorageError> {
+        let mut bytes = 0;
+        let mut rest = Rest::default();
+        let mut whole = InOrder::of(changes);
+        let parts = changes.len().div_ceil(PART_ROWS).max(1);
+        for nth in 1..=parts {
+            let began = Instant::now();
+            self.database.commit(|transaction| {
+                if nth == 1 {
+                    // What an earlier attempt has left.
+                    entries::clear(transaction)?;
+                }
+                let part = whole.by_ref().take(PART_ROWS);
+                let mut written = entries::write(transaction, part, &mut |_| {})?;
+                bytes += written.bytes;
+                if nth == parts {
+                    written.pages += complete(transaction)?;
+                }
+                Ok(written.pages)
+            })?;
+            if nth < parts {
+                self.database.tidy(Pressure::Idle)?;
+                rest.after(began.elapsed());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// A whole state in place of another one: all at once, or the one that is there would be lost.
+    fn replace(
+        &mut self,
+        changes: &[Change],
+        pause: &mut dyn FnMut(f64),
+        complete: impl Fn(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<u64, StorageError> {
+        let mut bytes = 0;
+        let mut pause = |done| pause(done as f64 / changes.len() as f64);
+        self.database.commit(|transaction| {
+            entries::clear(transaction)?;
+            let whole = InOrder::of(changes);
+            let written = entries::write(transaction, whole, &mut pause)?;
+            bytes = written.bytes;
+            Ok(written.pages + complete(transaction)?)
+        })?;
+        Ok(bytes)
+    }
+
+    /// From one checkpoint to the next, in steps that are small and, but for the last one, change nothing that counts.
+    fn advance(
+        &mut self,
+        generation: u64,
+        changes: &[Change],
+        pause: &mut dyn FnMut(f64),
+        complete: impl Fn(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<u64, StorageError> {
+        let shard = entries::merged_by(generation);
+        let groups = entries::groups(self.database.connection(), shard, self.generation);
+        let mut groups = self.readable(groups)?;
+        let count = groups.len() as f64;
+        let mut merged = |nth: usize, share: f64| pause((nth as f64 + share) / count / 2.0);
+        let last = groups.pop().unwrap_or_default();
+        for (nth, ids) in groups.iter().enumerate() {
+            let appended = self.pieces(ids)?;
+            let latest = self.readable(entries::latest(&appended))?;
+            let left = self.merge(&latest, &mut |share| merged(nth, share))?;
+            self.step(|transaction| entries::merge(transaction, left))?;
+            merged(nth + 1, 0.0);
+        }
+        let appended = self.pieces(&last)?;
+        let latest = self.readable(entries::latest(&appended))?;
+        let left = self.merge(&latest, &mut |share| merged(groups.len(), share))?;
+        // What is left goes with what comes next: a small checkpoint is one transaction.
+        let mut left = Some(left);
+        let mut pieces = Pieces::of(changes).peekable();
+        let (mut bytes, mut done) = (0, 0);
+        loop {
+            let (mut step, mut size) = (Vec::new(), 0);
+            while let Some(piece) =
+                pieces.next_if(|next| size == 0 || size + next.len() <= STEP_BYTES)
+            {
+                size += piece.len();
+                step.push(piece);
+            }
+            let is_last = pieces.peek().is_none();
+            self.step(|transaction| {
+                let mut pages = 0;
+                if let Some(left) = left.take() {
+                    pages += entries::merge(transaction, left)?;
+                    entries::forget(transaction, shard)?;
+                }
+                for piece in &step {
+                    pages += entries::append(transaction, generation, piece)?;
+                }
+                if is_last {
+                    pages += complete(transaction)?;
+                }
+                Ok(pages)
+            })?;
+            for piece in &step {
+                bytes += piece.payload;
+                done += piece.changes;
+            }
+            if is_last {
+                return Ok(bytes);
+            }
+            pause(0.5 + done as f64 / changes.len() as f64 / 2.0);
+        }
+    }
+
+    /// One small transaction, and the housekeeping that is due after it.
+    fn step(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<(), StorageError> {
+        self.database.commit(|transaction| work(transaction))?;
+        self.database.tidy(Pressure::Idle)
+    }
+
+    /// Merges appended changes but for a last part that is small; returns that.
+    fn merge<'l, 'p>(
+        &mut self,
+        latest: &'l [Latest<'p>],
+        pause: &mut dyn FnMut(f64),
+    ) -> Result<&'l [Latest<'p>], StorageError> {
+        let mut left = latest;
+        while let Some((part, later)) = left.split_at_checked(PART_ROWS) {
+            self.step(|transaction| entries::merge(transaction, part))?;
+            left = later;
+            if !left.is_empty() {
+                pause(1.0 - left.len() as f64 / latest.len() as f64);
+            }
+        }
+        Ok(left)
+    }
+
+    fn pieces(&mut self, ids: &[i64]) -> Result<Vec<Vec<u8>>, StorageError> {
+        let read = entries::read_pieces(self.database.connection(), ids);
+        self.readable(read)
+    }
+
+    /// What was read in order to write it elsewhere: a store that cannot is of no use any more.
+    fn readable<T>(&mut self, read: rusqlite::Result<T>) -> Result<T, StorageError> {
+        read.map_err(|error| {
+            self.database.poison();
+            self.database.read_error(&error)
+        })
     }
 }
 
@@ -114,51 +286,29 @@ impl StateStore for SqliteState {
             &delta.sessions,
             &delta.meta,
         );
-        let mut parts = Parts::of(&delta.changes, self.generation == 0);
-        let mut bytes = 0;
-        let mut rest = Rest::default();
-        loop {
-            let part = parts.next();
-            let first = delta.basis == Basis::Empty || self.generation == 0;
-            let began = Instant::now();
-            self.database.commit(|transaction| {
-                if first && part.is_first {
-                    // Those of an earlier attempt, too.
-                    transaction.execute("DELETE FROM state", [])?;
-                }
-                // Parts have rests of their own.
-                let mut pause = |share| {
-                    if part.is_whole() {
-                        pause(share);
-                    }
-                };
-                let mut written = write_entries(transaction, part.changes, &mut pause)?;
-                if part.is_last {
-                    transaction.execute(
-                        "INSERT OR REPLACE INTO checkpoint
-                             (one, generation, seq, digest, sessions, meta, check_digest)
-                         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
-                        params![
-                            generation.cast_signed(),
-                            delta.seq.cast_signed(),
-                            delta.digest,
-                            delta.sessions.as_ref(),
-                            delta.meta.as_ref(),
-                            check_digest.0,
-                        ],
-                    )?;
-                    written += (delta.sessions.len() + delta.meta.len()) as u64;
-                }
-                bytes += written;
-                // A changed key may rewrite a page of its own.
-                Ok(pages(0, written) + part.changes.len() as u64)
-            })?;
-            if part.is_last {
-                break;
-            }
-            self.database.tidy(Pressure::Idle)?;
-            rest.after(began.elapsed());
-        }
+        let complete = |transaction: &Connection| {
+            transaction.execute(
+                "INSERT OR REPLACE INTO checkpoint
+                     (one, generation, seq, digest, sessions, meta, check_digest)
+                 VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    generation.cast_signed(),
+                    delta.seq.cast_signed(),
+                    delta.digest,
+                    delta.sessions.as_ref(),
+                    delta.meta.as_ref(),
+                    check_digest.0,
+                ],
+            )?;
+            Ok(pages(0, (delta.sessions.len() + delta.meta.len()) as u64))
+        };
+        let bytes = if self.generation == 0 {
+            self.write_first(&delta.changes, complete)?
+        } else if delta.basis == Basis::Empty {
+            self.replace(&delta.changes, pause, complete)?
+        } else {
+            self.advance(generation, &delta.changes, pause, complete)?
+        };
         self.generation = generation;
         self.seq = delta.seq;
         self.database.advance(Anchor {
@@ -167,7 +317,7 @@ impl StateStore for SqliteState {
             ..Anchor::default()
         })?;
         let stats = self.database.stats();
-        stats.bytes_written += bytes;
+        stats.bytes_written += bytes + (delta.sessions.len() + delta.meta.len()) as u64;
         stats.items_written += delta.changes.len() as u64;
         Ok(())
     }
@@ -182,7 +332,7 @@ impl StateStore for SqliteState {
         let Some(checkpoint) = read_checkpoint(&self.database)? else {
             return Ok(None);
         };
-        read_entries(self.database.connection(), each)
+        entries::read(self.database.connection(), checkpoint.generation, each)
             .map_err(|error| self.database.read_error(&error))?;
         Ok(Some(checkpoint.into()))
     }
@@ -200,46 +350,6 @@ impl StateStore for SqliteState {
     }
 }
 
-/// The changes in pieces that are committed one by one; all of them in one if that matters.
-struct Parts<'c> {
-    left: &'c [Change],
-    apart: bool,
-    is_first: bool,
-}
-
-struct Part<'c> {
-    changes: &'c [Change],
-    is_first: bool,
-    is_last: bool,
-}
-
-impl Part<'_> {
-    fn is_whole(&self) -> bool {
-        self.is_first && self.is_last
-    }
-}
-
-impl<'c> Parts<'c> {
-    fn of(changes: &'c [Change], apart: bool) -> Self {
-        Parts {
-            left: changes,
-            apart,
-            is_first: true,
-        }
-    }
-
-    fn next(&mut self) -> Part<'c> {
-        let most = if self.apart { PART_ROWS } else { usize::MAX };
-        let (changes, left) = self.left.split_at(self.left.len().min(most));
-        self.left = left;
-        Part {
-            changes,
-            is_first: std::mem::take(&mut self.is_first),
-            is_last: left.is_empty(),
-        }
-    }
-}
-
 /// As long as writing took, but not for ever: a large state must get here some time.
 #[derive(Default)]
 struct Rest {
@@ -252,33 +362,6 @@ impl Rest {
         self.rested += rest;
         std::thread::sleep(rest);
     }
-}
-
-/// Writes the changes; returns the bytes of their keys and entries.
-fn write_entries(
-    transaction: &Connection,
-    changes: &[Change],
-    pause: &mut dyn FnMut(f64),
-) -> rusqlite::Result<u64> {
-    let mut put = transaction.prepare(
-        "INSERT INTO state (key, entry) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
-    )?;
-    let mut delete = transaction.prepare("DELETE FROM state WHERE key = ?1")?;
-    let mut bytes = 0;
-    for (done, change) in changes.iter().enumerate() {
-        if done > 0 && done % ROWS_AT_A_TIME == 0 {
-            pause(done as f64 / changes.len() as f64);
-        }
-        // Encoded one at a time: all of them could be a copy of the whole state.
-        let (key, entry) = (change.key(), change.entry());
-        bytes += (key.len() + entry.as_ref().map_or(0, Bytes::len)) as u64;
-        match entry {
-            Some(entry) => put.execute(params![key.as_ref(), entry.as_ref()])?,
-            None => delete.execute([key.as_ref()])?,
-        };
-    }
-    Ok(bytes)
 }
 
 /// Reads the checkpoint and compares it with the anchor.
@@ -329,15 +412,6 @@ fn stored_checkpoint(db: &Connection, file: &Path) -> Result<Option<Checkpoint>,
     }
 }
 
-fn read_entries(db: &Connection, each: EachEntry<'_>) -> rusqlite::Result<()> {
-    let mut entries = db.prepare("SELECT key, entry FROM state ORDER BY id")?;
-    let mut rows = entries.query([])?;
-    while let Some(row) = rows.next()? {
-        each(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
-    }
-    Ok(())
-}
-
 /// What is still there of the state in a data directory that can no longer be trusted as a whole.
 /// It may be older than the one that was there; the caller verifies the entries by their digest.
 /// Changes nothing.
@@ -366,7 +440,7 @@ pub fn salvage(
     match stored_checkpoint(&db, &file)? {
         None => Ok(None),
         Some(checkpoint) => {
-            read_entries(&db, each).map_err(fail)?;
+            entries::read(&db, checkpoint.generation, each).map_err(fail)?;
             Ok(Some(checkpoint.into()))
         }
     }

@@ -94,3 +94,26 @@ impl PartialEq for Placed {
 }
 
 impl Eq for Placed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_path_are_different_and_what_they_hold_makes_no_difference() {
+        // No two keys are known whose paths are the same; somebody may find some.
+        let path = Path(7);
+        let placed = |key: &[u8], found| Placed {
+            path,
+            held: Held::of(key, found),
+        };
+        let record = Record::new(b"b", b"value", crate::version::Version::default());
+        let (a, b, held) = (
+            placed(b"a", None),
+            placed(b"b", None),
+            placed(b"b", Some(record)),
+        );
+        assert!(a != b && a < b && b == held);
+        assert!(Placed::first(path) < a && a < Placed::first(Path(8)));
+    }
+}

@@ -6,7 +6,7 @@ use crate::common::{delete, put, rebuilt, run, run_atomic, run_slots, slots};
 use consensus::state_machine::{Part, PartId, WrongPart};
 use consensus::{SeqNo, StateMachine, Transferable};
 use crypto::Digest;
-use kv::{Change, Entry, Store};
+use kv::{Change, Entry, Record, Store, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -216,6 +216,25 @@ fn every_changed_byte_of_a_part_is_noticed() {
         };
         assert!(outline || refused(other, &digest, &good), "another place");
         assert!(refused(part, &Digest([7; 32]), &good));
+    }
+}
+
+#[test]
+fn what_no_operation_could_have_stored_is_refused_whatever_its_digest() {
+    let most = (kv::KEY_BYTES_MAX, kv::VALUE_BYTES_MAX);
+    let sizes = [(most.0, most.1), (most.0 + 1, 1), (1, most.1 + 1)];
+    for (size, good) in sizes.into_iter().zip([true, false, false]) {
+        let mut store = Store::new();
+        let record = Record::new(&vec![b'k'; size.0], &vec![b'v'; size.1], Version::default());
+        store.restore(Change::Set(record));
+        store.freeze(SeqNo(1));
+        let manifest = store.manifest(SeqNo(1)).unwrap();
+        let (_, parts) = Store::read_manifest(&manifest).unwrap();
+        let refused = parts.into_iter().filter(|(part, digest)| {
+            let bytes = store.part(SeqNo(1), *part, false, usize::MAX).unwrap();
+            refused(*part, digest, &bytes)
+        });
+        assert_eq!(refused.count() == 0, good, "{size:?}");
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use replica::storage::{Basis, Change, Durability, Encodable, StateDelta, StorageError, sqlite};
+use replica::storage::{
+    Basis, Change, Durability, Encodable, StateDelta, Storage, StorageError, sqlite,
+};
+use tempfile::TempDir;
 
 use crate::support::{OPTIONS, US, delta, open, open_as, state_in};
 
@@ -80,14 +83,19 @@ fn a_whole_state_is_encoded_entry_by_entry() {
     assert_eq!(entries.len() as u64, ROWS);
 }
 
-#[test]
-fn a_whole_state_of_large_values_is_written_about_once() {
-    let directory = tempfile::tempdir().unwrap();
+/// For tests that are about bytes, not about what survives.
+fn unsynced(directory: &TempDir) -> Storage {
     let options = sqlite::Options {
         durability: Durability::Off,
         ..OPTIONS
     };
-    let mut storage = open_as(directory.path(), US, options).unwrap();
+    open_as(directory.path(), US, options).unwrap()
+}
+
+#[test]
+fn a_whole_state_of_large_values_is_written_about_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = unsynced(&directory);
     // With something to lose it goes to disk in one transaction.
     storage.state.apply(&delta(32, &[])).unwrap();
     // Twice what the page cache holds, in the order of a hash.
@@ -117,11 +125,7 @@ fn a_whole_state_of_large_values_is_written_about_once() {
 #[test]
 fn a_checkpoint_of_a_quarter_of_the_keys_writes_less_than_the_file_is_long() {
     let directory = tempfile::tempdir().unwrap();
-    let options = sqlite::Options {
-        durability: Durability::Off,
-        ..OPTIONS
-    };
-    let mut storage = open_as(directory.path(), US, options).unwrap();
+    let mut storage = unsynced(&directory);
     const ENTRIES: u32 = 20_000;
     let change = |number: u32| {
         let entry = Bytes::from(vec![b'v'; 128]);

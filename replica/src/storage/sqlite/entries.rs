@@ -33,7 +33,7 @@ use super::database::pages;
 use crate::storage::{Change, EachEntry};
 
 /// Shards of the keys. More would mean fewer rows to write, and more that waits to be merged.
-const SHARDS: u64 = 8;
+pub(super) const SHARDS: u64 = 8;
 /// Encoded changes in one row of table `changes`, but for the last of them.
 const PIECE_BYTES: usize = 256 << 10;
 /// Appended changes that are held in memory to be merged together.

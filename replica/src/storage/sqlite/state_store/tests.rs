@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::entries::{merged_by, shard_of_key};
+use super::entries::{SHARDS, merged_by, shard_of_key};
 use super::*;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-
-const SHARDS: u64 = 8;
 
 /// A state store in a directory of its own.
 struct Place {
@@ -209,6 +207,19 @@ fn a_large_checkpoint_comes_in_many_steps_and_says_how_far_it_is() {
         assert!(shares.last() > Some(&0.9), "{shares:?}");
         assert!(generation == 2 || shares.first() < Some(&0.5), "{shares:?}");
     }
+}
+
+#[test]
+fn the_write_ahead_log_of_a_large_checkpoint_is_copied_on_the_way() {
+    let (mut place, mut model) = (Place::new(), Model::new());
+    let bytes = 1 << 10;
+    for generation in 2..=3 {
+        place.step(&mut model, generation, all_of(20_000, generation, bytes));
+    }
+    let log = place.directory.path().join("data/state.db-wal");
+    let length = std::fs::metadata(log).unwrap().len();
+    let changed = 20_000 * bytes as u64;
+    assert!(length < changed / 2, "{length} bytes for {changed}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Pool {
             queued: 0,
             queued_bytes: 0,
             waiting_since: None,
-            fairness: Fairness::default(),
+            fairness: Fairness::new(policy.pending_per_client_max),
         }
     }
 
@@ -322,7 +322,8 @@ impl Pool {
 
     /// Takes the next batch: one request of each waiting client in turn, until the batch is full
     /// or nobody waits. A request larger than a turn's share of the bytes waits until its client
-    /// has had as many turns as it is worth, unless nobody else waits. The requests count as in flight until [`Pool::executed`].
+    /// has had as many turns as it is worth, unless nobody else waits. The requests count as in
+    /// flight until [`Pool::executed`].
     pub fn take_batch(&mut self, now: Instant, limits: &Limits) -> Vec<Request> {
         let mut batch = Vec::new();
         let mut bytes = 0usize;
@@ -414,9 +415,10 @@ impl Pool {
         }
     }
 
-    /// Forgets a request that was executed and says when it came, if its client had few others, and forgets what can never execute any more once it was:
-    /// requests of the client's earlier sessions, and those that it has acknowledged (R6). A
-    /// backup would otherwise keep for good what a client gave up and the primary never ordered.
+    /// Forgets a request that was executed; says when it came, if its client had few others then.
+    /// Forgets as well what can never execute any more: requests of the client's earlier sessions,
+    /// and those that it has acknowledged (R6). A backup would otherwise keep for good what a client
+    /// gave up and the primary never ordered.
     pub fn executed(&mut self, id: &RequestId, ack: u64) -> Option<Instant> {
         let seen = self.entries.get(id).and_then(|entry| entry.seen);
         self.remove(id);
@@ -444,7 +446,7 @@ impl Pool {
         self.turn.clear();
         (self.bytes, self.queued, self.queued_bytes) = (0, 0, 0);
         self.waiting_since = None;
-        self.fairness = Fairness::default();
+        self.fairness = Fairness::new(self.per_client_max);
     }
 
     fn remove(&mut self, id: &RequestId) {

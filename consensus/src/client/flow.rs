@@ -3,9 +3,10 @@
 //! If each refused request came again at its own time, thousands of them would circulate, each
 //! read and refused several times over, and in the end go to all replicas: a cluster that has too
 //! much to do would be given several times as much. So a session has a second window, of what it
-//! has sent and nobody has refused. "Busy" makes it a quarter smaller and stops the session for a
-//! moment; results make it grow again, slowly (additive increase, multiplicative decrease: Chiu and
-//! Jain 1989, RFC 5681 section 3.1). What does not fit waits here, the oldest first.
+//! has sent and nobody has refused. "Busy" makes it a quarter smaller, or as small as what was taken
+//! of many that were sent together, and stops the session for a moment; results make it grow again,
+//! slowly (additive increase, multiplicative decrease: Chiu and Jain 1989, RFC 5681 section 3.1).
+//! What does not fit waits here, the oldest first.
 //!
 //! ```text
 //!   submit ──► under way ──────► result: room for the next, and now and then for one more
@@ -21,6 +22,9 @@ use crate::time::Instant;
 
 /// "Busy" leaves this part of what is under way ...
 const LEFT: (usize, usize) = (3, 4);
+/// ... or as much as was not refused, if that is less than it and more than this, which everybody
+/// is granted ...
+const TAKEN_MIN: usize = 4;
 /// ... and when all of it has its results it grows by so many requests.
 const GROWTH: usize = 4;
 
@@ -97,17 +101,20 @@ impl Flow {
         now: Instant,
         pause: impl FnOnce(u32) -> Duration,
     ) {
+        let sent = self.under_way;
+        if self.waiting.insert(number) {
+            self.under_way -= 1;
+        }
         // What was sent before is refused for the same reason.
         if self.shrunk_at.is_none_or(|shrunk| sent_at > shrunk) {
             self.shrunk_at = Some(now);
             self.streak = self.streak.saturating_add(1);
             self.credit = 0;
-            self.most = (self.under_way.min(self.most) * LEFT.0 / LEFT.1).max(1);
+            self.most = (sent.min(self.most) * LEFT.0 / LEFT.1).max(1);
             self.paused_until = now + pause(self.streak);
         }
-        if self.waiting.insert(number) {
-            self.under_way -= 1;
-        }
+        // Of many that were sent together, as many as were taken say how much room there is.
+        self.most = self.most.min(self.under_way.max(TAKEN_MIN));
     }
 
     /// A request has its result.
@@ -167,22 +174,52 @@ mod tests {
     }
 
     #[test]
-    fn many_refusals_of_what_was_sent_at_once_make_it_smaller_once() {
+    fn a_few_refusals_of_what_was_sent_at_once_make_it_a_quarter_smaller_once() {
         let mut flow = full(16);
-        for number in 1..=16 {
+        for number in 13..=16 {
             flow.refused(number, at(0), at(5), |streak| PAUSE * streak);
         }
+        assert_eq!((flow.most, flow.due()), (12, None), "twelve were taken");
+        flow.completed(1);
         assert_eq!(flow.due(), Some(at(105)));
         assert_eq!(flow.next(at(104)), None, "a pause");
-        let sent: Vec<u64> = std::iter::from_fn(|| flow.next(at(105))).collect();
-        assert_eq!(sent, (1..=12).collect::<Vec<u64>>(), "the oldest first");
-        // Sent since: refused again.
-        flow.refused(1, at(105), at(106), |streak| PAUSE * streak);
-        assert_eq!(flow.due(), None, "eleven are under way, nine may be");
-        for number in 2..=4 {
-            flow.refused(number, at(105), at(107), |streak| PAUSE * streak);
+        assert_eq!(flow.next(at(105)), Some(13), "the oldest first");
+        flow.completed(2);
+        assert_eq!(flow.next(at(105)), Some(14));
+        // Sent since, refused again without a result in between.
+        flow.refused(13, at(105), at(106), |streak| PAUSE * streak);
+        flow.refused(14, at(105), at(107), |streak| PAUSE * streak);
+        assert_eq!(flow.most, 9);
+        (3..=4).for_each(|number| flow.completed(number));
+        assert_eq!(flow.due(), Some(at(206)), "one pause for both");
+    }
+
+    #[test]
+    fn where_most_was_refused_as_much_is_sent_again_as_was_taken() {
+        let mut flow = full(200);
+        for number in 24..=200 {
+            flow.refused(number, at(0), at(5), |streak| PAUSE * streak);
         }
-        assert_eq!(flow.due(), Some(at(306)), "twice as long");
+        assert_eq!((flow.most, flow.under_way), (23, 23));
+        (1..=23).for_each(|number| flow.completed(number));
+        let sent = std::iter::from_fn(|| flow.next(at(105)));
+        assert_eq!(sent.count(), flow.most);
+        assert!((24..=30).contains(&flow.most), "{}", flow.most);
+    }
+
+    #[test]
+    fn four_are_sent_again_if_nothing_was_taken_and_twice_as_late_the_next_time() {
+        let mut flow = full(16);
+        for (round, due) in [(0, 105), (105, 310)] {
+            let sent: Vec<u64> = (1..=16).filter(|number| !flow.holds(*number)).collect();
+            for number in sent {
+                flow.refused(number, at(round), at(round + 5), |streak| PAUSE * streak);
+            }
+            assert_eq!(flow.due(), Some(at(due)));
+            let again: Vec<u64> = std::iter::from_fn(|| flow.next(at(due))).collect();
+            assert_eq!(again, (1..=again.len() as u64).collect::<Vec<_>>());
+            assert_eq!(again.len(), if round == 0 { 4 } else { 3 });
+        }
     }
 
     #[test]

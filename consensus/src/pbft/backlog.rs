@@ -66,6 +66,9 @@ impl Backlog {
 }
 
 #[cfg(test)]
+mod hiccup;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

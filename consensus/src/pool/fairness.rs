@@ -8,8 +8,12 @@
 //! * nobody has more than twice what most of those hold that hold anything, or sixteen small
 //!   requests: somebody who asks for much without harm is not slowed down;
 //! * a client that **floods** has no more than most of the others, pauses included. It floods if it
-//!   is refused for its own share while it holds several times what they hold. Then it keeps few
+//!   holds several times what they hold and goes on asking although it is refused. Then it keeps few
 //!   requests, for whatever waits here for long would be held against the primary by the backups.
+//!
+//! Somebody with much to make up for, after a pause of its machine or of this one, is no flood: it
+//! is refused for a window's worth at once, heeds that, and would never catch up with what a flood
+//! is left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +29,11 @@ const SMALL: usize = 512;
 const FAIR_FACTOR: usize = 2;
 /// ... unless it is less than this: sixteen small requests.
 const FAIR_MIN: usize = 16 * SMALL;
-/// Who is refused while it holds more than this many times what most of the others do floods ...
+/// So long is a refusal remembered, one after the other: a client that heeds them is refused a few
+/// times in a second, beside what it had sent before the first.
+const REFUSAL: Duration = Duration::from_millis(16);
+/// Who is refused more often while it holds more than this many times what most of the others do
+/// floods ...
 const FLOOD_FACTOR: usize = 4;
 /// ... for so long; then it is looked at again, and floods for twice as long if it still does ...
 const FLOOD_FOR: Duration = Duration::from_secs(1);
@@ -67,6 +75,11 @@ pub(super) struct Fairness {
     asked: BTreeMap<ClientId, Instant>,
     /// Who floods, or did lately.
     floods: BTreeMap<ClientId, Flood>,
+    /// Until when each client's refusals are remembered.
+    refused: BTreeMap<ClientId, Instant>,
+    /// For so long they are nobody's fault: as many as a client may have sent before it hears of the
+    /// first.
+    excused: Duration,
     /// What a client may have in flight, as of the last batch ...
     most: usize,
     /// ... and one that floods.
@@ -89,18 +102,19 @@ impl Flood {
     }
 }
 
-impl Default for Fairness {
-    fn default() -> Self {
+impl Fairness {
+    /// Nobody has asked; a client may have so many requests pending.
+    pub(super) fn new(pending_per_client_max: usize) -> Self {
         Fairness {
             asked: BTreeMap::new(),
             floods: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            excused: REFUSAL * u32::try_from(pending_per_client_max).unwrap_or(u32::MAX),
             most: usize::MAX,
             flood_most: usize::MAX,
         }
     }
-}
 
-impl Fairness {
     /// A client asks for something.
     pub(super) fn asks(&mut self, client: ClientId, now: Instant) {
         self.asked.insert(client, now);
@@ -132,8 +146,12 @@ impl Fairness {
         now: Instant,
         held: &BTreeMap<ClientId, Share>,
     ) -> bool {
+        let heeds = self.note_refusal(client, now) <= self.excused;
         if self.is_flooding(client) {
             return true;
+        }
+        if heeds {
+            return false;
         }
         let own = held.get(&client).copied().unwrap_or_default().weight();
         let others = median(self.modest(now, held, Some(client)));
@@ -151,11 +169,20 @@ impl Fairness {
         floods
     }
 
+    /// How long its refusals will be remembered, this one included. What a flood is refused counts
+    /// as well: if it goes on it floods again as soon as its time is over.
+    fn note_refusal(&mut self, client: ClientId, now: Instant) -> Duration {
+        let until = self.refused.entry(client).or_default();
+        *until = (*until).max(now).min(now + self.excused) + REFUSAL;
+        until.since(now)
+    }
+
     /// What is fair now, for the next batch.
     pub(super) fn tick(&mut self, now: Instant, held: &BTreeMap<ClientId, Share>) {
         self.asked
             .retain(|client, asked| now.since(*asked) < ASKS_FOR || held.contains_key(client));
         self.floods.retain(|_, flood| flood.tick(now));
+        self.refused.retain(|_, until| now < *until);
         let weights: Vec<usize> = held.values().copied().map(Share::weight).collect();
         self.most = match weights.len() {
             0 | 1 => usize::MAX,

@@ -292,18 +292,48 @@ fn a_flood_has_no_more_than_its_share_while_the_others_come_and_go() {
     assert!(its * 4 <= theirs, "{its} of the flood beside {theirs}");
 }
 
-#[test]
-fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
+/// Client 2 has one request and client 1 as many as it may.
+fn beside_one_other() -> Pool {
     let mut pool = Pool::new(&Policy::default());
     pool.offer(Instant(0), ALL, request(id(2, 1), 2), &mut Vec::new());
-    let mut told = Vec::new();
     for number in 1..=256 {
-        pool.offer(Instant(1), ALL, request(id(1, number), 2), &mut told);
+        let most = pool.offer(Instant(1), ALL, request(id(1, number), 2), &mut Vec::new());
+        assert_eq!(most, Offer::Queued);
     }
-    assert_eq!((pool.len(), told.len()), (257, 0), "that much is allowed");
-    let over = request(id(1, 257), 2);
-    assert_eq!(pool.offer(Instant(1), ALL, over, &mut told), Offer::Full);
-    assert_eq!((pool.len(), told.len()), (9, 248), "the oldest stay");
+    pool
+}
+
+/// Client 1 asks for so many things more, all of which are refused; those that gave way.
+fn refused(pool: &mut Pool, now: Instant, count: u64) -> usize {
+    let mut told = Vec::new();
+    for number in 0..count {
+        let over = unsigned(id(1, 1000 + now.0 + number));
+        assert_eq!(pool.offer(now, ALL, over, &mut told), Offer::Full);
+    }
+    told.len()
+}
+
+#[test]
+fn a_window_of_refusals_at_once_is_no_flood_nor_are_a_few_now_and_then() {
+    let mut pool = beside_one_other();
+    assert_eq!(refused(&mut pool, Instant(1), 256), 0);
+    for moment in 1..=100 {
+        let now = Instant(moment * 100_000_000);
+        assert_eq!(refused(&mut pool, now, 6), 0, "in a tenth of a second");
+    }
+    assert!(!pool.fairness.is_flooding(ClientId(1)));
+    // They are forgotten in time: as many at once again.
+    let later = Instant(20_000_000_000);
+    assert_eq!(refused(&mut pool, later, 256), 0);
+    assert_eq!(refused(&mut pool, later, 1), 248);
+}
+
+#[test]
+fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
+    let mut pool = beside_one_other();
+    assert_eq!(refused(&mut pool, Instant(1), 256), 0);
+    assert_eq!(refused(&mut pool, Instant(1), 1), 248, "one too many");
+    assert_eq!(pool.len(), 9, "the oldest stay");
     assert!(pool.holds(&id(1, 8)) && pool.holds(&id(2, 1)));
     assert_eq!(
         taken(&mut pool, &Limits::default()).len(),
@@ -311,6 +341,7 @@ fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
         "one or two of it"
     );
     assert_eq!(pool.executed(&id(1, 1), 0), Some(Instant(1)));
+    let mut told = Vec::new();
     // What it asks for meanwhile waits for its own turns.
     pool.offer(Instant(2), ALL, request(id(1, 300), 2), &mut told);
     assert_eq!(pool.executed(&id(1, 300), 0), None);
@@ -319,6 +350,21 @@ fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
         let again = pool.offer(later, ALL, request(id(1, number), 2), &mut told);
         assert_eq!(again, Offer::Queued);
     }
+}
+
+#[test]
+fn a_flood_that_goes_on_floods_again_as_soon_as_its_time_is_over() {
+    let mut pool = beside_one_other();
+    assert_eq!(refused(&mut pool, Instant(1), 257), 248);
+    for moment in 1..100 {
+        refused(&mut pool, Instant(moment * 10_000_000), 1);
+    }
+    let over = Instant(1_010_000_000);
+    for number in 0..248 {
+        let again = pool.offer(over, ALL, unsigned(id(1, 2000 + number)), &mut Vec::new());
+        assert_eq!(again, Offer::Queued, "for a moment");
+    }
+    assert_eq!(refused(&mut pool, over, 1), 248);
 }
 
 #[test]

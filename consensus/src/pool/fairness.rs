@@ -182,7 +182,6 @@ impl Fairness {
         self.asked
             .retain(|client, asked| now.since(*asked) < ASKS_FOR || held.contains_key(client));
         self.floods.retain(|_, flood| flood.tick(now));
-        self.refused.retain(|_, until| now < *until);
         let weights: Vec<usize> = held.values().copied().map(Share::weight).collect();
         self.most = match weights.len() {
             0 | 1 => usize::MAX,

@@ -353,6 +353,23 @@ fn whoever_floods_keeps_little_and_is_forgiven_when_it_stops() {
 }
 
 #[test]
+fn however_often_a_flood_was_refused_it_is_forgotten_as_soon() {
+    let mut pool = beside_one_other();
+    refused(&mut pool, Instant(1), 10_000);
+    assert!(pool.fairness.is_flooding(ClientId(1)));
+    pool.clear();
+    assert!(!pool.fairness.is_flooding(ClientId(1)), "nothing is left");
+    let mut pool = beside_one_other();
+    refused(&mut pool, Instant(1), 10_000);
+    let later = Instant(5_000_000_000);
+    for number in 0..248 {
+        let again = pool.offer(later, ALL, unsigned(id(1, 2000 + number)), &mut Vec::new());
+        assert_eq!(again, Offer::Queued);
+    }
+    assert_eq!(refused(&mut pool, later, 256), 0, "4.1 s are over");
+}
+
+#[test]
 fn a_flood_that_goes_on_floods_again_as_soon_as_its_time_is_over() {
     let mut pool = beside_one_other();
     assert_eq!(refused(&mut pool, Instant(1), 257), 248);

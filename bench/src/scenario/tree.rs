@@ -176,7 +176,9 @@ fn convert(
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(integer) => Value::Integer(integer),
             Err(_) => {
-                return refuse("this integer is too large: the largest is 9223372036854775807");
+                return refuse(
+                    "this integer is out of range: -9223372036854775808 to 9223372036854775807",
+                );
             }
         },
         DeValue::Float(float) => match float.as_str().parse::<f64>() {
@@ -380,14 +382,16 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_is_too_large_only_if_it_is_one() {
-        let too_large = "this integer is too large: the largest is 9223372036854775807";
+    fn an_integer_is_out_of_range_only_if_it_is_one() {
+        let out_of_range =
+            "this integer is out of range: -9223372036854775808 to 9223372036854775807";
         for raw in [
             "99999999999999999999",
+            "-99999999999999999999",
             "99_999_999_999_999_999_999",
             "[99999999999999999999]",
         ] {
-            assert_eq!(value(raw).unwrap_err(), too_large, "{raw}");
+            assert_eq!(value(raw).unwrap_err(), out_of_range, "{raw}");
         }
         let unquoted = "this is no TOML: string values must be quoted";
         assert_eq!(value("[6_400/s]").unwrap_err(), unquoted);

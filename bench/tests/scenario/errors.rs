@@ -357,7 +357,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "seed = 99999999999999999999\n",
             "3:8 99999999999999999999",
-            "this integer is too large: the largest is 9223372036854775807",
+            "this integer is out of range: -9223372036854775808 to 9223372036854775807",
             "here",
             "",
         ),

@@ -56,6 +56,8 @@ impl Batch {
         for (request, bytes) in requests.iter_mut().zip(raw.iter()) {
             request.share(bytes);
         }
+        // It is kept in the log: without the room that growing left behind it.
+        requests.shrink_to_fit();
         Batch {
             requests,
             raw,

@@ -325,12 +325,13 @@ impl Pool {
     /// has had as many turns as it is worth, unless nobody else waits. The requests count as in
     /// flight until [`Pool::executed`].
     pub fn take_batch(&mut self, now: Instant, limits: &Limits) -> Vec<Request> {
-        let mut batch = Vec::new();
+        let most = limits.batch_requests_max as usize;
+        let mut batch = Vec::with_capacity(self.queued.min(most));
         let mut bytes = 0usize;
         let mut held_back = VecDeque::new();
         self.fairness.tick(now, &self.per_client);
         let turn_bytes = (limits.batch_bytes_max / TURNS_PER_BATCH).max(1) as usize;
-        while batch.len() < limits.batch_requests_max as usize {
+        while batch.len() < most {
             let Some(client) = self.turn.pop_front() else {
                 break;
             };

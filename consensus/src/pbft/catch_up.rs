@@ -12,6 +12,7 @@ use super::patience::Patience;
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Outbox, Timer, When};
+use crate::raw_batch::RawBatch;
 use crate::report::Report;
 use crate::time::Instant;
 use std::sync::Arc;
@@ -454,8 +455,8 @@ impl Pbft {
             let seq = SeqNo(seq);
             let found = match (self.window.get(seq), self.archive.get(seq)) {
                 (Some(slot), _) => slot.decided.clone().map(|certificate| {
-                    let batch = slot.body(&certificate.statement.digest).cloned();
-                    (certificate, batch)
+                    let batch = slot.body(&certificate.statement.digest);
+                    (certificate, batch.map(|batch| batch.to_raw()))
                 }),
                 (None, Some(kept)) => Some((kept.certificate.clone(), kept.batch.clone())),
                 (None, None) => None,
@@ -467,7 +468,7 @@ impl Pbft {
             if batch.is_none() && digest != null_digest() {
                 continue;
             }
-            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
+            let bytes = batch.as_ref().map_or(0, RawBatch::bytes);
             if step.is_some() && step_bytes + bytes > STEP_BYTES_MAX {
                 break;
             }
@@ -475,7 +476,6 @@ impl Pbft {
             if !self.peers.get_mut(to.index()).is_some_and(granted) {
                 break;
             }
-            let batch = batch.map(|batch| batch.to_raw());
             self.send(to, Wire::Decision(Decision { certificate, batch }), out);
             let before = step.map_or(0, |step| step.decisions);
             // The first part goes on while it is smaller than a part.

@@ -230,7 +230,8 @@ impl Pbft {
     pub(super) fn archive_upto(&mut self, seq: SeqNo) {
         for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
             if let Some(certificate) = slot.decided.clone() {
-                let batch = slot.body(&certificate.statement.digest).cloned();
+                let batch = slot.body(&certificate.statement.digest);
+                let batch = batch.map(|batch| batch.to_raw());
                 self.archive.keep(at, certificate, batch);
             }
         }

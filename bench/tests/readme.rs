@@ -134,13 +134,23 @@ fn with_free_ports(block: &str) -> String {
     block.replace(GENESIS, &format!("{GENESIS} --base-port {base}"))
 }
 
+/// An objective that a run misses (exit code 3) says how fast this machine is just now, and nothing about the command:
+/// a view may change on one that is busy with something else.
+const MISSED_IS_NO_FAILURE: &str = r#"bench() {
+    status=0
+    command bench "$@" || status=$?
+    if [ "$1" = run ] && [ "$status" = 3 ]; then return 0; fi
+    return "$status"
+}
+"#;
+
 /// Runs a block with `sh -e` in a process group of its own, which is gone afterwards in any case.
 fn run(block: &str, directory: &Path, binaries: &Path) {
     let output = directory.join("output");
     let file = File::create(&output).expect("the directory is ours");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("sh")
-        .args(["-e", "-c", block])
+        .args(["-e", "-c", &format!("{MISSED_IS_NO_FAILURE}{block}")])
         .current_dir(directory)
         .env("PATH", format!("{}:{path}", binaries.display()))
         .stdin(Stdio::null())

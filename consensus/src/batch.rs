@@ -171,12 +171,15 @@ mod tests {
             let ops = ByteList::from_iter([vec![7; 5]]);
             Request::sign(&key, &ClusterId(Digest::default()), id, 0, true, &ops)
         };
+        let mut requests = Vec::with_capacity(100);
+        requests.extend((1..4).map(request));
+        let proposed = Batch::new(requests);
         let requests: Vec<Request> = (1..4).map(request).collect();
-        let proposed = Batch::new(requests.clone());
         let received = Batch::parse(proposed.to_raw(), &Limits::default()).unwrap();
         assert_eq!(proposed, received);
         for batch in [proposed, received] {
             assert_eq!(batch.requests(), requests);
+            assert_eq!(batch.requests.capacity(), 3, "nor room for more");
             assert_eq!(batch.bytes(), requests.iter().map(|r| r.raw().len()).sum());
             for (request, raw) in batch.requests().iter().zip(batch.to_raw().iter()) {
                 assert_eq!(request.raw().as_ptr(), raw.as_ptr());

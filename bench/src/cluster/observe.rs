@@ -22,6 +22,8 @@ use tokio::time::{Instant, timeout_at};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// As above, when everybody is waited for and the replica did not answer the last time.
 const PATIENCE_AGAIN: Duration = Duration::from_millis(150);
+/// The last questions of a run are waited for longer: what is not fetched then is judged by nobody.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// A look waits for those that usually answer, and not longer than this: a later answer belongs to the next look.
 const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Observations in a row that one poll asks of a replica to catch up with its committed log.
@@ -113,14 +115,19 @@ impl Observer {
 
     /// Asks every replica once, all at the same time, and waits for each: what they say is of now.
     pub async fn poll(&mut self) -> &Snapshot {
+        self.ask_all(PATIENCE).await;
+        &self.last
+    }
+
+    /// As [`Observer::poll`]; waits so long for those that answered the last time.
+    async fn ask_all(&mut self, patience: Duration) {
         self.begin(false);
         let round = self.round;
         let mut waiting = self.pending.len();
         for index in 0..waiting {
-            let patience = if self.silent[index] {
-                PATIENCE_AGAIN
-            } else {
-                PATIENCE
+            let patience = match self.silent[index] {
+                true => PATIENCE_AGAIN,
+                false => patience,
             };
             self.question(index, patience);
         }
@@ -135,7 +142,6 @@ impl Observer {
                 self.hear(answer, of_now);
             }
         }
-        &self.last
     }
 
     /// Takes in what was said since the last look, asks every replica that owes no answer, and waits a moment for those
@@ -225,11 +231,13 @@ impl Observer {
         self.collect(index, from, &observation);
     }
 
-    /// Fetches what is left of the committed logs, page by page.
+    /// Fetches what is left of the committed logs, page by page. Who was silent a moment ago, on a
+    /// machine that has much to do, may still answer.
     pub async fn catch_up(&mut self) {
+        self.silent.fill(false);
         for _ in 0..PAGES_MAX {
             let before = self.next.clone();
-            self.poll().await;
+            self.ask_all(LAST_PATIENCE).await;
             if self.next == before {
                 return;
             }
@@ -363,6 +371,20 @@ mod tests {
         let seen = times(observer.poll().await, begin);
         // The answer to the look came after 30 ms, and may be of before the poll.
         assert_eq!(seen, [Some(3), Some(150)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_pages_are_waited_for_although_their_replica_was_silent_before() {
+        let mut observer = observer(&[3, 2_000, 10_000], true);
+        observer.poll().await;
+        assert!(observer.silent[1] && observer.silent[2]);
+        let begin = Instant::now();
+        observer.catch_up().await;
+        let logs = observer.into_logs().unwrap();
+        assert!(!logs[1].is_empty() && logs[2].is_empty(), "{logs:?}");
+        // The dead one once for long, and then shortly, as often as the others have another page.
+        let longest = LAST_PATIENCE + MS * 2_000 * u32::try_from(PAGES_MAX).unwrap();
+        assert!(begin.elapsed() <= longest, "{:?}", begin.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

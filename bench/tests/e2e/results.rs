@@ -45,7 +45,8 @@ pub(crate) fn assert_passed(run: &Path, ended: &Ended) -> Value {
             "{operations}, {}",
             json["warnings"]
         );
-        assert_eq!(repeat["checks"]["agreement"]["verdict"], "pass");
+        let agreement = &repeat["checks"]["agreement"];
+        assert_eq!(agreement["verdict"], "pass", "{agreement}");
     }
     assert_sums_agree(run, &json);
     json

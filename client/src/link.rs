@@ -15,7 +15,7 @@ use consensus::{ClientId, ReplicaId, Reply, SeqNo, Term};
 use crypto::tls::Identity;
 use crypto::{ClusterId, CodecError, PublicKey, SecretKey};
 use network::frame::{FrameError, FrameReader, FrameWriter, PEER_FRAME_DEADLINE, StreamKind};
-use network::wire_client::{ExportError, TO_CLIENT_MAX, attach};
+use network::wire_client::{ExportError, OBSERVATIONS_MAX, TO_CLIENT_MAX, attach};
 use network::{Class, DialError, Observation, ToClient, ToReplica, dial, silence};
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,8 +32,6 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How long a replica may take to say hello.
 const HELLO_DEADLINE: Duration = Duration::from_secs(3);
-/// Observations of one replica that may be asked for at a time.
-const OBSERVERS_MAX: usize = 16;
 
 /// What a link is told.
 pub(crate) enum LinkCommand {
@@ -307,7 +305,8 @@ async fn write(
                 LinkCommand::Frame(frame) => frames.push(frame),
                 LinkCommand::Observe { from_seq, answer } => {
                     let mut observers = lock(observers);
-                    if observers.len() < OBSERVERS_MAX {
+                    // Who has given up waiting counts: its answer is still to come.
+                    if observers.len() < OBSERVATIONS_MAX {
                         observers.push_back(answer);
                         frames.push(crypto::encode(&ToReplica::Observe { from_seq }).into());
                     }

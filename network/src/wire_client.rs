@@ -27,6 +27,11 @@ pub const REPLIES_PER_FRAME_MAX: usize = 8192;
 /// Committed entries in one observation; an observer asks again for the rest.
 pub const OBSERVED_ENTRIES_MAX: usize = 4096;
 
+/// Questions for an observation that one connection may have open. Answers come in the order of the
+/// questions and do not name them, so none may be missing: a replica holds as many answers, and
+/// drops only those of somebody who asks for more.
+pub const OBSERVATIONS_MAX: usize = 4;
+
 /// Bytes that a frame may have beside the requests in it.
 const FRAME_OVERHEAD_MAX: usize = 64 << 10;
 

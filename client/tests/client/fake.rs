@@ -17,7 +17,7 @@ use crypto::SecretKey;
 use crypto::codec::Blob;
 use crypto::tls::Identity;
 use kv::{Op, OpResult, Version};
-use network::wire_client::attachment_holds;
+use network::wire_client::{OBSERVATIONS_MAX, attachment_holds};
 use network::{
     Class, ClientEntry, ClusterFile, EndpointError, FrameReader, FrameWriter, Observation,
     ReplicaEntry, StreamKind, ToClient, ToReplica, listen, pinned_clients, remote_key,
@@ -243,6 +243,7 @@ async fn serve(
     let patience = Duration::from_secs(5);
     let (_, stream) = FrameReader::accept(&connection, patience).await.ok()?;
     let mut reader = FrameReader::new(stream, 4 << 20, patience);
+    let mut asked = Vec::new();
     loop {
         let mut answers = Vec::new();
         tokio::select! {
@@ -276,7 +277,19 @@ async fn serve(
                         answers.push(answer(id, &read, behaviour));
                     }
                 },
-                ToReplica::Observe { from_seq } => {
+                // As a replica: what is more than may be asked for is dropped.
+                ToReplica::Observe { from_seq } if asked.len() < OBSERVATIONS_MAX => {
+                    asked.push(from_seq);
+                }
+                ToReplica::Observe { .. } => {}
+            },
+            () = tokio::time::sleep(Duration::from_millis(1)), if !asked.is_empty() => {
+                let behaviour = *shared.behaviour.lock().unwrap();
+                let answered = match behaviour {
+                    Behaviour::Silent => Vec::new(),
+                    _ => std::mem::take(&mut asked),
+                };
+                for from_seq in answered {
                     let observation = Observation {
                         status_json: Blob(format!(r#"{{"view":0,"id":{}}}"#, id.0).into()),
                         committed: Vec::new(),
@@ -286,7 +299,7 @@ async fn serve(
                     let frame = crypto::encode(&ToClient::Observation(observation));
                     writer.write_all(&[frame.into()]).await.ok()?;
                 }
-            },
+            }
             raw = heard.recv() => {
                 let request = parse(raw.ok()?, cluster);
                 let behaviour = *shared.behaviour.lock().unwrap();

@@ -336,6 +336,32 @@ async fn replicas_show_themselves_and_a_lost_one_does_not() {
 }
 
 #[tokio::test]
+async fn after_a_replica_that_stood_still_each_question_has_its_own_answer() {
+    let cluster = FakeCluster::start(1);
+    let hub = cluster.hub(1).await;
+    cluster.behave(3, Behaviour::Silent);
+    for from in 100..110 {
+        let moment = Duration::from_millis(5);
+        let seen = hub.observe(ReplicaId(3), SeqNo(from), moment).await;
+        assert!(seen.is_err(), "{seen:?}");
+    }
+    cluster.behave(3, Behaviour::Honest);
+    // Those that were given up are answered first; until then no other is asked.
+    let mut answers = Vec::new();
+    for from in 1..=200 {
+        let patience = Duration::from_millis(200);
+        let seen = hub.observe(ReplicaId(3), SeqNo(from), patience).await;
+        answers.extend(seen.map(|seen| (from, seen.next_seq.0)));
+        if answers.len() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let own = answers.iter().all(|(from, answer)| from == answer);
+    assert!(answers.len() == 3 && own, "{answers:?}");
+}
+
+#[tokio::test]
 async fn a_key_of_another_cluster_is_refused_before_anything_is_sent() {
     let cluster = FakeCluster::start(1);
     let stranger = client_key(77);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use consensus::{Outcome, Reply, ResultBody, Term};
 use network::ToClient;
-use network::wire_client::REPLIES_PER_FRAME_MAX;
+use network::wire_client::{OBSERVATIONS_MAX, REPLIES_PER_FRAME_MAX};
 use tokio::sync::Notify;
 
 /// Bytes of replies that may wait for a connection; then the oldest are dropped. The client asks
@@ -17,8 +17,6 @@ const REPLY_BYTES_MAX: usize = 32 << 20;
 /// With more than this waiting the connection's requests are not read: whoever does not take the
 /// answers gets no more of them worked out.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
-/// Observations that may wait; an observer waits for one before it asks for the next.
-const FRAMES_MAX: usize = 4;
 /// Bytes of replies in one frame, but for a single reply that is larger.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A reply without its results.
@@ -80,10 +78,10 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    /// Adds an encoded frame; dropped if several are waiting already.
+    /// Adds an encoded observation; dropped if more wait than may be asked for.
     pub(super) fn frame(&self, frame: Bytes) {
         let mut state = self.lock();
-        if state.frames.len() < FRAMES_MAX {
+        if state.frames.len() < OBSERVATIONS_MAX {
             state.frames.push_back(frame);
         }
         drop(state);

@@ -25,7 +25,7 @@ use fairness::{FLOOD_PENDING_MAX, Fairness, REQUEST_WEIGHT, Share};
 /// The bytes of the pool are at least so many clients' worth.
 const CLIENTS_PER_BYTES_MAX: usize = 2;
 /// When room is short each client has an equal part of it, and no less than this.
-const FAIR_PENDING_MIN: usize = 4;
+pub(crate) const FAIR_PENDING_MIN: usize = 4;
 /// A client with so many requests pending is not modest any more: the next one waits for them.
 const MODEST_MAX: usize = 8;
 /// A turn is worth this part of a batch's bytes; a larger request waits for several.

@@ -18,14 +18,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::pool::FAIR_PENDING_MIN;
 use crate::time::Instant;
 
 /// "Busy" leaves this part of what is under way ...
 const LEFT: (usize, usize) = (3, 4);
-/// ... or as much as was not refused, if that is less than it and more than this, which everybody
-/// is granted ...
-const TAKEN_MIN: usize = 4;
-/// ... and when all of it has its results it grows by so many requests.
+/// ... or as much as was not refused, if that is less, though never less than everybody is granted
+/// ([`FAIR_PENDING_MIN`]). When all of it has its results it grows by so many requests.
 const GROWTH: usize = 4;
 
 /// What a session has under way, and what waits for that.
@@ -114,7 +113,7 @@ impl Flow {
             self.paused_until = now + pause(self.streak);
         }
         // Of many that were sent together, as many as were taken say how much room there is.
-        self.most = self.most.min(self.under_way.max(TAKEN_MIN));
+        self.most = self.most.min(self.under_way.max(FAIR_PENDING_MIN));
     }
 
     /// A request has its result.

@@ -163,9 +163,7 @@ fn beyond_f_the_cluster_stands_still_and_the_run_says_what_it_promises() {
         "{liveness}"
     );
     for fault in repeat["faults"].as_array().unwrap() {
-        // How late they are paused and resumed is the machine's affair.
-        let after = number(&fault["first_commit_ms"]);
-        assert!(after >= 800.0, "answered while they were away: {fault}");
+        // How late they are paused and resumed is the machine's affair, and what was decided before may be answered after.
         assert!(number(&fault["longest_stall_ms"]) >= 800.0, "{fault}");
     }
 }

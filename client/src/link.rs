@@ -4,10 +4,11 @@
 //! While there is no connection, frames are dropped, not kept: the sessions send again what is
 //! still outstanding as soon as they hear that the connection stands.
 
-use std::collections::VecDeque;
+mod questions;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +16,14 @@ use consensus::{ClientId, ReplicaId, Reply, SeqNo, Term};
 use crypto::tls::Identity;
 use crypto::{ClusterId, CodecError, PublicKey, SecretKey};
 use network::frame::{FrameError, FrameReader, FrameWriter, PEER_FRAME_DEADLINE, StreamKind};
-use network::wire_client::{ExportError, OBSERVATIONS_MAX, TO_CLIENT_MAX, attach};
+use network::wire_client::{ExportError, TO_CLIENT_MAX, attach};
 use network::{Class, DialError, Observation, ToClient, ToReplica, dial, silence};
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::state::LinkState;
+use questions::Questions;
 
 /// Frames that wait for a replica; more are dropped and sent again by time-outs.
 pub(crate) const LINK_QUEUE: usize = 256;
@@ -94,8 +96,6 @@ enum LinkError {
 }
 
 type Attempt = Pin<Box<dyn Future<Output = Result<Connection, DialError>> + Send>>;
-
-type Observers = Mutex<VecDeque<oneshot::Sender<Observation>>>;
 
 impl Link {
     /// Keeps the connection up until the hub is gone.
@@ -190,11 +190,11 @@ impl Link {
         if self.events.send(connected).await.is_err() {
             return LinkError::Closed;
         }
-        let observers = Observers::default();
+        let questions = Questions::default();
         let attempts = self.attempts();
         let error = tokio::select! {
-            error = read(self.replica, &mut reader, &self.events, &self.states, &observers) => error,
-            error = write(&mut writer, &mut self.commands, &observers) => error,
+            error = read(self.replica, &mut reader, &self.events, &self.states, &questions) => error,
+            error = write(&mut writer, &mut self.commands, &questions) => error,
             fresh = silence::successor(connection, attempts) => LinkError::Renewed(fresh),
         };
         if self
@@ -259,7 +259,7 @@ async fn read(
     reader: &mut FrameReader,
     events: &mpsc::Sender<LinkEvent>,
     states: &watch::Sender<Vec<LinkState>>,
-    observers: &Observers,
+    questions: &Questions,
 ) -> LinkError {
     loop {
         let frame = match reader.next().await {
@@ -276,12 +276,10 @@ async fn read(
             }
             Ok(ToClient::Hello { .. }) => return LinkError::WrongHello(replica),
             Ok(ToClient::Observation(observation)) => {
-                let Some(observer) = lock(observers).pop_front() else {
-                    return LinkError::Unasked;
-                };
-                // Whoever asked has stopped waiting.
-                let _ = observer.send(observation);
-                continue;
+                if questions.answer(observation) {
+                    continue;
+                }
+                return LinkError::Unasked;
             }
         };
         if events.send(event).await.is_err() {
@@ -293,36 +291,28 @@ async fn read(
 async fn write(
     writer: &mut FrameWriter,
     commands: &mut mpsc::Receiver<LinkCommand>,
-    observers: &Observers,
+    questions: &Questions,
 ) -> LinkError {
     let (mut batch, mut frames) = (Vec::new(), Vec::new());
     loop {
-        if commands.recv_many(&mut batch, LINK_QUEUE).await == 0 {
-            return LinkError::Closed;
+        tokio::select! {
+            count = commands.recv_many(&mut batch, LINK_QUEUE) => if count == 0 {
+                return LinkError::Closed;
+            },
+            () = questions.room() => {}
         }
         for command in batch.drain(..) {
             match command {
                 LinkCommand::Frame(frame) => frames.push(frame),
-                LinkCommand::Observe { from_seq, answer } => {
-                    let mut observers = lock(observers);
-                    // Who has given up waiting counts: its answer is still to come.
-                    if observers.len() < OBSERVATIONS_MAX {
-                        observers.push_back(answer);
-                        frames.push(crypto::encode(&ToReplica::Observe { from_seq }).into());
-                    }
-                }
+                LinkCommand::Observe { from_seq, answer } => questions.add(from_seq, answer),
             }
+        }
+        while let Some(from_seq) = questions.next() {
+            frames.push(crypto::encode(&ToReplica::Observe { from_seq }).into());
         }
         if let Err(error) = writer.write_all(&frames).await {
             return error.into();
         }
         frames.clear();
     }
-}
-
-/// A queue is whole at every moment, so a panic elsewhere does not spoil it.
-fn lock(
-    observers: &Observers,
-) -> std::sync::MutexGuard<'_, VecDeque<oneshot::Sender<Observation>>> {
-    observers.lock().unwrap_or_else(PoisonError::into_inner)
 }

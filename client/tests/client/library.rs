@@ -346,19 +346,12 @@ async fn after_a_replica_that_stood_still_each_question_has_its_own_answer() {
         assert!(seen.is_err(), "{seen:?}");
     }
     cluster.behave(3, Behaviour::Honest);
-    // Those that were given up are answered first; until then no other is asked.
-    let mut answers = Vec::new();
-    for from in 1..=200 {
-        let patience = Duration::from_millis(200);
+    // Those that were given up are answered first; until then the others wait.
+    for from in 1..=3 {
+        let patience = Duration::from_secs(20);
         let seen = hub.observe(ReplicaId(3), SeqNo(from), patience).await;
-        answers.extend(seen.map(|seen| (from, seen.next_seq.0)));
-        if answers.len() == 3 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(seen.unwrap().next_seq, SeqNo(from));
     }
-    let own = answers.iter().all(|(from, answer)| from == answer);
-    assert!(answers.len() == 3 && own, "{answers:?}");
 }
 
 #[tokio::test]

@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use consensus::{ClientId, RequestId};
+use network::wire_client::OBSERVATIONS_MAX;
 
 use super::turned_away::TurnedAway;
 
 /// Shortest time between two observations on one connection.
 const OBSERVE_INTERVAL_MIN: Duration = Duration::from_millis(5);
 
-/// Observations of one connection that may wait for their turn.
+/// Observations of one connection that may wait for their turn: some more than may be asked for at once, so that
+/// nobody who heeds that waits in vain.
 const OBSERVATIONS_WAITING_MAX: u32 = 16;
+const _: () = assert!(OBSERVATIONS_WAITING_MAX as usize > OBSERVATIONS_MAX);
 
 /// What a connection may do.
 pub(super) struct Session {

@@ -280,36 +280,44 @@ fn committed_line(entry: &CommittedEntry) -> String {
 }
 
 #[cfg(test)]
+impl Observer {
+    /// Watches a cluster in which each replica takes its time, or longer than anybody waits. Each question has a page.
+    pub(crate) fn of_slow_replicas(delays_ms: &'static [u64], collect: bool) -> Self {
+        let ask: Ask = Arc::new(move |replica, from, patience| {
+            let delay = Duration::from_millis(delays_ms[usize::from(replica.0)]);
+            Box::pin(async move {
+                let answer = tokio::time::timeout(patience, tokio::time::sleep(delay)).await;
+                answer.ok().map(|()| page(replica, from))
+            })
+        });
+        Self::asking(ask, delays_ms.len(), collect)
+    }
+}
+
+#[cfg(test)]
+fn page(replica: ReplicaId, from: SeqNo) -> Observation {
+    let status = ReplicaStatus {
+        replica: replica.0,
+        view: 3,
+        ..ReplicaStatus::default()
+    };
+    Observation {
+        status_json: serde_json::to_vec(&status).unwrap_or_default().into(),
+        committed: Vec::new(),
+        checkpoints: vec![(from, crypto::Digest::of("test", b""))],
+        next_seq: SeqNo(from.0.saturating_add(1)),
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A cluster in which each replica takes its time, or longer than anybody waits.
     fn observer(delays_ms: &'static [u64], collect: bool) -> Observer {
-        let ask: Ask = Arc::new(move |replica, from, patience| {
-            let delay = MS * u32::try_from(delays_ms[usize::from(replica.0)]).unwrap();
-            Box::pin(async move {
-                let answer = tokio::time::timeout(patience, tokio::time::sleep(delay)).await;
-                answer.ok().map(|()| observation(replica, from))
-            })
-        });
-        Observer::asking(ask, delays_ms.len(), collect)
-    }
-
-    fn observation(replica: ReplicaId, from: SeqNo) -> Observation {
-        let status = ReplicaStatus {
-            replica: replica.0,
-            view: 3,
-            ..ReplicaStatus::default()
-        };
-        Observation {
-            status_json: serde_json::to_vec(&status).unwrap().into(),
-            committed: Vec::new(),
-            checkpoints: vec![(from, crypto::Digest::of("test", b""))],
-            next_seq: SeqNo(from.0.saturating_add(1)),
-        }
+        Observer::of_slow_replicas(delays_ms, collect)
     }
 
     /// Milliseconds from `begin` to each answer.

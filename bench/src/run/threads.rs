@@ -226,12 +226,14 @@ fn drive(
 struct Connected {
     hubs: Vec<Arc<Hub>>,
     worker: Worker,
-    observer: Option<commands::Sender<ObserverCommand>>,
+    observer: Option<WatchTask>,
 }
 
-enum ObserverCommand {
-    Poll(Asked),
-    Close(oneshot::Sender<Option<Vec<String>>>),
+/// The observer as a task of its own, so that a slow replica never holds up the load.
+struct WatchTask {
+    polls: commands::Sender<Asked>,
+    /// Ends once nobody can ask any more, with the committed logs if they are collected.
+    logs: tokio::task::JoinHandle<Option<Vec<String>>>,
 }
 
 impl Connected {
@@ -265,7 +267,10 @@ impl Connected {
             }
         }
         let observer = match (plan.observe, hubs.first()) {
-            (Some(collect), Some(hub)) => Some(spawn_observer(Arc::clone(hub), collect, latest)),
+            (Some(collect), Some(hub)) => {
+                let observer = Observer::new(Arc::clone(hub), collect);
+                Some(WatchTask::spawn(observer, collect, latest))
+            }
             _ => None,
         };
         Ok(Connected {
@@ -285,19 +290,19 @@ impl Connected {
             match next.take() {
                 None => return,
                 Some(Command::Close(answer)) => {
-                    match &self.observer {
-                        None => drop(answer),
-                        Some(observer) => {
-                            let _ = observer.send(ObserverCommand::Close(answer)).await;
-                        }
-                    }
+                    let logs = match self.observer.take() {
+                        Some(observer) => observer.finish().await,
+                        None => None,
+                    };
+                    // The caller may have given up.
+                    let _ = answer.send(logs);
                     return;
                 }
                 Some(Command::Poll(asked)) => self.poll(asked).await,
                 Some(Command::Run(order)) => {
                     let (stage, mut recorder) = *order;
                     // The replicas are watched while the stage goes on.
-                    let observer = self.observer.clone();
+                    let polls = self.polls();
                     {
                         let running = self.worker.run(stage, &mut recorder);
                         tokio::pin!(running);
@@ -306,9 +311,8 @@ impl Connected {
                                 () = &mut running => break,
                                 command = commands.recv(), if next.is_none() => match command {
                                     Some(Command::Poll(asked)) => {
-                                        if let Some(observer) = &observer {
-                                            let poll = ObserverCommand::Poll(asked);
-                                            let _ = observer.send(poll).await;
+                                        if let Some(polls) = &polls {
+                                            let _ = polls.send(asked).await;
                                         }
                                     }
                                     // Nobody commands any more: the stage still ends in order.
@@ -328,41 +332,87 @@ impl Connected {
         }
     }
 
+    fn polls(&self) -> Option<commands::Sender<Asked>> {
+        self.observer
+            .as_ref()
+            .map(|observer| observer.polls.clone())
+    }
+
     async fn poll(&self, asked: Asked) {
         if let Some(observer) = &self.observer {
-            let _ = observer.send(ObserverCommand::Poll(asked)).await;
+            let _ = observer.polls.send(asked).await;
         }
     }
 }
 
-/// The observer as a task of its own, so that a slow replica never holds up the load.
-fn spawn_observer(
-    hub: Arc<Hub>,
-    collect: bool,
-    latest: Latest,
-) -> commands::Sender<ObserverCommand> {
-    let (sender, mut commands) = commands::channel(4);
-    tokio::spawn(async move {
-        let mut observer = Observer::new(hub, collect);
-        while let Some(command) = commands.recv().await {
-            match command {
-                ObserverCommand::Poll(Asked { how, answer }) => {
-                    let snapshot = match how {
-                        How::Poll => observer.poll().await,
-                        How::Look => observer.look().await,
-                    };
-                    latest.set(snapshot);
-                    let _ = answer.send(snapshot.clone());
-                }
-                ObserverCommand::Close(answer) => {
-                    if collect {
-                        observer.catch_up().await;
-                    }
-                    let _ = answer.send(observer.into_logs());
-                    return;
-                }
+impl WatchTask {
+    fn spawn(mut observer: Observer, collect: bool, latest: Latest) -> Self {
+        let (polls, mut asked) = commands::channel::<Asked>(4);
+        let logs = tokio::spawn(async move {
+            while let Some(Asked { how, answer }) = asked.recv().await {
+                let snapshot = match how {
+                    How::Poll => observer.poll().await,
+                    How::Look => observer.look().await,
+                };
+                latest.set(snapshot);
+                let _ = answer.send(snapshot.clone());
             }
-        }
-    });
-    sender
+            if collect {
+                observer.catch_up().await;
+            }
+            observer.into_logs()
+        });
+        WatchTask { polls, logs }
+    }
+
+    /// The committed logs, once what is left of them has been fetched. The runtime must not end before: it would take the
+    /// task with it, and what was collected.
+    async fn finish(self) -> Option<Vec<String>> {
+        drop(self.polls);
+        // It ends by itself alone, or by a panic that was printed.
+        self.logs.await.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::load::{Clock, Namespace};
+    use crate::workload::KeySpace;
+
+    #[test]
+    fn a_thread_that_is_told_to_close_has_the_logs_first_although_replicas_take_their_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let (order, ordered) = commands::channel(16);
+        let (answer, mut logs) = oneshot::channel();
+        let (finished, _done) = mpsc::sync_channel(1);
+        order.try_send(Command::Close(answer)).unwrap();
+        runtime.block_on(async {
+            let observer = Observer::of_slow_replicas(&[3, 2_000], true);
+            let plan = Plan {
+                clock: Clock::start(),
+                ops_per_request: 1,
+                atomic: false,
+                quorum_reads: false,
+                space: Arc::new(KeySpace::new(1)),
+                namespace: Namespace::default(),
+                stop: Arc::default(),
+            };
+            let mut thread = Connected {
+                hubs: Vec::new(),
+                worker: Worker::new(plan, Vec::new()),
+                observer: Some(WatchTask::spawn(observer, true, Latest::default())),
+            };
+            thread.obey(ordered, &finished).await;
+        });
+        // As at the end of a thread: what is not done yet is never done.
+        drop(runtime);
+        let logs = logs.try_recv().unwrap().unwrap();
+        assert!(logs.iter().all(|log| !log.is_empty()), "{logs:?}");
+    }
 }

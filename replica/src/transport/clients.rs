@@ -33,11 +33,13 @@ use crate::observer::phases::Phase;
 use crate::verify::{ClientRequests, Source, VerifyInbox};
 
 mod bans;
+mod observations;
 mod outbox;
 mod session;
 mod turned_away;
 use bans::Bans;
 pub use bans::{BAD_REQUESTS_MAX, BAN_MAX, BAN_MIN};
+use observations::Observations;
 use outbox::{Leaving, Outbox};
 use session::Session;
 pub(crate) use session::claimed_id;
@@ -335,7 +337,7 @@ impl Port {
     ) -> Result<(), ClientError> {
         let mut session = Session {
             speaks_for: BTreeSet::from([owner]),
-            next_observation: Instant::now(),
+            observations: None,
             turned_away: TurnedAway::default(),
         };
         loop {
@@ -397,14 +399,13 @@ impl Port {
                     self.table().route(other, client);
                 }
                 ToReplica::Observe { from_seq } => {
-                    // Requests behind it on the stream do not wait for the pace of observations.
-                    if let Some(wait) = session.observe_turn(Instant::now()) {
+                    let observations = session.observations.get_or_insert_with(|| {
                         let (hub, client) = (Arc::clone(self), Arc::clone(client));
-                        tokio::spawn(async move {
-                            tokio::time::sleep(wait).await;
+                        Observations::answered(move |from_seq| {
                             client.outbox.frame(hub.observation(from_seq));
-                        });
-                    }
+                        })
+                    });
+                    observations.ask(from_seq);
                 }
             }
         }

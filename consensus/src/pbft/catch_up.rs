@@ -9,6 +9,7 @@ use super::admission::bitmap_len;
 use super::generosity::Allowance;
 use super::message::{Decision, Header, Mode, Prepare, Status, Wire};
 use super::patience::Patience;
+use super::slot::Body;
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Outbox, Timer, When};
@@ -456,7 +457,7 @@ impl Pbft {
             let found = match (self.window.get(seq), self.archive.get(seq)) {
                 (Some(slot), _) => slot.decided.clone().map(|certificate| {
                     let batch = slot.body(&certificate.statement.digest);
-                    (certificate, batch.map(|batch| batch.to_raw()))
+                    (certificate, batch.map(Body::to_raw))
                 }),
                 (None, Some(kept)) => Some((kept.certificate.clone(), kept.batch.clone())),
                 (None, None) => None,

@@ -8,6 +8,7 @@ use super::Pbft;
 use super::certificate::{Signers, StableCertificate};
 use super::message::{Checkpoint, Wire};
 use super::record::Record;
+use super::slot::Body;
 use crate::ids::{ReplicaId, SeqNo};
 use crate::protocol::{Action, Misbehaviour, Outbox, When};
 use crate::report::Report;
@@ -231,8 +232,7 @@ impl Pbft {
         for (at, slot) in self.window.iter().take_while(|(at, _)| *at <= seq) {
             if let Some(certificate) = slot.decided.clone() {
                 let batch = slot.body(&certificate.statement.digest);
-                let batch = batch.map(|batch| batch.to_raw());
-                self.archive.keep(at, certificate, batch);
+                self.archive.keep(at, certificate, batch.map(Body::to_raw));
             }
         }
     }

@@ -11,7 +11,7 @@ use super::certificate::{Certificate, Phase, Statement};
 use super::fast_path::OnPrepared;
 use super::message::{Commit, Mode, Prepare, Wire};
 use super::record::Record;
-use super::slot::{OwnCommit, Prepared, Slot};
+use super::slot::{Body, OwnCommit, Prepared, Slot};
 use super::votes::Cast;
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
@@ -391,7 +391,7 @@ impl Pbft {
             let batch = if statement.digest == null_digest() {
                 None
             } else {
-                match slot.body(&statement.digest) {
+                match slot.body(&statement.digest).and_then(Body::batch) {
                     Some(batch) => Some(Arc::clone(batch)),
                     // STATUS fetches it.
                     None => return,
@@ -408,6 +408,9 @@ impl Pbft {
                 }
             }
             self.execute_sent = seq;
+            if let Some(slot) = self.window.slot(seq) {
+                slot.execute();
+            }
             self.configure(seq, batch.as_deref());
             out.push(Action::Execute {
                 seq,

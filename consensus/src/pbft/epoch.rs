@@ -107,7 +107,7 @@ impl Pbft {
             digest: certificate.digest,
         }));
         self.archive_upto(end);
-        let void = self.window.all_bodies(end);
+        let void = self.window.all_batches(end);
         self.configured.configuration.begin(end.next());
         self.stable = Some(certificate.clone());
         self.begin_epoch(now, Some(certificate), &void, out);

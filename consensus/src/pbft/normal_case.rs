@@ -9,7 +9,7 @@ use super::admission::FORWARD_MAX;
 use super::closing::Waiting;
 use super::message::{Header, Mode, Prepare, Wire};
 use super::record::Record;
-use super::slot::Slot;
+use super::slot::{Body, Slot};
 use super::{OwnVote, Pbft};
 use crate::batch::{Batch, null_digest};
 use crate::ids::{ReplicaId, RequestId, SeqNo, View};
@@ -154,9 +154,7 @@ impl Pbft {
         let (mut slots, mut requests) = (0, 0);
         for slot in self.undecided() {
             slots += 1;
-            requests += slot
-                .and_then(Slot::proposed)
-                .map_or(0, |batch| batch.requests().len());
+            requests += slot.and_then(Slot::proposed).map_or(0, Body::len);
         }
         let (ready, full) = self.pool.ready_for(self.cluster().limits());
         Waiting {

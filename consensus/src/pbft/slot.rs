@@ -19,6 +19,45 @@ use crate::time::Instant;
 /// certificate and the decision, which may be four.
 const BODIES_MAX: usize = 4;
 
+/// A batch that a slot rests on. Its requests stay taken apart until it is executed; after that its bytes are all that
+/// anybody asks for, and a window holds tens of thousands of requests.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    digest: Digest,
+    raw: RawBatch,
+    batch: Option<Arc<Batch>>,
+}
+
+impl Body {
+    fn new(batch: Arc<Batch>, executed: bool) -> Self {
+        Body {
+            digest: batch.digest(),
+            raw: batch.to_raw(),
+            batch: (!executed).then_some(batch),
+        }
+    }
+
+    /// As it travels; shares the bytes.
+    pub(super) fn to_raw(&self) -> RawBatch {
+        self.raw.clone()
+    }
+
+    /// Bytes of all requests.
+    pub(super) fn bytes(&self) -> usize {
+        self.raw.bytes()
+    }
+
+    /// Requests in it.
+    pub(super) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// `None` once it is executed.
+    pub(super) fn batch(&self) -> Option<&Arc<Batch>> {
+        self.batch.as_ref()
+    }
+}
+
 /// A slot that holds a prepared certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
@@ -87,7 +126,9 @@ pub(super) struct Slot {
     pub(super) decided: Option<Certificate>,
     /// A proposal of a view that is not open here yet; of several the one of the nearest view.
     pub(super) early: Option<(Header, Option<Arc<Batch>>)>,
-    bodies: Vec<Arc<Batch>>,
+    bodies: Vec<Body>,
+    /// Is it executed? Never again, then.
+    executed: bool,
 }
 
 impl Slot {
@@ -97,12 +138,25 @@ impl Slot {
     }
 
     /// The batch with this digest, if it is here.
-    pub(super) fn body(&self, digest: &Digest) -> Option<&Arc<Batch>> {
-        self.bodies.iter().find(|body| body.digest() == *digest)
+    pub(super) fn body(&self, digest: &Digest) -> Option<&Body> {
+        self.bodies.iter().find(|body| body.digest == *digest)
+    }
+
+    /// It is executed: nobody asks what its batches consist of any more.
+    pub(super) fn execute(&mut self) {
+        self.executed = true;
+        for body in &mut self.bodies {
+            body.batch = None;
+        }
+    }
+
+    /// Batches that are held taken apart.
+    pub(super) fn parsed_held(&self) -> usize {
+        self.bodies.iter().filter_map(Body::batch).count()
     }
 
     /// The batch of the header of the current view, if both are here.
-    pub(super) fn proposed(&self) -> Option<&Arc<Batch>> {
+    pub(super) fn proposed(&self) -> Option<&Body> {
         self.body(&self.header?.statement.digest)
     }
 
@@ -119,8 +173,8 @@ impl Slot {
 
     /// The batches here other than this one, as they travel.
     pub(super) fn other_bodies(&self, digest: &Digest) -> Vec<RawBatch> {
-        let others = self.bodies.iter().filter(|body| body.digest() != *digest);
-        others.map(|body| body.to_raw()).collect()
+        let others = self.bodies.iter().filter(|body| body.digest != *digest);
+        others.map(Body::to_raw).collect()
     }
 
     /// Keeps a batch, unless the bound is reached by batches that are needed.
@@ -142,13 +196,13 @@ impl Slot {
             let Some(at) = self
                 .bodies
                 .iter()
-                .position(|body| !needed.contains(&Some(body.digest())))
+                .position(|body| !needed.contains(&Some(body.digest)))
             else {
                 return;
             };
             self.bodies.remove(at);
         }
-        self.bodies.push(batch);
+        self.bodies.push(Body::new(batch, self.executed));
     }
 
     /// Was the own COMMIT of this view sent to all?
@@ -210,11 +264,11 @@ impl Window {
         }
     }
 
-    /// The bodies held for slots above `low`.
-    pub(super) fn all_bodies(&self, low: SeqNo) -> Vec<Arc<Batch>> {
+    /// The batches held for slots above `low` that are not executed.
+    pub(super) fn all_batches(&self, low: SeqNo) -> Vec<Arc<Batch>> {
         self.iter()
             .filter(|(seq, _)| *seq > low)
-            .flat_map(|(_, slot)| slot.bodies.iter().cloned())
+            .flat_map(|(_, slot)| slot.bodies.iter().filter_map(Body::batch).cloned())
             .collect()
     }
 
@@ -294,5 +348,42 @@ impl Window {
             .iter()
             .zip(0u64..)
             .map(move |(slot, offset)| (first.plus(offset), slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::{ClusterId, SecretKey};
+
+    use super::*;
+    use crate::byte_list::ByteList;
+    use crate::ids::{ClientId, RequestId};
+    use crate::request::Request;
+
+    fn batch(number: u64) -> Arc<Batch> {
+        let id = RequestId {
+            client: ClientId(0),
+            session: 1,
+            number,
+        };
+        let (key, cluster) = (SecretKey::from_seed(&[1; 32]), ClusterId(Digest::default()));
+        let ops = ByteList::from_iter([vec![7; 5]]);
+        Arc::new(Batch::new(vec![Request::sign(
+            &key, &cluster, id, 0, true, &ops,
+        )]))
+    }
+
+    #[test]
+    fn a_slot_that_is_executed_keeps_the_bytes_of_its_batches_and_of_those_that_come() {
+        let mut slot = Slot::default();
+        slot.keep_body(batch(1));
+        assert_eq!((slot.bodies_held(), slot.parsed_held()), (1, 1));
+        slot.execute();
+        slot.keep_body(batch(2));
+        assert_eq!((slot.bodies_held(), slot.parsed_held()), (2, 0));
+        for batch in [batch(1), batch(2)] {
+            let body = slot.body(&batch.digest()).map(Body::to_raw);
+            assert_eq!(body, Some(batch.to_raw()));
+        }
     }
 }

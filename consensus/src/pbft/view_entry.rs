@@ -7,6 +7,7 @@ use super::Pbft;
 use super::message::{Header, Mode, SignedNewView, Status, Wire};
 use super::new_view::{Opening, Unopened};
 use super::record::Record;
+use super::slot::Body;
 use super::view_admission::SentNewView;
 use crate::ids::{SeqNo, View};
 use crate::mutation::{Mutation, active};
@@ -187,7 +188,8 @@ impl Pbft {
                 continue;
             };
             slot.header = Some(header);
-            if let Some(batch) = slot.body(&header.statement.digest).cloned() {
+            let body = slot.body(&header.statement.digest);
+            if let Some(batch) = body.and_then(Body::batch).cloned() {
                 self.pool.propose_again(batch.requests());
             }
             self.vote(seq, out);

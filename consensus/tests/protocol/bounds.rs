@@ -156,6 +156,29 @@ fn the_log_stops_at_the_window_when_no_checkpoint_becomes_stable() {
 }
 
 #[test]
+fn of_what_is_executed_only_the_bytes_are_kept() {
+    let fixture = Fixture::strong();
+    let mut node = fixture.node(1);
+    for seq in 1..=6 {
+        let proposal = fixture.proposal(seq);
+        let _ = node.try_receive(0, &proposal.wire());
+        let voters: &[u16] = if seq <= 4 { &[0, 2, 3, 4] } else { &[0] };
+        for replica in voters {
+            let vote = Wire::Prepare(fixture.prepare(*replica, &proposal.header));
+            let _ = node.try_receive(*replica, &vote);
+        }
+        node.persisted();
+    }
+    let held = node.core.census();
+    assert_eq!((held.bodies, held.parsed), (6, 2), "{held:?}");
+    // Whoever lacks one still gets it.
+    let proposal = fixture.proposal(4);
+    let fetch = Wire::FetchBatch(SeqNo(4), proposal.header.statement.digest);
+    let sent = node.try_receive(3, &fetch).unwrap().join("\n");
+    assert!(sent.contains("PRE-PREPARE s4 to r3"), "{sent}");
+}
+
+#[test]
 fn requests_beyond_the_pool_are_turned_away_and_not_kept() {
     let policy = Policy {
         pending_requests_max: 32,

@@ -317,6 +317,7 @@ impl Pbft {
             }
         };
         let (moved, due) = peer.hear(now, first, &status);
+        self.archive.spare_upto(self.stable_everywhere());
         if let Some(new_view) = new_view {
             self.send(from, new_view, out);
         }
@@ -349,6 +350,17 @@ impl Pbft {
             // It lacks nothing that is here: an idle hour must not make the next wait a long one.
             peer.patience.progress(now);
         }
+    }
+
+    /// The lowest of the low watermarks that the others named last. A liar's lowers it, to no more than the archive's bound.
+    fn stable_everywhere(&self) -> SeqNo {
+        let others = (0..)
+            .zip(&self.peers)
+            .filter(|(id, _)| ReplicaId(*id) != self.me);
+        others
+            .map(|(_, peer)| peer.stable)
+            .min()
+            .unwrap_or_default()
     }
 
     /// Sends the next step of decisions up to `high` to a peer that lags, if it is this replica's turn. Returns

@@ -10,6 +10,7 @@ use crypto::codec::Blob;
 use crypto::{Digest, Kind};
 
 use crate::fixture::{Fixture, small_limits, statement};
+use crate::voting::decided_large;
 
 /// Messages of one half of a flood. The bounds are far below.
 const HALF: u64 = 2_000;
@@ -202,29 +203,7 @@ fn requests_beyond_the_pool_are_turned_away_and_not_kept() {
 
 #[test]
 fn status_fetches_the_same_decisions_again_only_within_an_allowance() {
-    let big = vec![7; 60 << 10];
-    let limits = Limits {
-        batch_requests_max: 16,
-        client_window: 64,
-        ..small_limits()
-    };
-    let fixture = Fixture::with(5, 1, FastQuorum::Strong, limits, Policy::default());
-    let mut node = fixture.node(1);
-    for seq in 1..=4 {
-        let requests = (1..=16)
-            .map(|number| fixture.request_of(0, 1, 16 * (seq - 1) + number, 0, &[&big]))
-            .collect();
-        let proposal = fixture.proposal_of(seq, requests);
-        node.receive(0, &proposal.wire());
-        for replica in [0, 2, 3] {
-            node.receive(
-                replica,
-                &Wire::Prepare(fixture.prepare(replica, &proposal.header)),
-            );
-        }
-        node.persisted();
-        node.executed(seq);
-    }
+    let (_, mut node) = decided_large(4);
     let before = node.sent.len();
     // A liar that says for ever, and as fast as it can, that it lacks what it was sent.
     for _ in 0..200 {
@@ -239,6 +218,20 @@ fn status_fetches_the_same_decisions_again_only_within_an_allowance() {
         .count();
     // Nearly 1 MiB each, 32 MiB at once, and 4 that were new.
     assert!((10..=40).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_batch_is_fetched_again_only_within_an_allowance() {
+    let (_, mut node) = decided_large(1);
+    let mut decisions = node.sent.iter().rev();
+    let digest = decisions.find_map(|wire| match wire {
+        Wire::Prepare(vote) => Some(vote.statement.digest),
+        _ => None,
+    });
+    let fetch = Wire::FetchBatch(SeqNo(1), digest.expect("it was voted for"));
+    let sent = (0..200).filter(|_| !node.receive(4, &fetch).is_empty());
+    let sent = sent.count();
+    assert!((10..=34).contains(&sent), "nearly 1 MiB each of 32: {sent}");
 }
 
 #[test]

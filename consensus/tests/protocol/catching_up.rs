@@ -8,7 +8,7 @@ use crypto::codec::Blob;
 use crate::fixture::{Fixture, SESSION, ms, small_limits, state_at};
 use crate::net::{Net, long};
 use crate::node::Node;
-use crate::voting::{decide, decide_each};
+use crate::voting::{decide, decide_each, decided_large};
 
 const NOTHING: [&str; 0] = [];
 
@@ -214,6 +214,24 @@ fn a_peer_below_the_watermark_is_sent_the_certificate_and_archived_decisions() {
         .filter(|line| line.contains("DECISION"))
         .collect();
     assert_eq!(decisions.len(), 4, "{lines:?}");
+}
+
+#[test]
+fn of_decisions_that_are_stable_everywhere_few_are_kept() {
+    let (fixture, mut node) = decided_large(8);
+    node.state_saved(8, state_at(8));
+    let stable = fixture.stable(&[0, 2, 3, 4], 8, state_at(8));
+    node.receive(2, &Wire::Stable(stable));
+    for replica in [0, 2, 3] {
+        node.receive(replica, &status(8, 8));
+    }
+    assert_eq!(node.core.census().decisions, 8, "replica 4 may lack them");
+    // It has executed them, and would begin below them all the same if it were started again.
+    node.receive(4, &status(4, 8));
+    assert_eq!(node.core.census().decisions, 4);
+    // What is left is for one that loses its disk.
+    node.receive(4, &status(8, 8));
+    assert_eq!(node.core.census().decisions, 4);
 }
 
 #[test]

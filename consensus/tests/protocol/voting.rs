@@ -1,7 +1,7 @@
 //! R7.2: what a backup votes for.
 
 use consensus::pbft::message::Wire;
-use consensus::{FastQuorum, Misbehaviour, Policy};
+use consensus::{FastQuorum, Limits, Misbehaviour, Policy};
 use crypto::Digest;
 
 use crate::fixture::{Fixture, Proposal, small_limits, state_at};
@@ -346,4 +346,30 @@ pub(crate) fn decide_each(
 fn executed(line: &str) -> Option<u64> {
     let (seq, _) = line.strip_prefix("execute s")?.split_once(' ')?;
     seq.parse().ok()
+}
+
+/// A replica that has decided and executed so many slots of nearly one MiB each.
+pub(crate) fn decided_large(slots: u64) -> (Fixture, Node) {
+    let value = vec![7; 60 << 10];
+    let limits = Limits {
+        batch_requests_max: 16,
+        client_window: 16 * slots,
+        ..small_limits()
+    };
+    let fixture = Fixture::with(5, 1, FastQuorum::Strong, limits, Policy::default());
+    let mut node = fixture.node(1);
+    for seq in 1..=slots {
+        let requests = (1..=16)
+            .map(|number| fixture.request_of(0, 1, 16 * (seq - 1) + number, 0, &[&value]))
+            .collect();
+        let proposal = fixture.proposal_of(seq, requests);
+        node.receive(0, &proposal.wire());
+        for replica in [0, 2, 3] {
+            let vote = fixture.prepare(replica, &proposal.header);
+            node.receive(replica, &Wire::Prepare(vote));
+        }
+        node.persisted();
+        node.executed(seq);
+    }
+    (fixture, node)
 }

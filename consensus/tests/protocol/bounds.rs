@@ -10,7 +10,7 @@ use crypto::codec::Blob;
 use crypto::{Digest, Kind};
 
 use crate::fixture::{Fixture, small_limits, statement};
-use crate::voting::decided_large;
+use crate::voting::{decide, decided_large};
 
 /// Messages of one half of a flood. The bounds are far below.
 const HALF: u64 = 2_000;
@@ -160,22 +160,16 @@ fn the_log_stops_at_the_window_when_no_checkpoint_becomes_stable() {
 fn of_what_is_executed_only_the_bytes_are_kept() {
     let fixture = Fixture::strong();
     let mut node = fixture.node(1);
-    for seq in 1..=6 {
-        let proposal = fixture.proposal(seq);
-        let _ = node.try_receive(0, &proposal.wire());
-        let voters: &[u16] = if seq <= 4 { &[0, 2, 3, 4] } else { &[0] };
-        for replica in voters {
-            let vote = Wire::Prepare(fixture.prepare(*replica, &proposal.header));
-            let _ = node.try_receive(*replica, &vote);
-        }
-        node.persisted();
+    decide(&fixture, &mut node, 1..=4);
+    for seq in 5..=6 {
+        node.receive(0, &fixture.proposal(seq).wire());
     }
     let held = node.core.census();
     assert_eq!((held.bodies, held.parsed), (6, 2), "{held:?}");
     // Whoever lacks one still gets it.
     let proposal = fixture.proposal(4);
     let fetch = Wire::FetchBatch(SeqNo(4), proposal.header.statement.digest);
-    let sent = node.try_receive(3, &fetch).unwrap().join("\n");
+    let sent = node.receive(3, &fetch).join("\n");
     assert!(sent.contains("PRE-PREPARE s4 to r3"), "{sent}");
 }
 

@@ -358,18 +358,11 @@ pub(crate) fn decided_large(slots: u64) -> (Fixture, Node) {
     };
     let fixture = Fixture::with(5, 1, FastQuorum::Strong, limits, Policy::default());
     let mut node = fixture.node(1);
-    for seq in 1..=slots {
-        let requests = (1..=16)
-            .map(|number| fixture.request_of(0, 1, 16 * (seq - 1) + number, 0, &[&value]))
-            .collect();
-        let proposal = fixture.proposal_of(seq, requests);
-        node.receive(0, &proposal.wire());
-        for replica in [0, 2, 3] {
-            let vote = fixture.prepare(replica, &proposal.header);
-            node.receive(replica, &Wire::Prepare(vote));
-        }
-        node.persisted();
-        node.executed(seq);
-    }
+    let proposals = (0..slots).map(|slot| {
+        let numbers = 16 * slot + 1..=16 * slot + 16;
+        let requests = numbers.map(|number| fixture.request_of(0, 1, number, 0, &[&value]));
+        fixture.proposal_of(slot + 1, requests.collect())
+    });
+    decide_each(&fixture, &mut node, proposals);
     (fixture, node)
 }

@@ -145,7 +145,8 @@ fn open_loop_latency_contains_the_time_that_the_cluster_stood_still() {
         .sum();
     let operations = &repeat["operations"];
     let share = offered as f64 / operations["offered"].as_f64().unwrap();
-    assert!(share > 0.25, "{offered} of {operations} fell into it");
+    // More than a tenth of all, or p90 would not have to show it. A slow machine may pause them late.
+    assert!(share > 0.12, "{offered} of {operations} fell into it");
     assert_eq!(
         operations["dropped"], 0,
         "the load did not wait: {operations}"

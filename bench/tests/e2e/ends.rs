@@ -21,6 +21,7 @@ fn ctrl_c_leaves_partial_results_that_say_so_and_no_process() {
     running.interrupt_group();
     let ended = running.wait();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(ended.stderr.contains("phase=drain"), "{}", ended.stderr);
     assert_eq!(replicas_in(directory.path()), []);
 
     let run = local::latest(directory.path());

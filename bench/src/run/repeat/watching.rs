@@ -31,6 +31,7 @@ impl Running<'_> {
         let mut waiting: Vec<usize> = (0..self.threads.len()).collect();
         let mut merged = Recording::default();
         let mut next_poll = self.clock.now_ns();
+        let mut draining = false;
         while !waiting.is_empty() {
             let mut still = Vec::new();
             for index in std::mem::take(&mut waiting) {
@@ -46,11 +47,13 @@ impl Running<'_> {
             let now = self.clock.now_ns();
             let begins = measuring && first.is_none() && now >= self.measured_ns;
             let ends = measuring && last.is_none() && now >= end_ns;
-            if begins {
+            if begins && !draining {
                 self.progress
                     .phase(Stage::Measure, self.scenario.load.duration);
             }
-            if ends {
+            // Whoever interrupts a run waits for the last answers, too.
+            if !draining && (ends || self.stopped()) {
+                draining = true;
                 self.progress.phase(Stage::Drain, Duration::ZERO);
             }
             if begins || ends || now >= next_poll {

@@ -9,16 +9,7 @@ use crate::record::{Counters, Repeat, Run, median};
 
 /// The tiles, the verdict first.
 pub(super) fn tiles(run: &Run) -> Vec<Tile> {
-    let (word, tone) = outcome(run);
-    let mut tiles = vec![Tile {
-        name: "verdict",
-        value: word.to_lowercase(),
-        remark: match run.misses.len() {
-            0 => String::new(),
-            count => units::counted(count as u64, "miss").replace("misss", "misses"),
-        },
-        tone,
-    }];
+    let mut tiles = vec![verdict(run)];
     let rate = &run.summary.throughput_ops_s;
     tiles.push(Tile {
         name: "throughput",
@@ -55,6 +46,25 @@ pub(super) fn tiles(run: &Run) -> Vec<Tile> {
     tiles.push(unanswered(run));
     tiles.push(checks(run));
     tiles
+}
+
+fn verdict(run: &Run) -> Tile {
+    let (word, tone) = outcome(run);
+    let word = word.to_lowercase();
+    // A tile is too narrow for a sentence: what qualifies the word stands below it.
+    let (value, rest) = word.split_once(", ").unwrap_or((&word, ""));
+    let misses = match run.misses.len() {
+        0 => String::new(),
+        count => units::counted(count as u64, "miss").replace("misss", "misses"),
+    };
+    let remarks = [rest, &misses];
+    let told: Vec<&str> = remarks.into_iter().filter(|it| !it.is_empty()).collect();
+    Tile {
+        name: "verdict",
+        value: value.to_owned(),
+        remark: told.join("; "),
+        tone,
+    }
 }
 
 fn fast_path(run: &Run) -> Tile {
@@ -159,7 +169,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::check::CheckResult;
-    use crate::record::{ConsensusFacts, FaultFact};
+    use crate::judge::Miss;
+    use crate::record::{ConsensusFacts, FaultFact, RunStatus, RunVerdict};
 
     fn tile(repeats: Vec<Repeat>, name: &str) -> (String, String, Tone) {
         let run = Run {
@@ -184,6 +195,34 @@ mod tests {
             },
             ..Repeat::default()
         }
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_says_so_in_one_word_and_the_rest_below() {
+        let of = |status, verdict, misses: usize| {
+            let run = Run {
+                status,
+                verdict,
+                misses: vec![Miss::default(); misses],
+                ..Run::default()
+            };
+            let tile = super::verdict(&run);
+            (tile.value, tile.remark)
+        };
+        let said = |value: &str, remark: &str| (value.to_owned(), remark.to_owned());
+        let (done, cut) = (RunStatus::Completed, RunStatus::Interrupted);
+        assert_eq!(of(done, RunVerdict::Pass, 0), said("pass", ""));
+        assert_eq!(
+            of(cut, RunVerdict::Pass, 0),
+            said("interrupted", "results are partial")
+        );
+        assert_eq!(
+            of(cut, RunVerdict::SafetyViolation, 1),
+            said(
+                "safety violation",
+                "interrupted, results are partial; 1 miss"
+            )
+        );
     }
 
     #[test]

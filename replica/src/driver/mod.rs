@@ -255,6 +255,8 @@ where
                 Err(message) => self.step(now, Event::Received { from, message })?,
             }
         }
+        let clients = burst.requests.iter().map(|request| request.id.client);
+        let trials = self.observer.overload.trials(clients);
         let requests = self.take_unknown(now, burst.requests);
         if !requests.is_empty() {
             self.step(
@@ -265,6 +267,7 @@ where
                 },
             )?;
         }
+        self.observer.overload.over(trials);
         while let Some(timer) = self.timers.expired(now) {
             if timer == Timer::Heartbeat {
                 self.note_arrivals(now)?;

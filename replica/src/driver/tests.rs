@@ -6,6 +6,7 @@ mod phases;
 mod stage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use consensus::protocol::When;
 use consensus::report::Path;
@@ -143,6 +144,25 @@ fn an_executed_request_that_comes_again_is_answered_and_not_ordered_again() {
         "requested 1",
         "only the new one is ordered"
     );
+}
+
+#[test]
+fn more_of_a_client_that_was_turned_away_gets_through_when_its_requests_find_room() {
+    let mut stage = stage(vec![]);
+    let request = stage.request(1);
+    let (client, now) = (request.id.client, std::time::Instant::now());
+    let observer = Arc::clone(&stage.observer);
+    let overload = &observer.overload;
+    let passed = || (0..100).filter(|_| !overload.holds(client, now)).count();
+    overload.turned_away(client, now - Duration::from_millis(500));
+    assert_eq!(passed(), 32);
+    let requests = vec![Verified::own(request)];
+    let burst = Burst {
+        requests,
+        ..Burst::default()
+    };
+    stage.turn(burst).unwrap();
+    assert_eq!(passed(), 64);
 }
 
 #[test]
